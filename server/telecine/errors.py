@@ -1,0 +1,142 @@
+"""The one error tree.
+
+TelecineError
+├── InvalidFieldError         a request's field is wrong; the caller must change it
+├── NotFoundError             no such resource
+├── AlreadyExistsError        the request id was used for another request
+├── VideoStateError           not possible in the video's present state
+├── EventsTrimmedError        the event log no longer reaches back that far
+├── NotImplementedYetError    a feature that this version does not have
+├── QueueFullError            no more jobs are taken now
+├── UnavailableError          a part of the service cannot be reached
+│   ├── StoreUnavailableError         Redis
+│   └── ModelServerUnavailableError   Triton, or one of its models
+├── LeaseLostError            a write by a worker that no longer holds the job
+├── CheckpointError           a checkpoint that is corrupt, truncated or of another job
+└── ModelError                a model failed on this input; trying again will not help
+
+Rooms raise these or ValueError. Only telecine.api turns them into gRPC codes and
+HTTP statuses.
+"""
+
+
+class TelecineError(Exception):
+    """Any error of the service.
+
+    Attributes:
+        reason: a stable UPPER_SNAKE name of what went wrong.
+        message: the same for a person.
+    """
+
+    reason = "INTERNAL"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidFieldError(TelecineError):
+    """A request's field is wrong; `field` is its path in the request, `spec.prompt` say."""
+
+    reason = "INVALID_FIELD"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.description = message
+
+
+class NotFoundError(TelecineError):
+    """No resource of that name; `resource_name` is the name asked for."""
+
+    reason = "NOT_FOUND"
+
+    def __init__(self, resource_name: str) -> None:
+        super().__init__(f"{resource_name} does not exist")
+        self.resource_name = resource_name
+
+
+class AlreadyExistsError(TelecineError):
+    """The request id was used before, for another request."""
+
+    reason = "REQUEST_ID_REUSED"
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(f"request_id: {request_id} was used for another request")
+        self.request_id = request_id
+
+
+class VideoStateError(TelecineError):
+    """Not possible in the video's present state; `state` is that state's name."""
+
+    reason = "WRONG_STATE"
+
+    def __init__(self, message: str, *, state: str) -> None:
+        super().__init__(message)
+        self.state = state
+
+
+class EventsTrimmedError(TelecineError):
+    """The event log no longer reaches back to the event asked for."""
+
+    reason = "EVENTS_TRIMMED"
+
+
+class NotImplementedYetError(TelecineError):
+    """A feature that this version does not have; `field` is what asked for it."""
+
+    reason = "NOT_IMPLEMENTED"
+
+    def __init__(self, field: str, feature: str) -> None:
+        super().__init__(f"{field}: {feature} is not implemented yet")
+        self.field = field
+
+
+class QueueFullError(TelecineError):
+    """No more jobs are taken now; `retry_seconds` says when to try again."""
+
+    reason = "QUEUE_FULL"
+
+    def __init__(self, message: str, *, retry_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+
+class UnavailableError(TelecineError):
+    """A part of the service cannot be reached; `retry_seconds` says when to try again."""
+
+    reason = "UNAVAILABLE"
+
+    def __init__(self, message: str, *, retry_seconds: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+
+class StoreUnavailableError(UnavailableError):
+    """Redis cannot be reached."""
+
+    reason = "STORE_UNAVAILABLE"
+
+
+class ModelServerUnavailableError(UnavailableError):
+    """Triton, or one of its models, cannot be reached or has stopped answering."""
+
+    reason = "MODEL_SERVER_UNAVAILABLE"
+
+
+class LeaseLostError(TelecineError):
+    """A write by a worker that no longer holds the job: its fencing token is stale."""
+
+    reason = "LEASE_LOST"
+
+
+class CheckpointError(TelecineError):
+    """A checkpoint that is corrupt, truncated, or of another job or model."""
+
+    reason = "CHECKPOINT_UNUSABLE"
+
+
+class ModelError(TelecineError):
+    """A model failed on this input; trying again will not help."""
+
+    reason = "MODEL_FAILED"
