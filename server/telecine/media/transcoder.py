@@ -1,0 +1,165 @@
+"""Frames to an MP4 file, while the frames are still being made."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from numpy.typing import NDArray
+
+Frames = NDArray[np.uint8]
+"""Pictures [n, H, W, 3], RGB, 0 to 255."""
+
+# The file's bytes depend on the number of threads, so it does not follow the machine.
+NUM_THREADS = 2
+# Chunks that may wait for the encoder: memory stays flat however long the video is.
+MAX_WAITING_CHUNKS = 2
+
+
+@dataclass(frozen=True)
+class EncodingOptions:
+    """How frames become a file; `upscale` repeats every pixel that many times each way."""
+
+    fps: int
+    upscale: int = 1
+    crf: int = 18
+    preset: str = "veryfast"
+
+    def __post_init__(self) -> None:
+        if self.fps < 1:
+            raise ValueError(f"fps: {self.fps} is less than 1")
+        if self.upscale < 1:
+            raise ValueError(f"upscale: {self.upscale} is less than 1")
+
+
+class Mp4Writer:
+    """Writes H.264, yuv420p, in an MP4 whose index comes first, frame by frame.
+
+    The same frames and options give the same bytes. Blocking: see Transcoder.
+    """
+
+    def __init__(self, path: Path, options: EncodingOptions) -> None:
+        self._options = options
+        self._shape: tuple[int, ...] | None = None
+        self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
+        self._stream = self._container.add_stream(
+            "libx264",
+            rate=options.fps,
+            options={"crf": str(options.crf), "preset": options.preset},
+        )
+
+    def write(self, frames: Frames) -> None:
+        """Encodes `frames` [n, H, W, 3] uint8.
+
+        Raises:
+            ValueError: the size is odd, or differs from the first frames' size.
+        """
+        if self._shape is None:
+            self._open_codec(frames)
+        elif frames.shape[1:] != self._shape:
+            raise ValueError(f"frames are {frames.shape[1:]}, the first were {self._shape}")
+        for frame in frames:
+            self._container.mux(self._stream.encode(self._picture(frame)))
+
+    def finish(self) -> None:
+        """Writes what the encoder still holds and moves the index to the front."""
+        if self._shape is None:
+            raise ValueError("a video needs at least one frame")
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+    def abandon(self) -> None:
+        """Closes an unfinished file; what is on disk is of no use."""
+        if self._shape is not None:
+            with suppress(av.FFmpegError):
+                self._container.close()
+
+    def _open_codec(self, frames: Frames) -> None:
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
+            shape = f"{frames.shape} {frames.dtype}"
+            raise ValueError(f"frames must be [n, H, W, 3] uint8, not {shape}")
+        height, width = (side * self._options.upscale for side in frames.shape[1:3])
+        if height % 2 or width % 2:
+            raise ValueError(f"yuv420p needs an even width and height, not {width}x{height}")
+        self._shape = frames.shape[1:]
+        stream = self._stream
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        # A key frame a second, so that players can seek.
+        stream.gop_size = self._options.fps
+        codec = stream.codec_context
+        codec.thread_count = NUM_THREADS
+        # Untagged files are read as BT.601 or BT.709 as the player likes.
+        codec.colorspace = Colorspace.ITU709
+        codec.color_primaries = ColorPrimaries.BT709
+        codec.color_trc = ColorTrc.BT709
+        codec.color_range = ColorRange.MPEG
+
+    def _picture(self, frame: Frames) -> av.VideoFrame:
+        upscale = self._options.upscale
+        if upscale > 1:
+            frame = frame.repeat(upscale, axis=0).repeat(upscale, axis=1)
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        return picture.reformat(
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+        )
+
+
+class Transcoder:
+    """Encodes in its own thread, so that whoever makes the frames never waits for long.
+
+    Use it as an async context: leaving it without `finish` abandons the file.
+    """
+
+    def __init__(self, path: Path, options: EncodingOptions) -> None:
+        self._writer = Mp4Writer(path, options)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="transcoder")
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._is_finished = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not self._is_finished:
+            await asyncio.shield(self._abandon())
+        self._thread.shutdown(wait=False)
+
+    async def write(self, frames: Frames) -> None:
+        """Hands `frames` [n, H, W, 3] uint8 over; waits only while the encoder is far behind.
+
+        Raises:
+            ValueError: earlier frames could not be encoded, see Mp4Writer.write.
+        """
+        while len(self._waiting) >= MAX_WAITING_CHUNKS:
+            await self._waiting.popleft()
+        self._waiting.append(self._in_thread(partial(self._writer.write, frames)))
+
+    async def finish(self) -> None:
+        """Waits until the file is whole."""
+        while self._waiting:
+            await self._waiting.popleft()
+        await self._in_thread(self._writer.finish)
+        self._is_finished = True
+
+    async def _abandon(self) -> None:
+        await asyncio.gather(*self._waiting, return_exceptions=True)
+        await self._in_thread(self._writer.abandon)
+
+    def _in_thread(self, call: Callable[[], None]) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().run_in_executor(self._thread, call)
