@@ -1,0 +1,142 @@
+"""All settings: one frozen tree, read from a TOML file and the environment.
+
+`TELECINE_REDIS__URL=redis://...` in the environment wins over `url` in the file's
+`[redis]` table. Only telecine.cli loads settings; each part is handed its section.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A part of the settings; an unknown key is an error, so that no typo goes unseen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GatewaySettings(Section):
+    """The process that clients speak to.
+
+    Attributes:
+        port: 0 lets the system choose; `address_file` tells which it was.
+        address_file: where the bound `host:port` is written once the gateway serves.
+        max_message_bytes: the largest message taken; media come in chunks instead.
+        default_model: the model of a request that names none.
+        probe_seconds: how often Redis is probed for the health service.
+        stop_grace_seconds: how long running calls may go on after a stop signal.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 0
+    address_file: Path | None = None
+    max_message_bytes: Count = 4 * 1024 * 1024
+    default_model: str = "toybox"
+    probe_seconds: Seconds = 1.0
+    stop_grace_seconds: Seconds = 5.0
+
+
+class RedisSettings(Section):
+    """The store of jobs and events.
+
+    Attributes:
+        connect_timeout_seconds: how long a call waits before Redis counts as away.
+    """
+
+    url: str = "redis://127.0.0.1:6379/0"
+    connect_timeout_seconds: Seconds = 1.0
+
+
+class TritonSettings(Section):
+    """The model server."""
+
+    grpc_url: str = "127.0.0.1:8001"
+
+
+class StorageSettings(Section):
+    """Where artifacts and uploads lie."""
+
+    folder: Path = Path("var/objects")
+
+
+class WorkerSettings(Section):
+    """A worker process.
+
+    Attributes:
+        worker_id: unique among live workers; empty for one drawn at the start.
+        models: the models it serves.
+        lease_seconds: how long a job stays its own after its last sign of life.
+        slice_steps: denoising steps between two checkpoints.
+        stream_timeout_seconds: silence after which a model server's stream counts as dead.
+    """
+
+    worker_id: str = ""
+    models: tuple[str, ...] = ("toybox",)
+    lease_seconds: Seconds = 15.0
+    slice_steps: Count = 10
+    checkpoint_folder: Path = Path("var/checkpoints")
+    previews_per_video: Annotated[int, Field(ge=0)] = 5
+    stream_timeout_seconds: Seconds = 60.0
+
+
+class LogSettings(Section):
+    """What is logged, to standard error, one JSON object a line."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="TELECINE_", env_nested_delimiter="__"
+    )
+
+    gateway: GatewaySettings = GatewaySettings()
+    redis: RedisSettings = RedisSettings()
+    triton: TritonSettings = TritonSettings()
+    storage: StorageSettings = StorageSettings()
+    worker: WorkerSettings = WorkerSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Puts arguments before the environment before the TOML file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Returns the settings of the TOML file at `path` and the environment.
+
+    Raises:
+        FileNotFoundError: there is no file at `path`.
+        ValueError: a key is unknown or a value does not fit; the message names it.
+    """
+    if path is None:
+        return Settings()
+    if not path.is_file():
+        msg = f"no settings file at {path}"
+        raise FileNotFoundError(msg)
+
+    class SettingsOfFile(Settings):
+        model_config = SettingsConfigDict(toml_file=path)
+
+    return SettingsOfFile()
