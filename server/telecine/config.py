@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
 
     @classmethod
-    def settings_customise_sources(
+    def settings_customise_sources(  # noqa: PLR0917
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,

@@ -1,0 +1,1 @@
+"""What a person wrote, made fit for a model."""

@@ -1,0 +1,68 @@
+"""Settings come from a TOML file and the environment, and a typo is an error."""
+
+from pathlib import Path
+
+import pytest
+
+from telecine.config import load_settings
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "telecine.toml"
+    path.write_text(text)
+    return path
+
+
+def test_defaults_bind_to_this_machine_only() -> None:
+    settings = load_settings()
+    assert settings.gateway.host == "127.0.0.1"
+    assert settings.gateway.max_message_bytes == 4 * 1024 * 1024
+
+
+def test_file_sets_sections(tmp_path: Path) -> None:
+    path = write(tmp_path, '[gateway]\nport = 7000\n[redis]\nurl = "redis://elsewhere:1/0"\n')
+    settings = load_settings(path)
+    assert settings.gateway.port == 7000
+    assert settings.redis.url == "redis://elsewhere:1/0"
+
+
+def test_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TELECINE_GATEWAY__PORT", "7001")
+    path = write(tmp_path, '[gateway]\nport = 7000\nhost = "0.0.0.0"\n')
+    settings = load_settings(path)
+    assert (settings.gateway.port, settings.gateway.host) == (7001, "0.0.0.0")
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = load_settings()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.gateway.port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[gatewey]\nport = 1\n", "gatewey"),
+        ("[gateway]\nprot = 1\n", "prot"),
+        ("[gateway]\nport = 70000\n", "port"),
+        ("[worker]\nlease_seconds = nan\n", "lease_seconds"),
+        ("[worker]\nslice_steps = 0\n", "slice_steps"),
+        ("[gateway\n", "table"),
+    ],
+)
+def test_bad_file_is_refused_by_the_name_of_what_is_wrong(
+    tmp_path: Path, text: str, named: str
+) -> None:
+    with pytest.raises(ValueError, match=named):
+        load_settings(write(tmp_path, text))
+
+
+def test_typo_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TELECINE_REDIS__URI", "redis://x")
+    with pytest.raises(ValueError, match="uri"):
+        load_settings()
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="absent.toml"):
+        load_settings(tmp_path / "absent.toml")
