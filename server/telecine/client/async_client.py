@@ -1,0 +1,182 @@
+"""The client for asyncio."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar, Unpack
+
+import grpc
+
+from telecine.client.connection import CHANNEL_OPTIONS, Resumption
+from telecine.client.download_file import DownloadFile
+from telecine.client.errors import client_error
+from telecine.client.requests import (
+    VideoFilter,
+    VideoOptions,
+    create_video_request,
+    list_videos_request,
+    resource_name,
+    upload_requests,
+)
+from telecine.v1 import (
+    model_pb2,
+    model_service_pb2,
+    model_service_pb2_grpc,
+    video_pb2,
+    video_service_pb2,
+    video_service_pb2_grpc,
+)
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+
+class AsyncClient:
+    """A connection to a Telecine server; use it as an async context manager or close it.
+
+    Make it inside a running event loop.
+
+    Args:
+        address: the gateway's `host:port`.
+        timeout_seconds: how long an answer of one message may take.
+        patience_seconds: how long streams try to go on while the server is away.
+    """
+
+    def __init__(
+        self, address: str, *, timeout_seconds: float = 30.0, patience_seconds: float = 60.0
+    ) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._patience_seconds = patience_seconds
+        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._videos = video_service_pb2_grpc.VideoServiceStub(self._channel)
+        self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection; open streams end."""
+        await self._channel.close()
+
+    async def create_video(
+        self, prompt: str, *, request_id: str | None = None, **options: Unpack[VideoOptions]
+    ) -> video_pb2.Video:
+        """Ask for a video; it comes back queued, at once."""
+        request = create_video_request(prompt, options, request_id)
+        return await self._call(self._videos.CreateVideo, request)
+
+    async def get_video(self, name: str) -> video_pb2.Video:
+        """Return a video as it is now."""
+        request = video_service_pb2.GetVideoRequest(name=resource_name("videos", name))
+        return await self._call(self._videos.GetVideo, request)
+
+    async def list_videos(
+        self, video_filter: VideoFilter | None = None, *, page_size: int = 50
+    ) -> AsyncIterator[video_pb2.Video]:
+        """Yield videos, newest first; the next page is asked for when it is needed."""
+        request = list_videos_request(video_filter or VideoFilter(), page_size)
+        while True:
+            page = await self._call(self._videos.ListVideos, request)
+            for video in page.videos:
+                yield video
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def watch_video(
+        self, name: str, *, after_event_id: str = "", is_preview_omitted: bool = False
+    ) -> AsyncIterator[video_pb2.VideoEvent]:
+        """Yield a video's events until its end, each once and in order, through broken streams."""
+        request = video_service_pb2.WatchVideoRequest(
+            name=resource_name("videos", name),
+            after_event_id=after_event_id,
+            is_preview_omitted=is_preview_omitted,
+        )
+        resumption = Resumption(self._patience_seconds)
+        while True:
+            stream = self._videos.WatchVideo(request)
+            try:
+                async for event in stream:
+                    resumption.note_progress()
+                    if event.event_id:
+                        request.after_event_id = event.event_id
+                        yield event
+                return
+            except grpc.RpcError as error:
+                await asyncio.sleep(resumption.delay_after(client_error(error)))
+            finally:
+                stream.cancel()
+
+    async def wait_for_video(self, name: str) -> video_pb2.Video:
+        """Return the video when it has ended, well or not."""
+        async for _ in self.watch_video(name, is_preview_omitted=True):
+            pass
+        return await self.get_video(name)
+
+    async def cancel_video(self, name: str) -> video_pb2.Video:
+        """Ask to stop a video; one that has ended stays as it is."""
+        request = video_service_pb2.CancelVideoRequest(name=resource_name("videos", name))
+        return await self._call(self._videos.CancelVideo, request)
+
+    async def delete_video(self, name: str) -> None:
+        """Remove a video that has ended, with its files."""
+        request = video_service_pb2.DeleteVideoRequest(name=resource_name("videos", name))
+        await self._call(self._videos.DeleteVideo, request)
+
+    async def download_video(
+        self, name: str, path: str | Path, *, artifact_id: str = ""
+    ) -> video_pb2.Artifact:
+        """Write one file of a video to `path`, through broken streams, and check its digest."""
+        request = video_service_pb2.DownloadVideoRequest(
+            name=resource_name("videos", name), artifact_id=artifact_id
+        )
+        resumption = Resumption(self._patience_seconds)
+        with DownloadFile(Path(path)) as file:
+            while True:
+                request.read_offset = file.offset
+                try:
+                    async for response in self._videos.DownloadVideo(request):
+                        resumption.note_progress()
+                        file.write(response)
+                    break
+                except grpc.RpcError as error:
+                    await asyncio.sleep(resumption.delay_after(client_error(error)))
+        assert file.artifact is not None
+        return file.artifact
+
+    async def upload_media(
+        self, path: str | Path, *, content_type: str | None = None
+    ) -> video_pb2.Media:
+        """Send an image or a sound track that a video can be made from."""
+        try:
+            return await self._videos.UploadMedia(upload_requests(Path(path), content_type))
+        except grpc.RpcError as error:
+            raise client_error(error) from error
+
+    async def list_models(self) -> list[model_pb2.Model]:
+        """Return the models the server has."""
+        request = model_service_pb2.ListModelsRequest(page_size=1000)
+        page = await self._call(self._models.ListModels, request)
+        return list(page.models)
+
+    async def get_model(self, name: str) -> model_pb2.Model:
+        """Return one model, with its limits and defaults."""
+        request = model_service_pb2.GetModelRequest(name=resource_name("models", name))
+        return await self._call(self._models.GetModel, request)
+
+    async def _call(
+        self, method: grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT], request: RequestT
+    ) -> ResponseT:
+        try:
+            return await method(request, timeout=self._timeout_seconds)
+        except grpc.RpcError as error:
+            raise client_error(error) from error

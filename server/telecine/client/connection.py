@@ -1,0 +1,59 @@
+"""How both clients connect, try again, and go on after a break."""
+
+import json
+
+from telecine.client.errors import TelecineClientError, UnavailableError
+
+MAX_MESSAGE_BYTES = 4 << 20
+# Every call may be repeated: the one that makes something carries a request id.
+RETRY_POLICY = {
+    "maxAttempts": 3,
+    "initialBackoff": "0.2s",
+    "maxBackoff": "1s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+SERVICES = ("telecine.v1.VideoService", "telecine.v1.ModelService")
+SERVICE_CONFIG = {
+    "methodConfig": [
+        {"name": [{"service": service} for service in SERVICES], "retryPolicy": RETRY_POLICY}
+    ]
+}
+CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    # A silent network must not look like a quiet video: streams carry heartbeats besides.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
+)
+
+
+class Resumption:
+    """Decides after each break of a stream whether, and how soon, to go on.
+
+    It gives up when the server has been away for `patience_seconds` in a row.
+    """
+
+    def __init__(self, patience_seconds: float) -> None:
+        self.patience_seconds = patience_seconds
+        self._waited_seconds = 0.0
+        self._delay_seconds = 0.1
+
+    def note_progress(self) -> None:
+        """The stream brought something: the next break starts from nothing."""
+        self._waited_seconds, self._delay_seconds = 0.0, 0.1
+
+    def delay_after(self, error: TelecineClientError) -> float:
+        """Seconds to wait before the stream is opened again.
+
+        Raises:
+            TelecineClientError: `error` itself, when going on is no use.
+        """
+        is_over = self._waited_seconds >= self.patience_seconds
+        if is_over or not isinstance(error, UnavailableError):
+            raise error
+        delay = max(self._delay_seconds, min(error.retry_seconds or 0.0, 5.0))
+        self._waited_seconds += delay
+        self._delay_seconds = min(2.0 * self._delay_seconds, 2.0)
+        return delay

@@ -1,0 +1,108 @@
+"""Requests of the service from plain Python values; shared by both clients."""
+
+import mimetypes
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypedDict
+
+from telecine.v1 import video_pb2, video_service_pb2
+
+UPLOAD_CHUNK_BYTES = 1 << 20
+
+
+class VideoOptions(TypedDict, total=False):
+    """What a video may be asked for beside its prompt; what is left out is the model's default."""
+
+    model: str
+    negative_prompt: str
+    seed: int
+    num_inference_steps: int
+    guidance_scale: float
+    duration_seconds: float
+    fps: int
+    size: tuple[int, int]
+    sampler: str
+    audio_mode: video_pb2.AudioMode.ValueType
+    tier: video_pb2.Tier.ValueType
+    expand_prompt: bool
+    input_image: str
+    input_audio: str
+    output_formats: Sequence[video_pb2.OutputFormat.ValueType]
+    upscale: int
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class VideoFilter:
+    """Which videos a list is of; the default is all of them."""
+
+    states: Sequence[video_pb2.Video.State.ValueType] = ()
+    model: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    create_time_from: datetime | None = None
+    create_time_until: datetime | None = None
+
+
+def create_video_request(
+    prompt: str, options: VideoOptions, request_id: str | None
+) -> video_service_pb2.CreateVideoRequest:
+    """Ask for a video; without an id the request gets a random one, so that a retry is safe."""
+    fields = dict(options)
+    spec = video_pb2.VideoSpec(prompt=prompt)
+    if (seconds := fields.pop("duration_seconds", None)) is not None:
+        spec.duration.FromTimedelta(timedelta(seconds=float(str(seconds))))
+    if (size := options.get("size")) is not None:
+        fields.pop("size")
+        spec.size.CopyFrom(video_pb2.Size(width=size[0], height=size[1]))
+    if (model := options.get("model")) is not None:
+        fields["model"] = resource_name("models", model)
+    spec.MergeFrom(video_pb2.VideoSpec(**fields))  # type: ignore[arg-type]  # a TypedDict's rest
+    if request_id is None:
+        request_id = uuid.uuid4().hex
+    return video_service_pb2.CreateVideoRequest(spec=spec, request_id=request_id)
+
+
+def list_videos_request(
+    video_filter: VideoFilter, page_size: int
+) -> video_service_pb2.ListVideosRequest:
+    """Ask for the first page of the videos that pass the filter."""
+    request = video_service_pb2.ListVideosRequest(
+        page_size=page_size,
+        states=video_filter.states,
+        model=resource_name("models", video_filter.model) if video_filter.model else "",
+        labels=video_filter.labels,
+    )
+    if video_filter.create_time_from is not None:
+        request.create_time_from.FromDatetime(video_filter.create_time_from)
+    if video_filter.create_time_until is not None:
+        request.create_time_until.FromDatetime(video_filter.create_time_until)
+    return request
+
+
+def upload_requests(
+    path: Path, content_type: str | None
+) -> Iterator[video_service_pb2.UploadMediaRequest]:
+    """Send a file in chunks, what it is first.
+
+    Raises:
+        ValueError: the type is not given and the file's name does not tell it.
+    """
+    content_type = content_type or mimetypes.guess_type(path.name)[0]
+    if content_type is None:
+        msg = f"the name {path.name} does not tell the file's type; give content_type"
+        raise ValueError(msg)
+    header = video_service_pb2.MediaHeader(
+        content_type=content_type, size_bytes=path.stat().st_size
+    )
+    yield video_service_pb2.UploadMediaRequest(header=header)
+    with path.open("rb") as file:
+        while data := file.read(UPLOAD_CHUNK_BYTES):
+            yield video_service_pb2.UploadMediaRequest(data=data)
+
+
+def resource_name(collection: str, name_or_id: str) -> str:
+    """Complete a bare id to a name: `toybox` of `models` is `models/toybox`."""
+    return name_or_id if "/" in name_or_id or not name_or_id else f"{collection}/{name_or_id}"
