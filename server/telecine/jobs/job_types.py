@@ -1,0 +1,132 @@
+"""What goes into the job store and what comes out of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from telecine.v1 import video_pb2
+
+# Values of protobuf enums: ints at run time, types of their own for mypy.
+VideoState: TypeAlias = video_pb2.Video.State.ValueType
+Stage: TypeAlias = video_pb2.Stage.ValueType
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A request for a video, checked and resolved, ready to be queued.
+
+    Attributes:
+        spec: every field resolved to the value that will be used.
+        num_frames: frames of the video, 4k + 1.
+        tenant: who pays for it.
+        request_id: the caller's id that makes the call safe to repeat; may be empty.
+        fingerprint: a digest of the request as it was sent, to tell a repeat from a reuse.
+        model_version: version of the model that will make it.
+        model_digest: digest of that model's weights and configuration.
+        expanded_prompt: the prompt that conditions the model, where it was expanded.
+        warnings: what the caller should know about the request.
+        cost_seconds: estimated GPU time.
+    """
+
+    spec: video_pb2.VideoSpec
+    num_frames: int
+    tenant: str
+    request_id: str
+    fingerprint: bytes
+    model_version: str
+    model_digest: str
+    expanded_prompt: str
+    warnings: tuple[str, ...]
+    cost_seconds: float
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A worker's right to write to a video; `token` is what the store checks."""
+
+    video_name: str
+    token: int
+    worker_id: str
+    lease_seconds: float
+
+
+@dataclass(frozen=True)
+class CheckpointPointer:
+    """Where a checkpoint lies and how to know that it is whole."""
+
+    key: str
+    step_index: int
+    digest: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A video given to a worker, with its checkpoints, newest first."""
+
+    lease: Lease
+    video: video_pb2.Video
+    checkpoints: tuple[CheckpointPointer, ...]
+
+
+@dataclass(frozen=True)
+class Directive:
+    """What the holder of a lease should do next."""
+
+    is_cancelled: bool
+
+
+@dataclass(frozen=True)
+class FinishedStep:
+    """A denoising step that the device has finished.
+
+    Attributes:
+        step_index: steps done, 1 for the first.
+        num_inference_steps: steps in all.
+        sigma: noise level after the step, 1 to 0.
+        elapsed_seconds: time in the denoising stage so far.
+        eta_seconds: estimated time until the video is done.
+        preview: an encoded picture of the denoised estimate; empty for none.
+        preview_content_type: its media type.
+    """
+
+    step_index: int
+    num_inference_steps: int
+    sigma: float
+    elapsed_seconds: float
+    eta_seconds: float
+    preview: bytes = b""
+    preview_content_type: str = ""
+
+
+@dataclass(frozen=True)
+class VideoQuery:
+    """Which videos to list; empty fields ask for all.
+
+    Attributes:
+        tenant: whose videos.
+        states: any of these.
+        model: the model's full name, `models/{model}`.
+        labels: all of these, as (key, value) pairs.
+        create_time_from: created at this time or later; with a time zone.
+        create_time_until: created before this time; with a time zone.
+        page_size: videos a page, at least 1.
+        page_token: where the page before ended.
+    """
+
+    tenant: str
+    states: tuple[VideoState, ...] = ()
+    model: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    create_time_from: datetime | None = None
+    create_time_until: datetime | None = None
+    page_size: int = 50
+    page_token: str = ""
+
+
+@dataclass(frozen=True)
+class VideoPage:
+    """A page of videos, newest first; the token is empty on the last one."""
+
+    videos: tuple[video_pb2.Video, ...]
+    next_page_token: str
