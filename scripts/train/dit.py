@@ -1,0 +1,105 @@
+"""Trains the DiT together with its text encoders, by rectified flow on the VAE's latents."""
+
+import json
+from pathlib import Path
+
+import torch
+from telecine.engine.dit.model import DiT, DiTConfig
+from telecine.engine.families.toybox import save_part
+from telecine.engine.text_encoders.tokenizer import PromptTokenizer
+from torch import Tensor, nn
+
+from train.latents import read_shards
+from train.loop import Metrics, Trainer
+from train.text import MAX_PROMPT_TOKENS, TextEncoders, train_tokenizer
+from train.world import caption
+
+BATCH = 32
+CAPTION_TOKENS = 16
+"""Enough for every caption of the world; prompts may be longer."""
+DROPPED_CAPTIONS = 0.1
+SHIFT = 2.0
+
+
+class TextToLatents(nn.Module):
+    """What is trained: the DiT and its text encoders."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dit = DiT(DiTConfig(num_blocks=6))
+        self.text = TextEncoders()
+
+    def save(self, weights: Path) -> None:
+        """Write every part of the weights folder but the VAE and the tokenizer."""
+        save_part(self.dit, self.dit.config, weights / "transformer")
+        self.text.save(weights)
+        _write_json(weights / "scheduler" / "scheduler_config.json", {"shift": SHIFT})
+        index = {"_class_name": "ToyboxPipeline", "max_prompt_tokens": MAX_PROMPT_TOKENS}
+        _write_json(weights / "model_index.json", index)
+
+
+def train(
+    weights: Path, latents_folder: Path, state_path: Path, *, num_steps: int, seed: int = 0
+) -> None:
+    """Train for `num_steps` in all; the weights written are the moving average."""
+    torch.manual_seed(seed)
+    latents, scenes = read_shards(latents_folder)
+    if not (weights / "tokenizer" / "tokenizer.json").exists():
+        train_tokenizer(weights)
+    tokenizer = PromptTokenizer(weights / "tokenizer", CAPTION_TOKENS)
+    channel_weights = _channel_weights(weights)
+    model = TextToLatents()
+    trainer = Trainer(
+        model, state_path, num_steps=num_steps, adamw_lr=0.0015, decay_share=0.5, ema_decay=0.998
+    )
+    trainer.resume()
+    for block in model.dit.blocks:
+        block.compile(dynamic=False)
+
+    def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
+        generator = torch.Generator().manual_seed((seed << 32) + step)
+        chosen = torch.randint(len(latents), (BATCH,), generator=generator)
+        clean = latents[chosen].float()
+        captions = [caption(scenes[i], generator) for i in chosen.tolist()]
+        kept = torch.rand(BATCH, generator=generator) >= DROPPED_CAPTIONS
+        input_ids, attention_mask = _tokenize(tokenizer, captions, kept)
+        sigma = torch.sigmoid(1.2 * torch.randn(BATCH, generator=generator) + 0.4)
+        noise = torch.randn(clean.shape, generator=generator)
+        level = sigma[:, None, None, None, None]
+        with torch.autocast("cpu", torch.bfloat16):
+            embeds, pooled = model.text(input_ids, attention_mask)
+            velocity = model.dit(
+                (1 - level) * clean + level * noise,
+                sigma,
+                embeds,
+                pooled,
+                attention_mask=attention_mask,
+            )
+        error = (velocity.float() - (noise - clean)).square().mean((0, 2, 3, 4))
+        loss = (error * channel_weights).mean()
+        return loss, {"loss": float(loss)}
+
+    trainer.run(loss_of_step, after_save=lambda step: trainer.averaged.module.save(weights))
+
+
+def _tokenize(
+    tokenizer: PromptTokenizer, captions: list[str], kept: Tensor
+) -> tuple[Tensor, Tensor]:
+    prompts = [text if keep else "" for text, keep in zip(captions, kept.tolist(), strict=True)]
+    encoded = [tokenizer.encode(prompt) for prompt in prompts]
+    return (
+        torch.cat([prompt.input_ids for prompt in encoded]),
+        torch.cat([prompt.attention_mask for prompt in encoded]),
+    )
+
+
+def _channel_weights(weights: Path) -> Tensor:
+    """Nearly empty latent channels count little: weights by variance, one on average."""
+    std = torch.tensor(json.loads((weights / "vae" / "config.json").read_text())["latents_std"])
+    variance = std.square()
+    return (variance / variance.mean()).clamp_min(0.05)
+
+
+def _write_json(path: Path, described: dict[str, object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(described, indent=2) + "\n")

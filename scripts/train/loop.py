@@ -1,0 +1,119 @@
+"""What both training runs share: the optimisers, the decay, the progress bar, stopping and resuming."""
+
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+Metrics = dict[str, float]
+
+
+class Trainer:
+    """Trains a module with Muon for its matrices and AdamW for the rest.
+
+    Muon (Jordan et al. 2024) reached 6 dB more than AdamW alone in the same time on
+    the VAE. The rate is constant, then falls linearly to zero over the last
+    `decay_share` of the run. `averaged` holds the moving average of the weights. The
+    state is saved every `save_every` steps; a run that finds one goes on from it.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        state_path: Path,
+        *,
+        num_steps: int,
+        muon_lr: float = 0.02,
+        adamw_lr: float = 0.002,
+        decay_share: float = 0.7,
+        save_every: int = 250,
+        ema_decay: float = 0.0,
+    ) -> None:
+        self.module, self.state_path = module, state_path
+        self.averaged = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
+        self.num_steps, self.save_every = num_steps, save_every
+        matrices = [p for name, p in module.named_parameters() if _is_matrix(name, p)]
+        others = [p for name, p in module.named_parameters() if not _is_matrix(name, p)]
+        self.optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.Muon(matrices, lr=muon_lr, weight_decay=0.01, momentum=0.95),
+            torch.optim.AdamW(others, lr=adamw_lr, betas=(0.9, 0.95), weight_decay=0.0),
+        ]
+        self.schedulers = [
+            torch.optim.lr_scheduler.LambdaLR(optimizer, _decay(num_steps, decay_share))
+            for optimizer in self.optimizers
+        ]
+        self.step = 0
+
+    def resume(self) -> None:
+        """Go on from the saved state, if there is one."""
+        if self.state_path.exists():
+            self.load_state_dict(torch.load(self.state_path, weights_only=True))
+
+    def state_dict(self) -> dict[str, object]:
+        """All that a run needs to go on."""
+        return {
+            "step": self.step,
+            "module": self.module.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
+        }
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        """Undo `state_dict`."""
+        self.step = int(state["step"])
+        self.module.load_state_dict(state["module"])
+        self.averaged.load_state_dict(state["averaged"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        for scheduler, saved in zip(self.schedulers, state["schedulers"], strict=True):
+            scheduler.load_state_dict(saved)
+
+    def run(
+        self,
+        loss_of_step: Callable[[int], tuple[Tensor, Metrics]],
+        after_save: Callable[[int], None] = lambda step: None,
+    ) -> None:
+        """Train to the last step; `loss_of_step` draws a batch and returns its loss."""
+        progress = tqdm(initial=self.step, total=self.num_steps, mininterval=5, smoothing=0.02)
+        averages: Metrics = {}
+        for step in range(self.step, self.num_steps):
+            loss, metrics = loss_of_step(step)
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
+            for optimizer, scheduler in zip(self.optimizers, self.schedulers, strict=True):
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                scheduler.step()
+            self.averaged.update_parameters(self.module)
+            for name, value in metrics.items():
+                averages[name] = 0.98 * averages.get(name, value) + 0.02 * value
+            progress.set_postfix({k: f"{v:.4f}" for k, v in averages.items()}, refresh=False)
+            progress.update()
+            self.step = step + 1
+            if self.step % self.save_every == 0 or self.step == self.num_steps:
+                self.save()
+                after_save(self.step)
+
+    def save(self) -> None:
+        """Write the state beside the old one and swap them."""
+        self.state_path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self.state_path.with_suffix(".new")
+        torch.save(self.state_dict(), fresh)
+        fresh.replace(self.state_path)
+
+
+def _is_matrix(name: str, parameter: nn.Parameter) -> bool:
+    is_table = "embed" in name or "relative_attention_bias" in name or "shared" in name
+    return parameter.ndim == 2 and not is_table
+
+
+def _decay(num_steps: int, decay_share: float) -> Callable[[int], float]:
+    start = num_steps * (1.0 - decay_share)
+    return lambda step: min(1.0, max(0.0, (num_steps - step) / (num_steps - start)))
+
+

@@ -1,0 +1,101 @@
+"""Trains the causal VAE on rendered clips and writes weights/vae."""
+
+import dataclasses
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from telecine.engine.families.toybox import save_part
+from telecine.engine.vae.causal_vae import CausalVAE, CausalVAEConfig
+from train.loop import Metrics, Trainer
+from train.world import Clip, random_clip, random_scene, render
+
+SIDE, NUM_FRAMES = 128, 33
+CROP_SIDE, CROP_FRAMES = 64, 13
+KL_WEIGHT = 3e-3
+
+
+def train(weights: Path, state_path: Path, *, num_steps: int, seed: int = 0) -> None:
+    """Train for `num_steps` in all and write the VAE with its latents' statistics."""
+    torch.manual_seed(seed)
+    unit = (0.0,) * CausalVAEConfig.latent_channels, (1.0,) * CausalVAEConfig.latent_channels
+    vae = CausalVAE(CausalVAEConfig(latents_mean=unit[0], latents_std=unit[1]))
+    trainer = Trainer(vae, state_path, num_steps=num_steps)
+    trainer.resume()
+    encoder = torch.compile(vae.encoder, dynamic=False)
+    decoder = torch.compile(vae.decoder, dynamic=False)
+
+    def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
+        video = _batch(torch.Generator().manual_seed((seed << 32) + step), is_whole=step % 4 == 3)
+        with torch.autocast("cpu", torch.bfloat16):
+            mean, log_variance = encoder(video)
+            latents = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+            reconstruction = decoder(latents).float()
+        error = reconstruction - video
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).mean()
+        loss = error.abs().mean() + error.square().mean() + 0.5 * _gradient_error(error)
+        psnr = -10 * torch.log10(error.detach().square().mean() / 4)
+        return loss + KL_WEIGHT * kl, {"psnr": float(psnr), "kl": float(kl)}
+
+    trainer.run(loss_of_step, after_save=lambda step: save(vae, weights))
+
+
+def save(vae: CausalVAE, weights: Path) -> None:
+    """Write the weights folder's vae/, with the statistics of its latents."""
+    vae.eval()
+    mean, std = _latent_statistics(vae)
+    vae.train()
+    save_part(
+        vae, dataclasses.replace(vae.config, latents_mean=mean, latents_std=std), weights / "vae"
+    )
+
+
+def _batch(generator: torch.Generator, *, is_whole: bool) -> Tensor:
+    """Four whole clips, or twelve crops in space and time around the shape."""
+    if is_whole:
+        return render([_clip(generator) for _ in range(4)], SIDE)
+    return torch.cat([_crop(_clip(generator), generator) for _ in range(12)])
+
+
+def _clip(generator: torch.Generator) -> Clip:
+    return random_clip(random_scene(generator, held_out=None), NUM_FRAMES, generator)
+
+
+def _crop(clip: Clip, generator: torch.Generator) -> Tensor:
+    start = int(torch.randint(NUM_FRAMES - CROP_FRAMES + 1, (), generator=generator))
+    moment = slice(start, start + CROP_FRAMES)
+    clip = Clip(clip.scene, clip.centres[moment], clip.radii[moment])
+    focus = clip.centres[CROP_FRAMES // 2] * SIDE - CROP_SIDE / 2
+    shift = (torch.rand(2, generator=generator) - 0.5) * CROP_SIDE
+    left, top = (focus + shift).round().clamp(0, SIDE - CROP_SIDE).int().tolist()
+    return render([clip], SIDE, (top, left, CROP_SIDE, CROP_SIDE))
+
+
+def _gradient_error(error: Tensor) -> Tensor:
+    """Mean absolute difference between neighbours' errors: what blurs an edge."""
+    return error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+
+
+@torch.no_grad()
+def _latent_statistics(vae: CausalVAE) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    generator = torch.Generator().manual_seed(1)
+    clips = [_clip(generator) for _ in range(32)]
+    latents = torch.cat([vae.encoder(render([clip], SIDE))[0] for clip in clips])
+    mean = latents.mean((0, 2, 3, 4))
+    # Nearly empty channels keep a floor, or normalising would blow their noise up.
+    std = latents.std((0, 2, 3, 4)).clamp_min(0.05)
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def psnr_of_whole_clips(vae: CausalVAE, num_clips: int, seed: int = 7) -> float:
+    """Reconstruction quality in dB on clips it has not seen."""
+    generator = torch.Generator().manual_seed(seed)
+    errors = []
+    with torch.no_grad():
+        for _ in range(num_clips):
+            video = render([_clip(generator)], SIDE)
+            latents = vae.normalise(vae.encoder(video)[0])
+            errors.append((vae.decode(latents) - video).square().mean())
+    return float(-10 * torch.log10(functional.relu(torch.stack(errors)).mean() / 4))

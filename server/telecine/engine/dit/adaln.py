@@ -1,0 +1,60 @@
+"""AdaLN (Peebles and Xie 2023): the timestep and the pooled prompt steer every block."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from telecine_kernels.adaln_modulate import adaln_modulate
+
+EPS = 1e-6
+
+
+class TimestepEmbedding(nn.Module):
+    """The timestep, and the pooled prompt, as one vector."""
+
+    def __init__(self, width: int, pooled_width: int, frequencies: int = 128) -> None:
+        super().__init__()
+        self.frequencies = frequencies
+        self.from_timestep = nn.Sequential(
+            nn.Linear(2 * frequencies, width), nn.SiLU(), nn.Linear(width, width)
+        )
+        self.from_pooled = nn.Sequential(
+            nn.Linear(pooled_width, width), nn.SiLU(), nn.Linear(width, width)
+        )
+
+    def forward(self, timesteps: Tensor, pooled_prompt_embeds: Tensor) -> Tensor:
+        """[B] in 0..1 and [B, P] -> temb [B, D]."""
+        steps = torch.arange(self.frequencies, device=timesteps.device) / self.frequencies
+        angles = 1000.0 * timesteps[:, None].float() * torch.exp(-math.log(10000.0) * steps)
+        waves = torch.cat((angles.cos(), angles.sin()), -1).to(pooled_prompt_embeds.dtype)
+        temb: Tensor = self.from_timestep(waves) + self.from_pooled(pooled_prompt_embeds)
+        return temb
+
+
+class Modulation(nn.Module):
+    """Turns temb into `count` vectors of the model's width, zero at the start of training."""
+
+    def __init__(self, width: int, count: int) -> None:
+        super().__init__()
+        self.count = count
+        self.linear = nn.Linear(width, count * width)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, temb: Tensor) -> tuple[Tensor, ...]:
+        """[B, D] -> `count` times [B, D]."""
+        modulation: Tensor = self.linear(functional.silu(temb))
+        return modulation.chunk(self.count, -1)
+
+
+def modulate(tokens: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """LayerNorm without weights, then scale and shift: [B, ..., D] by [B, D] each."""
+    flat = tokens.flatten(1, -2)
+    return adaln_modulate(flat, shift, scale, EPS).view_as(tokens)
+
+
+def gated(tokens: Tensor, gate: Tensor) -> Tensor:
+    """[B, ..., D] times [B, D]."""
+    return tokens * gate.view(len(gate), *(1,) * (tokens.ndim - 2), -1)

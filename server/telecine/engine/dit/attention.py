@@ -1,0 +1,113 @@
+"""The attentions of a block: within a frame, across frames, and to the prompt."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from telecine.engine.dit.rotary import rotate
+
+AttentionKind = Literal["full", "causal", "window"]
+
+
+@dataclass(frozen=True)
+class TemporalMask:
+    """Which frames a frame may look at.
+
+    `full`: all. `causal`: itself and those before. `window`: those at most
+    `window_frames` away, and the first `anchor_frames`, which hold the scene.
+    """
+
+    kind: AttentionKind = "full"
+    window_frames: int = 8
+    anchor_frames: int = 1
+
+    def allowed(self, num_frames: int, device: torch.device) -> Tensor | None:
+        """[T, T] True where the row's frame may look at the column's; None where all may."""
+        if self.kind == "full":
+            return None
+        frame = torch.arange(num_frames, device=device)
+        distance = frame[:, None] - frame[None, :]
+        if self.kind == "causal":
+            return distance >= 0
+        return (distance.abs() <= self.window_frames) | (frame < self.anchor_frames)[None, :]
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention of a sequence to itself, with rotary positions and qk_norm."""
+
+    def __init__(self, width: int, num_heads: int) -> None:
+        super().__init__()
+        self.head_dim = width // num_heads
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.query_norm = nn.RMSNorm(self.head_dim, eps=1e-6)
+        self.key_norm = nn.RMSNorm(self.head_dim, eps=1e-6)
+        self.output = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor, rotary_emb: Tensor, allowed: Tensor | None = None) -> Tensor:
+        """[N, L, D] with angles [L, head_dim/2] and a mask [L, L] -> [N, L, D]."""
+        heads = self.query_key_value(tokens).unflatten(-1, (3, -1, self.head_dim))
+        query, key, value = heads.permute(2, 0, 3, 1, 4)
+        query = rotate(self.query_norm(query), rotary_emb)
+        key = rotate(self.key_norm(key), rotary_emb)
+        return self.output(_attend(query, key, value, allowed))
+
+
+class SpatialAttention(SelfAttention):
+    """Tokens of one frame look at each other."""
+
+    def forward(self, tokens: Tensor, rotary_emb: Tensor, allowed: Tensor | None = None) -> Tensor:
+        """[B, T, S, D] -> [B, T, S, D]."""
+        attended = super().forward(tokens.flatten(0, 1), rotary_emb, allowed)
+        return attended.unflatten(0, tokens.shape[:2])
+
+
+class TemporalAttention(SelfAttention):
+    """Tokens of one place look at each other across frames (TSAM)."""
+
+    def forward(self, tokens: Tensor, rotary_emb: Tensor, allowed: Tensor | None = None) -> Tensor:
+        """[B, T, S, D] -> [B, T, S, D]."""
+        by_place = tokens.transpose(1, 2)
+        attended = super().forward(by_place.flatten(0, 1), rotary_emb, allowed)
+        return attended.unflatten(0, by_place.shape[:2]).transpose(1, 2)
+
+
+class CrossAttention(nn.Module):
+    """Video tokens look at the prompt's tokens."""
+
+    def __init__(self, width: int, prompt_width: int, num_heads: int) -> None:
+        super().__init__()
+        self.head_dim = width // num_heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(prompt_width, 2 * width)
+        self.query_norm = nn.RMSNorm(self.head_dim, eps=1e-6)
+        self.key_norm = nn.RMSNorm(self.head_dim, eps=1e-6)
+        self.output = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor, prompt_embeds: Tensor, attention_mask: Tensor) -> Tensor:
+        """[B, N, D], [B, L, P] and [B, L] (True for real tokens) -> [B, N, D]."""
+        query = self.query(tokens).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        heads = self.key_value(prompt_embeds).unflatten(-1, (2, -1, self.head_dim))
+        key, value = heads.permute(2, 0, 3, 1, 4)
+        query, key = self.query_norm(query), self.key_norm(key)
+        return self.output(_attend(query, key, value, attention_mask[:, None, None, :]))
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None) -> Tensor:
+    """[N, heads, L, head_dim] each -> [N, L, D]."""
+    key, value = key.to(query.dtype), value.to(query.dtype)
+    if torch.is_grad_enabled() and query.device.type == "cpu":
+        attended = _attend_by_matmul(query, key, value, allowed)
+    else:
+        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
+    return attended.transpose(1, 2).flatten(2)
+
+
+def _attend_by_matmul(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None) -> Tensor:
+    # For training on a CPU: there the fused kernel's backward is 2 to 6 times slower in bfloat16.
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+    if allowed is not None:
+        scores = scores.masked_fill(~allowed, float("-inf"))
+    return scores.softmax(-1).to(value.dtype) @ value

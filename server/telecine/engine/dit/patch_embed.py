@@ -1,0 +1,38 @@
+"""3D patches: latents to tokens and back."""
+
+from torch import Tensor, nn
+
+PatchSize = tuple[int, int, int]
+
+
+def patchify(latents: Tensor, patch_size: PatchSize) -> Tensor:
+    """[B, C, T, H, W] -> [B, T/p, (H/q)(W/r), C*p*q*r]: tokens frame by frame."""
+    batch_size, channels, frames, height, width = latents.shape
+    p, q, r = patch_size
+    patches = latents.reshape(batch_size, channels, frames // p, p, height // q, q, width // r, r)
+    patches = patches.permute(0, 2, 4, 6, 1, 3, 5, 7)
+    return patches.flatten(4).flatten(2, 3)
+
+
+def unpatchify(tokens: Tensor, patch_size: PatchSize, height: int, width: int) -> Tensor:
+    """Undo `patchify`; `height` and `width` are the latents'."""
+    p, q, r = patch_size
+    batch_size, frames = tokens.shape[:2]
+    patches = tokens.reshape(batch_size, frames, height // q, width // r, -1, p, q, r)
+    patches = patches.permute(0, 4, 1, 5, 2, 6, 3, 7)
+    return patches.reshape(batch_size, -1, frames * p, height, width)
+
+
+class PatchEmbed(nn.Module):
+    """Projects every 3D patch to one token."""
+
+    def __init__(self, in_channels: int, width: int, patch_size: PatchSize) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+        p, q, r = patch_size
+        self.projection = nn.Linear(in_channels * p * q * r, width)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """[B, C, T, H, W] -> [B, T/p, (H/q)(W/r), D]."""
+        tokens: Tensor = self.projection(patchify(latents, self.patch_size))
+        return tokens

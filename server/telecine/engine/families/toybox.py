@@ -1,0 +1,97 @@
+"""The built-in family: the seed's own architecture, at a size that a CPU can run."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from telecine.engine.dit.model import DiT, DiTConfig
+from telecine.engine.text_encoders.projection import TextProjection, TextProjectionConfig
+from telecine.engine.text_encoders.tokenizer import PromptTokenizer
+from telecine.engine.vae.causal_vae import CausalVAE, CausalVAEConfig
+
+TENSORS = "diffusion_pytorch_model.safetensors"
+
+
+class ToyboxFamily:
+    """A folder in the diffusers layout, whose model_index.json says `ToyboxPipeline`."""
+
+    CLASS_NAME = "ToyboxPipeline"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._index = _read_json(folder / "model_index.json")
+
+    @property
+    def shift(self) -> float:
+        """How far the sampling schedule leans to high noise."""
+        return float(_read_json(self._folder / "scheduler" / "scheduler_config.json")["shift"])
+
+    def latents_shape(
+        self, *, num_frames: int, height: int, width: int
+    ) -> tuple[int, int, int, int, int]:
+        """[B, C, T, H, W] of the latents of one video, given in pixels."""
+        config = self._vae_config()
+        scale = config.spatial_scale
+        latent_frames = (num_frames - 1) // config.temporal_scale + 1
+        return 1, config.latent_channels, latent_frames, height // scale, width // scale
+
+    def load_tokenizer(self) -> PromptTokenizer:
+        """The tokenizer."""
+        return PromptTokenizer(self._folder / "tokenizer", int(self._index["max_prompt_tokens"]))
+
+    def load_t5_encoder(self) -> nn.Module:
+        """(input_ids, attention_mask) [B, L] -> t5_hidden_states [B, L, T]."""
+        # transformers takes seconds to import, and only set-up exports the encoders.
+        from telecine.engine.text_encoders.encoders import T5Encoder
+
+        return T5Encoder.from_folder(self._folder / "text_encoder")
+
+    def load_clip_encoder(self) -> nn.Module:
+        """(input_ids, attention_mask) [B, L] -> clip_pooled [B, C]."""
+        from telecine.engine.text_encoders.encoders import CLIPTextEncoder
+
+        return CLIPTextEncoder.from_folder(self._folder / "text_encoder_2")
+
+    def load_text_projection(self) -> nn.Module:
+        """(t5_hidden_states, clip_pooled) -> prompt_embeds and pooled_prompt_embeds."""
+        config = _read_json(self._folder / "text_projection" / "config.json")
+        projection = TextProjection(TextProjectionConfig(**config))
+        projection.load_state_dict(load_file(self._folder / "text_projection" / TENSORS))
+        return projection.eval()
+
+    def load_denoiser(self, device: torch.device) -> DiT:
+        """The network of the denoising loop, in float32."""
+        described = _read_json(self._folder / "transformer" / "config.json")
+        dit = DiT(DiTConfig(**{**described, "patch_size": tuple(described["patch_size"])}))
+        dit.load_state_dict(load_file(self._folder / "transformer" / TENSORS))
+        return dit.to(device).eval().requires_grad_(requires_grad=False)
+
+    def load_vae(self, device: torch.device) -> CausalVAE:
+        """The VAE, in float32."""
+        vae = CausalVAE(self._vae_config())
+        vae.load_state_dict(load_file(self._folder / "vae" / TENSORS))
+        return vae.to(device).eval().requires_grad_(requires_grad=False)
+
+    def _vae_config(self) -> CausalVAEConfig:
+        described = _read_json(self._folder / "vae" / "config.json")
+        for name in ("latents_mean", "latents_std"):
+            described[name] = tuple(described[name])
+        return CausalVAEConfig(**described)
+
+
+def save_part(module: nn.Module, config: Any, folder: Path) -> None:
+    """Write one part: config.json, and its tensors in bfloat16."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+    tensors = {k: v.to(torch.bfloat16).contiguous() for k, v in module.state_dict().items()}
+    save_file(tensors, folder / TENSORS)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    described: dict[str, Any] = json.loads(path.read_text())
+    return described

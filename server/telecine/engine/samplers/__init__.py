@@ -1,0 +1,15 @@
+"""Samplers: each walks latents from noise to clean, one step at a time, from saved state."""
+
+from telecine.engine.samplers.base import Predict, Sampler, SamplerStep
+from telecine.engine.samplers.flow import EulerSampler, HeunSampler, RungeKuttaSampler
+from telecine.engine.samplers.variance_preserving import VariancePreservingSampler
+
+SAMPLERS: dict[str, Sampler] = {
+    "euler": EulerSampler(),
+    "heun": HeunSampler(),
+    "rk4": RungeKuttaSampler(),
+    "ddim": VariancePreservingSampler(eta=0.0),
+    "ddpm": VariancePreservingSampler(eta=1.0),
+}
+
+__all__ = ["SAMPLERS", "Predict", "Sampler", "SamplerStep"]

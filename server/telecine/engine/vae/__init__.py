@@ -1,0 +1,1 @@
+"""The causal 3D VAE: frames to latents, and latents back to frames chunk by chunk."""
