@@ -174,7 +174,7 @@ class AsyncClient:
         return await self._call(self._models.GetModel, request)
 
     async def _call(
-        self, method: grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT], request: RequestT
+        self, method: "grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]", request: RequestT
     ) -> ResponseT:
         try:
             return await method(request, timeout=self._timeout_seconds)

@@ -48,6 +48,7 @@ class TelecineClientError(Exception):
     def _read_error_info(self, info: error_details_pb2.ErrorInfo | None) -> None:
         if info is not None:
             self.reason = info.reason
+            self.field = info.metadata.get("field", "")
             self.log_id = info.metadata.get("log_id", "")
 
     def _read_bad_request(self, bad_request: error_details_pb2.BadRequest | None) -> None:
@@ -117,7 +118,10 @@ def client_error(error: grpc.RpcError) -> TelecineClientError:
     assert isinstance(error, grpc.Call | grpc.aio.AioRpcError)
     error_type = ERROR_OF_CODE.get(error.code(), TelecineClientError)
     message = error.details() or error.code().name
-    return error_type(message, details=_status(error))
+    converted = error_type(message, details=_status(error))
+    if isinstance(converted, EventsTrimmedError) and converted.reason != "EVENTS_TRIMMED":
+        return InvalidRequestError(message, details=_status(error))
+    return converted
 
 
 def _status(error: grpc.Call | grpc.aio.AioRpcError) -> status_pb2.Status | None:

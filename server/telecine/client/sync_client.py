@@ -168,7 +168,7 @@ class Client:
         return self._call(self._models.GetModel, request)
 
     def _call(
-        self, method: grpc.UnaryUnaryMultiCallable[RequestT, ResponseT], request: RequestT
+        self, method: "grpc.UnaryUnaryMultiCallable[RequestT, ResponseT]", request: RequestT
     ) -> ResponseT:
         try:
             return method(request, timeout=self._timeout_seconds)

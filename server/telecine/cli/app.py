@@ -1,0 +1,39 @@
+"""All commands put together."""
+
+import sys
+
+import typer
+
+from telecine.cli import doctor, generate, models, processes, up, videos
+from telecine.cli.console import console
+from telecine.client import TelecineClientError
+
+app = typer.Typer(
+    help="Telecine makes videos from prompts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+
+app.command("up")(up.up)
+app.command("generate")(generate.generate)
+app.command("get")(videos.get)
+app.command("list")(videos.list_videos)
+app.command("watch")(videos.watch)
+app.command("cancel")(videos.cancel)
+app.command("delete")(videos.delete)
+app.command("download")(videos.download)
+app.command("models")(models.models)
+app.command("doctor")(doctor.doctor)
+app.command("gateway")(processes.gateway)
+app.command("worker")(processes.worker)
+
+
+def main() -> None:
+    """Run the command line; what the service refuses is told in one line."""
+    try:
+        app()
+    except TelecineClientError as error:
+        reason = f" ({error.reason})" if error.reason else ""
+        console.print(f"[red]error:[/] {error.message}{reason}", highlight=False)
+        sys.exit(1)

@@ -1,0 +1,123 @@
+"""`telecine doctor`: what is installed, reachable, wrong."""
+
+import importlib.metadata
+import importlib.util
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from telecine.cli.console import output
+from telecine.cli.options import DataDirOption, ServerOption, find_server
+from telecine.cli.up import MODEL_REPOSITORY
+from telecine.errors import TelecineError
+from telecine.inference.triton_installation import find_triton
+from telecine.jobs.redis_server import find_redis_binary
+
+# Triton's Python backend reads arrays of NumPy 1 alone.
+NUMPY_MAJOR = "1."
+NEEDED_PACKAGES = ("torch", "transformers", "safetensors", "onnxruntime", "av", "uvloop")
+SHARED_MEMORY = Path("/dev/shm")
+NEEDED_SHARED_BYTES = 64 << 20
+NEEDED_DISK_BYTES = 1 << 30
+
+
+class CheckFailedError(Exception):
+    """Something is not as it must be; the message says what, and what helps."""
+
+
+def doctor(data_dir: DataDirOption, server: ServerOption = "") -> None:
+    """Check this machine; ends with 1 where something that is needed is missing."""
+    checks: dict[str, Callable[[], str]] = {
+        "python": _check_python,
+        "numpy": _check_numpy,
+        "packages": _check_packages,
+        "triton": _check_triton,
+        "redis": _check_redis,
+        "models": _check_model_repository,
+        "shared memory": _check_shared_memory,
+        "disk": lambda: _check_disk(data_dir),
+    }
+    table = Table(box=None, show_header=False)
+    num_failed = 0
+    for name, check in checks.items():
+        try:
+            table.add_row("[green]ok[/]", name, escape(check()))
+        except (CheckFailedError, TelecineError, OSError) as error:
+            table.add_row("[red]wrong[/]", name, escape(str(error)))
+            num_failed += 1
+    table.add_row("[dim]info[/]", "server", escape(_describe_server(server, data_dir)))
+    output.print(table)
+    if num_failed:
+        raise typer.Exit(1)
+
+
+def _check_python() -> str:
+    return f"{sys.version.split()[0]} at {sys.prefix}"
+
+
+def _check_numpy() -> str:
+    version = importlib.metadata.version("numpy")
+    if not version.startswith(NUMPY_MAJOR):
+        raise CheckFailedError(f"{version}, but Triton's Python backend needs 1.26.4")
+    return version
+
+
+def _check_packages() -> str:
+    missing = [name for name in NEEDED_PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise CheckFailedError(f"missing: {', '.join(missing)}; run scripts/setup")
+    return f"torch {importlib.metadata.version('torch')} and the rest"
+
+
+def _check_triton() -> str:
+    return str(find_triton().executable)
+
+
+def _check_redis() -> str:
+    return str(find_redis_binary())
+
+
+def _check_model_repository() -> str:
+    configs = sorted(MODEL_REPOSITORY.glob("*/config.pbtxt"))
+    if not configs:
+        raise CheckFailedError(f"no models in {MODEL_REPOSITORY}")
+    missing = list(_missing_onnx_files(configs))
+    if missing:
+        raise CheckFailedError(f"{', '.join(missing)} not built; run scripts/setup")
+    return f"{len(configs)} in {MODEL_REPOSITORY}"
+
+
+def _missing_onnx_files(configs: list[Path]) -> Iterator[str]:
+    for config in configs:
+        is_encoder = config.parent.name.endswith(("__t5_encoder", "__clip_encoder"))
+        if is_encoder and not list(config.parent.glob("1/model.*nx")):
+            yield f"{config.parent.name}/1/model.onnx"
+
+
+def _check_shared_memory() -> str:
+    free_bytes = shutil.disk_usage(SHARED_MEMORY).free
+    if free_bytes < NEEDED_SHARED_BYTES:
+        raise CheckFailedError(f"{_mebibytes(free_bytes)} free in {SHARED_MEMORY}, needs 64 MiB")
+    return f"{_mebibytes(free_bytes)} free"
+
+
+def _check_disk(data_dir: Path) -> str:
+    folder = next(path for path in (data_dir, *data_dir.resolve().parents) if path.exists())
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < NEEDED_DISK_BYTES:
+        raise CheckFailedError(f"{_mebibytes(free_bytes)} free in {folder}, needs 1,024 MiB")
+    return f"{_mebibytes(free_bytes)} free in {folder}"
+
+
+def _describe_server(server: str, data_dir: Path) -> str:
+    address = find_server(server, data_dir)
+    return f"answers at {address}" if address else "none runs here; `telecine up` starts one"
+
+
+def _mebibytes(count: int) -> str:
+    return f"{count >> 20:,} MiB"

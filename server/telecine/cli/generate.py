@@ -1,0 +1,130 @@
+"""`telecine generate`: from a prompt to a file, whether a server runs or not."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from telecine.cli.console import console, output
+from telecine.cli.options import DataDirOption, ServerOption, find_server
+from telecine.cli.progress_view import ProgressView, state_word
+from telecine.cli.up import MODEL_REPOSITORY, local_options, running_service
+from telecine.client import Client, TelecineClientError, VideoOptions
+from telecine.local.stop_signals import StopRequestedError, StopSignals
+from telecine.v1 import video_pb2
+
+INTERRUPTED_EXIT_CODE = 130
+
+
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What the video should show.")],
+    data_dir: DataDirOption,
+    path: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where the video goes. Default: by its name."),
+    ] = None,
+    server: ServerOption = "",
+    model: Annotated[str | None, typer.Option(help="The model's name.")] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What it should not show.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The seed of all randomness.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Strength of guidance, from 1.")] = None,
+    duration: Annotated[float | None, typer.Option(help="Length in seconds.")] = None,
+    fps: Annotated[int | None, typer.Option(help="Frames a second.")] = None,
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="The sampler's name.")] = None,
+    upscale: Annotated[int | None, typer.Option(help="Repeat every pixel this often.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, any number.")] = None,
+) -> None:
+    """Make a video; starts what it needs when no server runs, and stops it afterwards."""
+    given: dict[str, object] = {
+        "model": model,
+        "negative_prompt": negative_prompt,
+        "seed": seed,
+        "num_inference_steps": steps,
+        "guidance_scale": guidance,
+        "duration_seconds": duration,
+        "fps": fps,
+        "size": parse_size(size) if size else None,
+        "sampler": sampler,
+        "upscale": upscale,
+        "labels": parse_labels(label) if label else None,
+    }
+    options = VideoOptions(**{k: v for k, v in given.items() if v is not None})  # type: ignore[typeddict-item]
+    with StopSignals() as signals:
+        try:
+            with _server(server, data_dir, signals) as address, Client(address) as client:
+                written = _generate(client, prompt, options, path)
+        except StopRequestedError:
+            raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
+    output.print(str(written), highlight=False, soft_wrap=True)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`128x96` as width and height."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise typer.BadParameter(f"a size is WIDTHxHEIGHT, not {text}", param_hint="--size")
+    return int(width), int(height)
+
+
+def parse_labels(texts: list[str]) -> dict[str, str]:
+    """`["team=film"]` as a map."""
+    pairs = [text.partition("=") for text in texts]
+    for key, equals, _ in pairs:
+        if not equals:
+            raise typer.BadParameter(f"a label is KEY=VALUE, not {key}", param_hint="--label")
+    return {key: value for key, _, value in pairs}
+
+
+@contextmanager
+def _server(server: str, data_dir: Path, signals: StopSignals) -> Iterator[str]:
+    address = find_server(server, data_dir)
+    if address is not None:
+        yield address
+        return
+    console.print("no server runs here: starting one for this video", highlight=False)
+    options = local_options(None, MODEL_REPOSITORY)
+    with running_service(data_dir, options, signals=signals) as service:
+        yield service.address
+
+
+def _generate(client: Client, prompt: str, options: VideoOptions, path: Path | None) -> Path:
+    video = client.create_video(prompt, **options)
+    try:
+        with ProgressView(console) as view:
+            for event in client.watch_video(video.name, is_preview_omitted=True):
+                view.show(event)
+    except StopRequestedError:
+        _cancel(client, video.name)
+        raise
+    video = client.get_video(video.name)
+    for warning in video.warnings:
+        console.print(f"[yellow]{escape(warning)}[/]")
+    if video.state != video_pb2.Video.STATE_SUCCEEDED:
+        console.print(f"[red]{state_word(video.state)}[/] {escape(describe_failure(video))}")
+        raise typer.Exit(1)
+    target = path or Path(f"{video.name.removeprefix('videos/')}.mp4")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    client.download_video(video.name, target)
+    console.print(f"[green]done[/] {video.name}, seed {video.spec.seed}", highlight=False)
+    return target
+
+
+def describe_failure(video: video_pb2.Video) -> str:
+    """Return why a video failed, in one line; empty where it did not."""
+    failure = video.failure
+    log_id = f", log id {failure.log_id}" if failure.log_id else ""
+    return f"{failure.message} ({failure.reason}{log_id})" if failure.reason else ""
+
+
+def _cancel(client: Client, name: str) -> None:
+    try:
+        client.cancel_video(name)
+    except TelecineClientError as error:
+        console.print(f"{name} was not cancelled: {escape(error.message)}", highlight=False)
+    else:
+        console.print(f"cancelled {name}", highlight=False)

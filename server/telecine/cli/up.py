@@ -1,0 +1,93 @@
+"""`telecine up`: the whole service on this machine."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from telecine.cli.console import console
+from telecine.cli.options import DataDirOption
+from telecine.errors import TelecineError
+from telecine.local.data_folder import AlreadyRunningError, DataFolder
+from telecine.local.local_service import LocalOptions, LocalService, StartError, local_service
+from telecine.local.stop_signals import StopRequestedError, StopSignals
+
+# Of the checkout that this package is installed from.
+MODEL_REPOSITORY = Path(__file__).resolve().parents[3] / "model_repository"
+
+PortOption = Annotated[
+    int | None,
+    typer.Option("--port", min=1, max=65535, help="The gateway's port. Default: the last one."),
+]
+ModelRepositoryOption = Annotated[
+    Path,
+    typer.Option("--model-repository", help="What the Triton server loads.", show_default=False),
+]
+
+
+def up(
+    data_dir: DataDirOption,
+    port: PortOption = None,
+    model_repository: ModelRepositoryOption = MODEL_REPOSITORY,
+) -> None:
+    """Start Redis, Triton, a worker and a gateway; Ctrl-C stops them."""
+    options = local_options(port, model_repository)
+    with StopSignals() as signals:
+        try:
+            with running_service(data_dir, options, signals=signals) as service:
+                console.print("[green]Telecine is up.[/] Ctrl-C stops it.")
+                for name, address in _addresses(service, data_dir).items():
+                    console.print(f"  {name:<8}{address}", highlight=False, soft_wrap=True)
+                while True:
+                    signal.pause()
+        except StopRequestedError:
+            console.print("stopped")
+
+
+def local_options(port: int | None, model_repository: Path) -> LocalOptions:
+    """Return the options of a service that uses this machine's cores."""
+    return LocalOptions(
+        model_repository=model_repository,
+        gateway_port=port,
+        num_threads=len(os.sched_getaffinity(0)),
+    )
+
+
+@contextmanager
+def running_service(
+    data_dir: Path, options: LocalOptions, *, signals: StopSignals
+) -> Iterator[LocalService]:
+    """Run a service, say what happens, and end the program where it cannot start."""
+    status = console.status("starting Redis, Triton, a worker and a gateway")
+    folder = DataFolder(data_dir.resolve())
+    status.start()
+    try:
+        with local_service(folder, options, signals=signals, report=_report) as service:
+            status.stop()
+            yield service
+            status.update("stopping")
+            status.start()
+    except (AlreadyRunningError, StartError, TelecineError, OSError) as error:
+        status.stop()
+        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False)
+        raise typer.Exit(1) from error
+    finally:
+        status.stop()
+
+
+def _report(message: str) -> None:
+    console.print(f"[dim]{escape(message)}[/]", highlight=False)
+
+
+def _addresses(service: LocalService, data_dir: Path) -> dict[str, str]:
+    return {
+        "gateway": service.address,
+        "triton": service.triton_url,
+        "redis": service.redis_url,
+        "data": str(data_dir.resolve()),
+    }

@@ -1,0 +1,165 @@
+"""The commands that look at, end and fetch videos."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from google.protobuf import json_format
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.markup import escape
+from rich.table import Table
+
+from telecine.cli.console import console, output
+from telecine.cli.generate import describe_failure, parse_labels
+from telecine.cli.options import DataDirOption, JsonOption, NameArgument, ServerOption, connect
+from telecine.cli.progress_view import STAGE_WORDS, ProgressView, state_word
+from telecine.client import VideoFilter
+from telecine.v1 import video_pb2
+
+STATE_OF_WORD = {state_word(state): state for state in video_pb2.Video.State.values() if state}
+
+
+def get(
+    name: NameArgument, data_dir: DataDirOption, server: ServerOption = "", json: JsonOption = False
+) -> None:
+    """Show one video with everything that was really used."""
+    with connect(server, data_dir) as client:
+        video = client.get_video(name)
+    if json:
+        output.print_json(json_format.MessageToJson(video, preserving_proto_field_name=True))
+        return
+    table = Table(box=None, show_header=False)
+    for field, value in _facts(video).items():
+        table.add_row(f"[bold]{field}[/]", escape(value))
+    output.print(table)
+
+
+def list_videos(
+    data_dir: DataDirOption,
+    server: ServerOption = "",
+    state: Annotated[list[str] | None, typer.Option(help="Only these, any number.")] = None,
+    model: Annotated[str, typer.Option(help="Only this model's.")] = "",
+    label: Annotated[list[str] | None, typer.Option(help="Only with KEY=VALUE.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 20,
+    json: JsonOption = False,
+) -> None:
+    """List videos, newest first."""
+    video_filter = VideoFilter(
+        states=[_parse_state(word) for word in state or ()],
+        model=model,
+        labels=parse_labels(label or []),
+    )
+    with connect(server, data_dir) as client:
+        found = zip(
+            range(limit),
+            client.list_videos(video_filter, page_size=min(limit, 1000)),
+            strict=False,
+        )
+        videos = [video for _, video in found]
+    if json:
+        for video in videos:
+            output.print_json(json_format.MessageToJson(video, preserving_proto_field_name=True))
+        return
+    table = Table("name", "state", "done", "created", "prompt", box=None)
+    for video in videos:
+        percent = f"{video.progress_percent} %"
+        created = _local_time(video.create_time)
+        table.add_row(
+            video.name, state_word(video.state), percent, created, escape(video.spec.prompt)
+        )
+    output.print(table)
+
+
+def watch(
+    name: NameArgument,
+    data_dir: DataDirOption,
+    server: ServerOption = "",
+    after: Annotated[str, typer.Option(help="Only events after this id.")] = "",
+    json: JsonOption = False,
+) -> None:
+    """Follow a video until its end."""
+    with connect(server, data_dir) as client:
+        if json:
+            for event in client.watch_video(name, after_event_id=after):
+                output.print_json(json_format.MessageToJson(event), indent=None)
+            return
+        with ProgressView(console) as view:
+            for event in client.watch_video(name, after_event_id=after, is_preview_omitted=True):
+                view.show(event)
+        video = client.get_video(name)
+    output.print(f"{video.name} {state_word(video.state)} {escape(describe_failure(video))}")
+
+
+def cancel(name: NameArgument, data_dir: DataDirOption, server: ServerOption = "") -> None:
+    """Stop a video within one step."""
+    with connect(server, data_dir) as client:
+        video = client.cancel_video(name)
+    if video.state in {video_pb2.Video.STATE_QUEUED, video_pb2.Video.STATE_RUNNING}:
+        output.print(f"{video.name} is being cancelled")
+    else:
+        output.print(f"{video.name} {state_word(video.state)}")
+
+
+def delete(name: NameArgument, data_dir: DataDirOption, server: ServerOption = "") -> None:
+    """Remove a video that has ended, with its files."""
+    with connect(server, data_dir) as client:
+        client.delete_video(name)
+    output.print(f"{name} deleted")
+
+
+def download(
+    name: NameArgument,
+    data_dir: DataDirOption,
+    path: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where the file goes. Default: by its name."),
+    ] = None,
+    artifact: Annotated[str, typer.Option(help="Which file. Default: the video.")] = "",
+    server: ServerOption = "",
+) -> None:
+    """Fetch a file of a video."""
+    video_id = name.removeprefix("videos/")
+    target = path or Path(f"{video_id}-{artifact}" if artifact else f"{video_id}.mp4")
+    with connect(server, data_dir) as client:
+        client.download_video(name, target, artifact_id=artifact)
+    output.print(str(target), highlight=False, soft_wrap=True)
+
+
+def _parse_state(word: str) -> video_pb2.Video.State.ValueType:
+    if word.lower() not in STATE_OF_WORD:
+        raise typer.BadParameter(f"a state is one of {', '.join(STATE_OF_WORD)}")
+    return STATE_OF_WORD[word.lower()]
+
+
+def _facts(video: video_pb2.Video) -> dict[str, str]:
+    spec = video.spec
+    facts = {
+        "name": video.name,
+        "state": f"{state_word(video.state)}, {video.progress_percent} %",
+        "failure": describe_failure(video),
+        "prompt": spec.prompt,
+        "negative prompt": spec.negative_prompt,
+        "model": f"{spec.model} {video.model_version} {video.model_digest}",
+        "seed": str(spec.seed),
+        "steps": f"{spec.num_inference_steps}, {spec.sampler}",
+        "guidance": f"{spec.guidance_scale:g}",
+        "frames": f"{video.num_frames} at {spec.fps}/s, {spec.size.width}x{spec.size.height}",
+        "created": _local_time(video.create_time),
+        "ended": _local_time(video.end_time) if video.HasField("end_time") else "",
+        "labels": ", ".join(f"{key}={value}" for key, value in sorted(spec.labels.items())),
+        "warnings": "\n".join(video.warnings),
+    }
+    for timing in video.timings:
+        facts[STAGE_WORDS[timing.stage]] = f"{_seconds(timing.duration):.2f} s"
+    for artifact in video.artifacts:
+        facts[artifact.artifact_id] = f"{artifact.size_bytes} bytes, {artifact.digest}"
+    return {field: value for field, value in facts.items() if value}
+
+
+def _seconds(duration: Duration) -> float:
+    return duration.seconds + duration.nanos / 1e9
+
+
+def _local_time(timestamp: Timestamp) -> str:
+    return timestamp.ToDatetime().astimezone().strftime("%Y-%m-%d %H:%M:%S")

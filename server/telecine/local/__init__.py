@@ -1,0 +1,1 @@
+"""Every process on one machine: what `telecine up` starts, watches and stops."""

@@ -1,0 +1,125 @@
+"""The folder that holds everything of a one-machine service, so that it outlives restarts."""
+
+import fcntl
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+LOCAL_HOST = "127.0.0.1"
+
+
+class AlreadyRunningError(Exception):
+    """Another `telecine up` works on this folder."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The ports of one service, all on 127.0.0.1."""
+
+    gateway: int
+    redis: int
+    triton_grpc: int
+    triton_http: int
+    triton_metrics: int
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """Where the parts of a service keep what is theirs."""
+
+    root: Path
+
+    @property
+    def redis(self) -> Path:
+        """Jobs and events."""
+        return self.root / "redis"
+
+    @property
+    def objects(self) -> Path:
+        """Finished videos and uploads."""
+        return self.root / "objects"
+
+    @property
+    def checkpoints(self) -> Path:
+        """States of videos under way."""
+        return self.root / "checkpoints"
+
+    @property
+    def settings(self) -> Path:
+        """What the gateway and the worker are told."""
+        return self.root / "telecine.toml"
+
+    @property
+    def address(self) -> Path:
+        """Holds the gateway's `host:port` once it has been up."""
+        return self.root / "gateway.address"
+
+    @property
+    def processes(self) -> Path:
+        """Names the processes that run, to find those that a crash left behind."""
+        return self.root / "processes.json"
+
+    def log(self, name: str) -> Path:
+        """Where one process's output goes."""
+        return self.root / "logs" / f"{name}.log"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Own the folder; the lock ends with this process, however it ends.
+
+        Raises:
+            AlreadyRunningError: another process owns it.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise AlreadyRunningError(f"another telecine runs in {self.root}") from None
+            yield
+
+    def choose_ports(self, gateway_port: int | None = None) -> Ports:
+        """Return the ports of the last time where they are still free, and note them down.
+
+        Raises:
+            OSError: `gateway_port` was asked for and is taken.
+        """
+        path = self.root / "ports.json"
+        known: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
+        if gateway_port is not None:
+            known["gateway"] = gateway_port
+        with ExitStack() as held:
+            sockets = {
+                field.name: held.enter_context(
+                    _listen(
+                        known.get(field.name, 0),
+                        is_required=field.name == "gateway" and gateway_port is not None,
+                    )
+                )
+                for field in fields(Ports)
+            }
+            ports = Ports(**{name: sock.getsockname()[1] for name, sock in sockets.items()})
+        path.write_text(json.dumps(asdict(ports), indent=2))
+        return ports
+
+
+def default_data_folder() -> Path:
+    """Return where a person's service lies when nothing else is said."""
+    return Path.home() / ".local" / "share" / "telecine"
+
+
+def _listen(port: int, *, is_required: bool) -> socket.socket:
+    listener = socket.socket()
+    # As the servers do: a port whose last connections are still closing counts as free.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((LOCAL_HOST, port))
+    except OSError:
+        if is_required:
+            listener.close()
+            raise
+        listener.bind((LOCAL_HOST, 0))
+    return listener

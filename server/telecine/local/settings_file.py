@@ -1,0 +1,40 @@
+"""Writes the settings that the gateway and the worker of one data folder are started with."""
+
+import json
+from collections.abc import Mapping
+
+from telecine.config import (
+    GatewaySettings,
+    LogSettings,
+    RedisSettings,
+    Section,
+    StorageSettings,
+    TritonSettings,
+    WorkerSettings,
+)
+from telecine.local.data_folder import LOCAL_HOST, DataFolder, Ports
+
+
+def write_settings(folder: DataFolder, ports: Ports) -> None:
+    """Write `folder.settings` for a service on these ports."""
+    sections = {
+        "gateway": GatewaySettings(
+            host=LOCAL_HOST, port=ports.gateway, address_file=folder.address
+        ),
+        "redis": RedisSettings(url=f"redis://{LOCAL_HOST}:{ports.redis}/0"),
+        "triton": TritonSettings(grpc_url=f"{LOCAL_HOST}:{ports.triton_grpc}"),
+        "storage": StorageSettings(folder=folder.objects),
+        "worker": WorkerSettings(checkpoint_folder=folder.checkpoints),
+        "log": LogSettings(),
+    }
+    folder.settings.write_text(to_toml(sections))
+
+
+def to_toml(sections: Mapping[str, Section]) -> str:
+    """Write what differs from the defaults; JSON's strings, numbers and lists are TOML's too."""
+    lines: list[str] = []
+    for name, section in sections.items():
+        values = section.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+        lines += ["", f"[{name}]"]
+        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+    return "\n".join(lines).lstrip() + "\n"
