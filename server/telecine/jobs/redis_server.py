@@ -72,7 +72,8 @@ class RedisServer:
     @property
     def pid(self) -> int | None:
         """The process's id, None while it does not run."""
-        return self._process.pid if self._process is not None else None
+        is_running = self._process is not None and self._process.poll() is None
+        return self._process.pid if self._process is not None and is_running else None
 
     def __enter__(self) -> Self:
         self.start()
