@@ -1,0 +1,79 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from telecine.client.requests import (
+    UPLOAD_CHUNK_BYTES,
+    VideoFilter,
+    create_video_request,
+    list_videos_request,
+    upload_requests,
+)
+from telecine.v1 import video_pb2
+
+
+def test_every_option_reaches_the_spec() -> None:
+    request = create_video_request(
+        "a red circle",
+        {
+            "model": "toybox",
+            "seed": 0,
+            "num_inference_steps": 20,
+            "guidance_scale": 4.5,
+            "duration_seconds": 2.5,
+            "fps": 8,
+            "size": (128, 96),
+            "labels": {"team": "film"},
+            "output_formats": [video_pb2.OUTPUT_FORMAT_MP4_H264],
+        },
+        "mine",
+    )
+    spec = request.spec
+    assert request.request_id == "mine"
+    assert (spec.prompt, spec.model) == ("a red circle", "models/toybox")
+    assert spec.HasField("seed")
+    assert (spec.num_inference_steps, spec.guidance_scale, spec.fps) == (20, 4.5, 8)
+    assert (spec.duration.seconds, spec.duration.nanos) == (2, 500_000_000)
+    assert (spec.size.width, spec.size.height) == (128, 96)
+    assert dict(spec.labels) == {"team": "film"}
+
+
+def test_what_is_not_given_stays_unset() -> None:
+    spec = create_video_request("a red circle", {}, None).spec
+    assert spec == video_pb2.VideoSpec(prompt="a red circle")
+
+
+def test_each_request_without_an_id_gets_its_own() -> None:
+    first, second = (create_video_request("a red circle", {}, None) for _ in range(2))
+    assert first.request_id
+    assert first.request_id != second.request_id
+
+
+def test_a_filter_reaches_the_request() -> None:
+    since = datetime(2026, 1, 2, tzinfo=UTC)
+    video_filter = VideoFilter(
+        states=[video_pb2.Video.STATE_FAILED], model="toybox", create_time_from=since
+    )
+    request = list_videos_request(video_filter, 7)
+    assert request.page_size == 7
+    assert list(request.states) == [video_pb2.Video.STATE_FAILED]
+    assert request.model == "models/toybox"
+    assert request.create_time_from.ToDatetime(tzinfo=UTC) == since
+    assert not request.HasField("create_time_until")
+
+
+def test_an_upload_says_what_it_is_and_comes_in_chunks(tmp_path: Path) -> None:
+    path = tmp_path / "still.png"
+    path.write_bytes(b"x" * (UPLOAD_CHUNK_BYTES + 1))
+    header, *chunks = upload_requests(path, None)
+    assert header.header.content_type == "image/png"
+    assert header.header.size_bytes == UPLOAD_CHUNK_BYTES + 1
+    assert [len(chunk.data) for chunk in chunks] == [UPLOAD_CHUNK_BYTES, 1]
+
+
+def test_a_name_that_tells_no_type_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "still"
+    path.write_bytes(b"x")
+    with pytest.raises(ValueError, match="content_type"):
+        next(upload_requests(path, None))
