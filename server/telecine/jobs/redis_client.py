@@ -1,0 +1,65 @@
+"""Clients of Redis with the settings that jobs need, and its errors in our words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis.exceptions
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from telecine.errors import StoreUnavailableError
+
+_MAX_CONNECTIONS = 32
+_TIMEOUT_SECONDS = 5.0
+# Answers of a server that is up and cannot serve now: starting, out of memory or disk, a replica.
+_UNAVAILABLE_CODES = frozenset(
+    {"LOADING", "OOM", "MISCONF", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"}
+)
+
+
+def connect_redis(url: str) -> Redis:
+    """Returns a client that fails at once rather than tries again; connects when first used."""
+    return Redis.from_pool(
+        BlockingConnectionPool.from_url(
+            url,
+            max_connections=_MAX_CONNECTIONS,
+            timeout=_TIMEOUT_SECONDS,
+            socket_timeout=_TIMEOUT_SECONDS,
+            socket_connect_timeout=_TIMEOUT_SECONDS,
+            protocol=2,
+            retry=Retry(NoBackoff(), 0),
+        )
+    )
+
+
+def blocking_twin(client: Redis) -> Redis:
+    """Returns a client of the same server for one blocking read at a time.
+
+    It waits for an answer for ever: redis-py's time-out and retries would stretch a blocking
+    read, so the caller sets its own.
+    """
+    settings = dict(client.connection_pool.connection_kwargs)
+    settings.update(socket_timeout=None, protocol=2, retry=Retry(NoBackoff(), 0))
+    pool = BlockingConnectionPool(
+        connection_class=client.connection_pool.connection_class, max_connections=2, **settings
+    )
+    return Redis.from_pool(pool)
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Raises StoreUnavailableError for every way in which Redis cannot serve now.
+
+    Errors that a correct program never gets pass as they are.
+    """
+    try:
+        yield
+    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
+        raise StoreUnavailableError(f"Redis cannot be reached: {error}") from error
+    except redis.exceptions.ResponseError as error:
+        if isinstance(error, redis.exceptions.OutOfMemoryError | redis.exceptions.ReadOnlyError):
+            raise StoreUnavailableError(f"Redis takes no writes: {error}") from error
+        if str(error).split(" ", 1)[0] in _UNAVAILABLE_CODES:
+            raise StoreUnavailableError(f"Redis cannot serve now: {error}") from error
+        raise
