@@ -9,7 +9,7 @@ from telecine.engine.families.toybox import save_part
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from torch import Tensor, nn
 
-from train.latents import read_shards
+from train.latents import LatentClips
 from train.loop import Metrics, Trainer
 from train.text import MAX_PROMPT_TOKENS, TextEncoders, train_tokenizer
 from train.world import caption
@@ -43,7 +43,8 @@ def train(
 ) -> None:
     """Train for `num_steps` in all; the weights written are the moving average."""
     torch.manual_seed(seed)
-    latents, scenes = read_shards(latents_folder)
+    clips = LatentClips(latents_folder)
+    clips.refresh()
     if not (weights / "tokenizer" / "tokenizer.json").exists():
         train_tokenizer(weights)
     tokenizer = PromptTokenizer(weights / "tokenizer", CAPTION_TOKENS)
@@ -58,9 +59,9 @@ def train(
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
         generator = torch.Generator().manual_seed((seed << 32) + step)
-        chosen = torch.randint(len(latents), (BATCH,), generator=generator)
-        clean = latents[chosen].float()
-        captions = [caption(scenes[i], generator) for i in chosen.tolist()]
+        chosen = torch.randint(len(clips.scenes), (BATCH,), generator=generator)
+        clean = clips.latents[chosen].float()
+        captions = [caption(clips.scenes[i], generator) for i in chosen.tolist()]
         kept = torch.rand(BATCH, generator=generator) >= DROPPED_CAPTIONS
         input_ids, attention_mask = _tokenize(tokenizer, captions, kept)
         sigma = torch.sigmoid(1.2 * torch.randn(BATCH, generator=generator) + 0.4)
@@ -79,7 +80,11 @@ def train(
         loss = (error * channel_weights).mean()
         return loss, {"loss": float(loss)}
 
-    trainer.run(loss_of_step, after_save=lambda step: trainer.averaged.module.save(weights))
+    def after_save(step: int) -> None:
+        trainer.averaged.module.save(weights)
+        clips.refresh()
+
+    trainer.run(loss_of_step, after_save)
 
 
 def _tokenize(

@@ -30,11 +30,25 @@ def write_shards(weights: Path, folder: Path, num_shards: int) -> None:
         fresh.replace(path)
 
 
-def read_shards(folder: Path) -> tuple[Tensor, list[Scene]]:
-    """All shards written so far: latents [N, C, T, H, W] in float16, and their scenes."""
-    shards = [torch.load(path, weights_only=True) for path in sorted(folder.glob("*.pt"))]
-    scenes = [Scene(*names) for shard in shards for names in shard["scenes"]]
-    return torch.cat([shard["latents"] for shard in shards]), scenes
+class LatentClips:
+    """The shards written so far; `refresh` reads those that came since."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._num_shards = 0
+        self.latents = torch.empty(0, dtype=torch.float16)
+        """[N, C, T, H, W]"""
+        self.scenes: list[Scene] = []
+
+    def refresh(self) -> None:
+        """Read new shards."""
+        new = sorted(self._folder.glob("*.pt"))[self._num_shards :]
+        self._num_shards += len(new)
+        for path in new:
+            shard = torch.load(path, weights_only=True)
+            latents: Tensor = shard["latents"]
+            self.latents = torch.cat((self.latents.reshape(-1, *latents.shape[1:]), latents))
+            self.scenes += [Scene(*names) for names in shard["scenes"]]
 
 
 @torch.no_grad()

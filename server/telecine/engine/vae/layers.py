@@ -62,6 +62,10 @@ class SpatialConv(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, D, H, W]."""
+        if _must_not_depend_on_batch(frames):
+            columns = functional.unfold(frames, 3, padding=1)
+            hidden = self.weight @ columns + self.bias[:, None]
+            return hidden.unflatten(2, frames.shape[2:])
         weight = self.weight.view(len(self.bias), -1, 3, 3)
         return functional.conv2d(frames, weight, self.bias, padding=1)
 
@@ -71,6 +75,9 @@ class PixelLinear(nn.Linear):
 
     def forward(self, frames: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, D, H, W]."""
+        if _must_not_depend_on_batch(frames):
+            hidden = self.weight @ frames.flatten(2) + self.bias[:, None]
+            return hidden.unflatten(2, frames.shape[2:])
         return functional.conv2d(frames, self.weight[:, :, None, None], self.bias)
 
 
@@ -148,6 +155,12 @@ class UpSample(nn.Module):
         if self.space > 1:
             frames = functional.pixel_shuffle(frames, self.space)
         return frames
+
+
+def _must_not_depend_on_batch(frames: Tensor) -> bool:
+    # oneDNN's convolutions round differently for another number of frames; matmul does not.
+    # Streaming and whole decode must agree to the last bit; training, in bfloat16, need not.
+    return frames.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
 
 
 def _with_past(frames: Tensor, batch_size: int, feat_cache: FeatCache | None) -> Tensor:

@@ -1,0 +1,218 @@
+"""Judges the built-in model: makes clips from captions, reads the MP4 files, names what they show.
+
+Prints a table and writes docs/benchmarks/toybox.json and a contact sheet of real
+outputs. Chance and an untrained twin of the model stand beside the result.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import get_args
+
+import av
+import numpy as np
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from telecine.client import Client
+from telecine.engine.dit.attention import AttentionKind
+from telecine.engine.dit.model import DiTConfig
+from telecine.engine.families import BUILT_IN_WEIGHTS
+from telecine.engine.families.random_weights import write_random_weights
+from telecine.engine.samplers import SAMPLERS
+from telecine.engine.vae.causal_vae import CausalVAEConfig
+from telecine.media.transcoder import EncodingOptions, Mp4Writer
+from tqdm import tqdm
+
+from train.generate import Generator, Settings
+from train.judge import Frames, judge
+from train.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, Scene, caption, random_scene
+
+ROOT = Path(__file__).resolve().parent.parent
+ATTRIBUTES = ("colour", "shape", "motion", "background")
+CHANCE = (1 / len(COLOURS), 1 / len(SHAPES), 1 / len(MOTIONS), 1 / len(BACKGROUNDS))
+FPS = 16
+SEED = 20_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """How often the judge read what the caption said."""
+
+    name: str
+    accuracies: tuple[float, ...]
+    """Colour, shape, motion, background, and all four together."""
+
+
+def main() -> None:
+    """Read the command line, make the clips, judge them, write the results."""
+    options = _parse()
+    settings = Settings(
+        num_inference_steps=options.steps,
+        guidance_scale=options.guidance,
+        sampler=options.sampler,
+        attention=options.attention,
+    )
+    torch.set_num_threads(options.threads)
+    seen = _captions(options.count, is_held_out=False)
+    unseen = _captions(options.count, is_held_out=True)
+    with tempfile.TemporaryDirectory() as folder:
+        make = _maker(options, settings, Path(folder))
+        rows = [
+            Row("trained combinations", _accuracies(seen, make(seen))),
+            Row("combinations never trained", _accuracies(unseen, make(unseen))),
+        ]
+        if options.twin and not options.server:
+            twin = _untrained_twin(Path(folder))
+            few = seen[: options.twin]
+            videos = _made_here(few, Generator(twin), settings, Path(folder))
+            rows.append(Row(f"untrained twin ({len(few)} clips)", _accuracies(few, videos)))
+        rows.append(Row("chance", (*CHANCE, float(np.prod(CHANCE)))))
+        _print(rows)
+        if options.write:
+            _write_json(rows, options)
+            sheet = make(_one_of_each_motion())
+            _contact_sheet([_read(video) for video in sheet])
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", type=Path, default=BUILT_IN_WEIGHTS / "toybox")
+    parser.add_argument("--server", help="make the clips through a running server, HOST:PORT")
+    parser.add_argument("--count", type=int, default=200, help="captions of each kind")
+    parser.add_argument("--twin", type=int, default=50, help="clips of the untrained twin")
+    parser.add_argument("--steps", type=int, default=Settings.num_inference_steps)
+    parser.add_argument("--guidance", type=float, default=Settings.guidance_scale)
+    parser.add_argument("--sampler", choices=tuple(SAMPLERS), default=Settings.sampler)
+    parser.add_argument("--attention", choices=get_args(AttentionKind), default="full")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--write", action="store_true", help="write docs/ as well")
+    return parser.parse_args()
+
+
+Prompts = list[tuple[Scene, str]]
+
+
+def _captions(count: int, *, is_held_out: bool) -> Prompts:
+    generator = torch.Generator().manual_seed(SEED + is_held_out)
+    scenes = [random_scene(generator, held_out=is_held_out) for _ in range(count)]
+    return [(scene, caption(scene, generator)) for scene in scenes]
+
+
+def _one_of_each_motion() -> Prompts:
+    generator = torch.Generator().manual_seed(SEED)
+    scenes = [replace(random_scene(generator), motion=motion) for motion in MOTIONS]
+    return [(scene, caption(scene, generator)) for scene in scenes]
+
+
+def _maker(options: argparse.Namespace, settings: Settings, folder: Path):
+    """A function from captions to MP4 files: made here, or by a server."""
+    if options.server:
+        client = Client(options.server)
+        return lambda prompts: _made_by_server(prompts, client, settings, folder)
+    generator = Generator(options.weights)
+    return lambda prompts: _made_here(prompts, generator, settings, folder)
+
+
+def _made_here(
+    prompts: Prompts, generator: Generator, settings: Settings, folder: Path
+) -> Iterator[Path]:
+    for index, (_, prompt) in enumerate(prompts):
+        frames = generator.frames(prompt, SEED + index, settings)
+        path = folder / f"{index}.mp4"
+        writer = Mp4Writer(path, EncodingOptions(fps=FPS))
+        writer.write(frames.numpy())
+        writer.finish()
+        yield path
+
+
+def _made_by_server(
+    prompts: Prompts, client: Client, settings: Settings, folder: Path
+) -> Iterator[Path]:
+    for index, (_, prompt) in enumerate(prompts):
+        video = client.create_video(
+            prompt,
+            seed=SEED + index,
+            num_inference_steps=settings.num_inference_steps,
+            guidance_scale=settings.guidance_scale,
+            sampler=settings.sampler,
+        )
+        client.wait(video.name)
+        path = folder / f"{index}.mp4"
+        client.download(video.name, path)
+        yield path
+
+
+def _untrained_twin(folder: Path) -> Path:
+    weights = folder / "twin"
+    unit = ((0.0,) * CausalVAEConfig.latent_channels, (1.0,) * CausalVAEConfig.latent_channels)
+    write_random_weights(
+        weights,
+        BUILT_IN_WEIGHTS / "toybox",
+        dit=DiTConfig(),
+        vae=CausalVAEConfig(latents_mean=unit[0], latents_std=unit[1]),
+    )
+    return weights
+
+
+def _accuracies(prompts: Prompts, videos: Iterable[Path]) -> tuple[float, ...]:
+    hits = []
+    for (scene, _), video in tqdm(zip(prompts, videos, strict=True), total=len(prompts)):
+        shown = judge(_read(video))
+        hits.append([getattr(shown, name) == getattr(scene, name) for name in ATTRIBUTES])
+    table = np.array(hits)
+    return (*table.mean(0).tolist(), float(table.all(1).mean()))
+
+
+def _read(video: Path) -> Frames:
+    with av.open(str(video)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def _print(rows: list[Row]) -> None:
+    table = Table("", *ATTRIBUTES, "all four")
+    for row in rows:
+        table.add_row(row.name, *(f"{value:.3f}" for value in row.accuracies))
+    Console().print(table)
+
+
+def _write_json(rows: list[Row], options: argparse.Namespace) -> None:
+    goals = (0.90, 0.70, 0.70, 0.90, None)
+    conditions = (
+        f"{options.count} captions, {options.steps} steps, {options.sampler}, "
+        f"guidance {options.guidance}, judged from the decoded MP4"
+    )
+    report = [
+        {
+            "metric": f"{row.name}: {name}",
+            "value": round(value, 4),
+            "goal": goal if row.name == "trained combinations" else None,
+            "better": "higher",
+            "spread": round(float(np.sqrt(value * (1 - value) / options.count)), 4),
+            "conditions": conditions,
+        }
+        for row in rows
+        for name, value, goal in zip((*ATTRIBUTES, "all four"), row.accuracies, goals, strict=True)
+    ]
+    path = ROOT / "docs" / "benchmarks" / "toybox.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def _contact_sheet(clips: list[Frames]) -> None:
+    """Seven moments of each clip in a row, the clips below each other."""
+    rows = []
+    for clip in clips:
+        moments = np.linspace(0, len(clip) - 1, 7).round().astype(int)
+        rows.append(np.concatenate(list(clip[moments]), axis=1))
+    path = ROOT / "docs" / "images" / "contact_sheet.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.concatenate(rows)).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
