@@ -2,6 +2,7 @@
 
 TelecineError
 ├── InvalidFieldError         a request's field is wrong; the caller must change it
+│   └── OutOfRangeError       it points past the end of what there is
 ├── NotFoundError             no such resource
 ├── AlreadyExistsError        the request id was used for another request
 ├── VideoStateError           not possible in the video's present state
@@ -10,6 +11,7 @@ TelecineError
 ├── QueueFullError            no more jobs are taken now
 ├── UnavailableError          a part of the service cannot be reached
 │   ├── StoreUnavailableError         Redis
+│   ├── ObjectStoreUnavailableError   where files are stored
 │   └── ModelServerUnavailableError   Triton, or one of its models
 ├── LeaseLostError            a write by a worker that no longer holds the job
 ├── CheckpointError           a checkpoint that is corrupt, truncated or of another job
@@ -44,6 +46,12 @@ class InvalidFieldError(TelecineError):
         super().__init__(f"{field}: {message}")
         self.field = field
         self.description = message
+
+
+class OutOfRangeError(InvalidFieldError):
+    """A field points past the end of what there is; it may be right later."""
+
+    reason = "OUT_OF_RANGE"
 
 
 class NotFoundError(TelecineError):
@@ -116,6 +124,12 @@ class StoreUnavailableError(UnavailableError):
     """Redis cannot be reached."""
 
     reason = "STORE_UNAVAILABLE"
+
+
+class ObjectStoreUnavailableError(UnavailableError):
+    """Files cannot be stored or read: the store cannot be reached, or is full."""
+
+    reason = "OBJECT_STORE_UNAVAILABLE"
 
 
 class ModelServerUnavailableError(UnavailableError):

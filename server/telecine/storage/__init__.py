@@ -1,0 +1,1 @@
+"""Files that outlive a process: artifacts and uploads, behind one small interface."""
