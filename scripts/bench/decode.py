@@ -1,0 +1,154 @@
+"""Streaming decode of the VAE against decoding the whole clip at once, in this process.
+
+python scripts/bench/decode.py [--frames 81] [--size 256] [--repeats 5] [--threads 1]
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from report import Figure, figure, write_report
+from torch import Tensor
+
+from telecine.engine.vae.causal_vae import CausalVAE, CausalVAEConfig
+
+
+@torch.inference_mode()
+def main() -> None:
+    """Reads the command line, measures, reports."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frames", type=int, default=81)
+    parser.add_argument("--size", type=int, default=256, help="pixels of each side")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--peak-only", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.peak_only:
+        print(json.dumps(decode_peak_bytes(options.frames, options.size)))
+        return
+    write_report("decode", measure(options))
+
+
+def measure(options: argparse.Namespace) -> list[Figure]:
+    """Runs both sides in turn and returns the figures."""
+    vae, latents = random_vae(), random_latents(options.frames, options.size)
+    conditions = (
+        f"toybox VAE, {options.frames} frames of {options.size}x{options.size}, float32, "
+        f"{options.threads} thread(s), {options.repeats} repeats"
+    )
+    first, stream_total, whole_total = [], [], []
+    stream(vae, latents)
+    for _ in range(options.repeats):
+        whole_total.append(timed(lambda: vae.decode(latents)))
+        to_first, total = stream(vae, latents)
+        first.append(to_first)
+        stream_total.append(total)
+    longer = 4 * (options.frames - 1) + 1
+    peaks = [
+        (peak_in_child(options.frames, options), peak_in_child(longer, options))
+        for _ in range(options.repeats)
+    ]
+    is_exact = torch.equal(torch.cat(list(vae.decode_chunks(latents)), dim=2), vae.decode(latents))
+    pairs = list(zip(first, stream_total, whole_total, strict=True))
+    return [
+        figure(
+            "time to first frames / whole decode",
+            [to_first / whole for to_first, _, whole in pairs],
+            goal=0.10,
+            conditions=conditions,
+        ),
+        figure(
+            "streaming decode / one-shot decode",
+            [total / whole for _, total, whole in pairs],
+            goal=1.05,
+            conditions=conditions,
+        ),
+        figure(
+            f"peak memory of decoding {longer} frames / {options.frames} frames, streaming",
+            [long / short for short, long in peaks],
+            goal=1.05,
+            conditions=f"{conditions}; peak above the loaded model, own process each",
+        ),
+        figure(
+            "streaming equals one-shot bit for bit (1 = yes)",
+            [float(is_exact)],
+            goal=1.0,
+            better="higher",
+            conditions=conditions,
+        ),
+        figure("one-shot decode, s", whole_total, conditions=conditions),
+        figure("streaming decode, s", stream_total, conditions=conditions),
+        figure(
+            "peak memory of streaming decode, MiB",
+            [short / 2**20 for short, _ in peaks],
+            conditions=conditions,
+        ),
+    ]
+
+
+def random_vae() -> CausalVAE:
+    """The built-in VAE's architecture, with random weights: speed does not depend on them."""
+    torch.manual_seed(0)
+    channels = CausalVAEConfig().latent_channels
+    config = CausalVAEConfig(latents_mean=(0.0,) * channels, latents_std=(1.0,) * channels)
+    return CausalVAE(config).eval().requires_grad_(requires_grad=False)
+
+
+def random_latents(num_frames: int, size: int) -> Tensor:
+    """Latents of one clip, [1, C, T', H', W']."""
+    config = CausalVAEConfig()
+    side, latent_frames = size // config.spatial_scale, (num_frames - 1) // 4 + 1
+    return torch.randn(1, config.latent_channels, latent_frames, side, side)
+
+
+def stream(vae: CausalVAE, latents: Tensor) -> tuple[float, float]:
+    """Returns the seconds to the first chunk and to the last."""
+    start = time.perf_counter()
+    chunks = vae.decode_chunks(latents)
+    next(chunks)
+    to_first = time.perf_counter() - start
+    for _ in chunks:
+        pass
+    return to_first, time.perf_counter() - start
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Returns the seconds that `call` takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def decode_peak_bytes(num_frames: int, size: int) -> int:
+    """Returns how far a streaming decode raises this process's memory above what it held."""
+    vae, latents = random_vae(), random_latents(num_frames, size)
+    # Linux: 5 makes the peak (VmHWM) count from here.
+    Path("/proc/self/clear_refs").write_text("5")
+    before = memory_bytes("VmRSS")
+    stream(vae, latents)
+    return memory_bytes("VmHWM") - before
+
+
+def memory_bytes(name: str) -> int:
+    """Returns one of the sizes in /proc/self/status."""
+    status = Path("/proc/self/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith(f"{name}:"))
+    return int(line.split()[1]) * 1024
+
+
+def peak_in_child(num_frames: int, options: argparse.Namespace) -> int:
+    """Runs `decode_peak_bytes` in a process of its own."""
+    command = [sys.executable, __file__, "--peak-only", f"--frames={num_frames}"]
+    command += [f"--size={options.size}", f"--threads={options.threads}"]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True)
+    return int(json.loads(answer.stdout))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The lane that turns frames into files: encoding, thumbnail, store. It needs no GPU."""
+
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from telecine.media.thumbnail import CONTENT_TYPE as THUMBNAIL_CONTENT_TYPE
+from telecine.media.thumbnail import encode_thumbnail
+from telecine.media.transcoder import EncodingOptions, Frames, Transcoder
+from telecine.storage.keys import artifact_key
+from telecine.storage.object_store import ObjectStore, StoredObject
+from telecine.v1 import video_pb2
+from telecine.worker.held_video import HeldVideo
+from telecine.worker.worker_state import WorkerState
+
+VIDEO_ID = "video.mp4"
+THUMBNAIL_ID = "thumbnail.webp"
+
+
+class FinishingLane:
+    """Makes a video's files while its frames still come, and stores them."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    @asynccontextmanager
+    async def open(self, held: HeldVideo) -> AsyncIterator["Finishing"]:
+        """Takes on one video; leaving the context removes what was not stored."""
+        spec = held.video.spec
+        options = EncodingOptions(fps=spec.fps, upscale=max(1, spec.upscale))
+        with tempfile.TemporaryDirectory(prefix="telecine-") as folder:
+            path = Path(folder) / VIDEO_ID
+            async with Transcoder(path, options) as transcoder:
+                yield Finishing(held, transcoder=transcoder, path=path, store=self._store)
+
+
+class Finishing:
+    """One video on its way from frames to stored files."""
+
+    def __init__(
+        self, held: HeldVideo, *, transcoder: Transcoder, path: Path, store: ObjectStore
+    ) -> None:
+        self._held = held
+        self._transcoder = transcoder
+        self._path = path
+        self._store = store
+        self._num_frames = 0
+        self._still: Frames | None = None
+
+    async def write(self, frames: Frames) -> None:
+        """Takes `frames` [n, H, W, 3] uint8; waits while the encoder is far behind."""
+        middle = self._held.video.num_frames // 2 - self._num_frames
+        if 0 <= middle < len(frames):
+            self._still = frames[middle].copy()
+        self._num_frames += len(frames)
+        await self._transcoder.write(frames)
+
+    async def finish(self) -> list[video_pb2.Artifact]:
+        """Completes the files and stores them."""
+        await self._transcoder.finish()
+        self._held.state.enter(WorkerState.UPLOADING)
+        await self._held.enter_stage(video_pb2.STAGE_UPLOADING)
+        artifacts = [await self._store_video()]
+        if self._still is not None:
+            artifacts.append(await self._store_thumbnail(self._still))
+        return artifacts
+
+    async def _store_video(self) -> video_pb2.Artifact:
+        stored = await self._store.put_file(self._key(VIDEO_ID), self._path)
+        return _artifact(VIDEO_ID, video_pb2.Artifact.KIND_VIDEO, "video/mp4", stored)
+
+    async def _store_thumbnail(self, still: Frames) -> video_pb2.Artifact:
+        stored = await self._store.put(self._key(THUMBNAIL_ID), encode_thumbnail(still))
+        return _artifact(
+            THUMBNAIL_ID, video_pb2.Artifact.KIND_THUMBNAIL, THUMBNAIL_CONTENT_TYPE, stored
+        )
+
+    def _key(self, artifact_id: str) -> str:
+        return artifact_key(self._held.video, artifact_id)
+
+
+def _artifact(
+    artifact_id: str,
+    kind: video_pb2.Artifact.Kind.ValueType,
+    content_type: str,
+    stored: StoredObject,
+) -> video_pb2.Artifact:
+    return video_pb2.Artifact(
+        artifact_id=artifact_id,
+        kind=kind,
+        content_type=content_type,
+        size_bytes=stored.size_bytes,
+        digest=stored.digest,
+    )

@@ -1,0 +1,223 @@
+"""The lane that keeps the GPU busy: prompts to embeddings, noise to latents, latents to frames."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+from telecine.errors import CheckpointError, ModelError, ModelServerUnavailableError
+from telecine.inference.triton_client import PromptEmbeds, SliceRequest, TritonClient
+from telecine.jobs.job_types import FinishedStep
+from telecine.media.transcoder import Frames
+from telecine.v1 import video_pb2
+from telecine.worker.held_video import HeldVideo
+from telecine.worker.interruptions import HandBack
+from telecine.worker.model_server_watch import ModelServerWatch
+from telecine.worker.progress_manager import (
+    ProgressManager,
+    TailEstimate,
+    choose_preview_steps,
+    slice_lengths,
+)
+from telecine.worker.worker_state import WorkerState
+
+_T = TypeVar("_T")
+# Longer videos attend to a sliding window of frames and to the first one.
+_FULL_ATTENTION_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class GpuLaneOptions:
+    """How the lane cuts a video; `slice_steps` is the work lost at most with a worker."""
+
+    slice_steps: int
+    previews_per_video: int
+
+
+class GpuLane:
+    """Drives the model server for one video at a time.
+
+    A model server that goes away is waited for, and the work goes on from the last
+    slice's state: it never fails a video.
+    """
+
+    def __init__(
+        self,
+        triton: TritonClient,
+        watch: ModelServerWatch,
+        options: GpuLaneOptions,
+        *,
+        draining: asyncio.Event,
+    ) -> None:
+        self._triton = triton
+        self._watch = watch
+        self._options = options
+        self._draining = draining
+        self.tail = TailEstimate()
+
+    async def denoise(self, held: HeldVideo) -> bytes:
+        """Returns the state of the finished latents.
+
+        Raises:
+            HandBack: the worker drains, or the model server was away for too long.
+            ModelError: the model failed on this input.
+        """
+        held.state.enter(WorkerState.LOADING)
+        await held.enter_stage(video_pb2.STAGE_LOADING)
+        await self._insist(held, lambda: self._watch.ensure_loaded(held.model_id))
+        held.state.enter(WorkerState.READY)
+
+        held.state.enter(WorkerState.INITIALIZING)
+        await held.enter_stage(video_pb2.STAGE_CONDITIONING)
+        request = await self._insist(held, lambda: self._condition(held))
+
+        held.state.enter(WorkerState.GENERATING)
+        await held.enter_stage(video_pb2.STAGE_DENOISING)
+        while True:
+            state, step_index = await held.load_checkpoint()
+            try:
+                return await self._denoise_slices(held, replace(request, state=state), step_index)
+            except CheckpointError as error:
+                if not state:
+                    raise
+                await held.notify(error.reason, f"step {step_index}: {error}")
+
+    async def decode(self, held: HeldVideo, state: bytes) -> AsyncGenerator[Frames, None]:
+        """Yields the video's frames, chunk by chunk; a decode that broke off is begun again.
+
+        The frames already yielded are not yielded twice: decoding the same latents gives
+        the same frames.
+        """
+        held.state.enter(WorkerState.DECODING)
+        await held.enter_stage(video_pb2.STAGE_DECODING)
+        num_yielded = 0
+        while num_yielded < held.video.num_frames:
+            num_skipped = num_yielded
+            try:
+                async with aclosing(self._triton.decode_frames(held.model_id, state)) as chunks:
+                    async for chunk in chunks:
+                        fresh = chunk[num_skipped:]
+                        num_skipped = max(0, num_skipped - len(chunk))
+                        if len(fresh):
+                            num_yielded += len(fresh)
+                            yield fresh
+            except ModelServerUnavailableError as error:
+                await self._recover(held, error)
+                continue
+            if num_yielded < held.video.num_frames:
+                raise ModelError(
+                    f"the decoder gave {num_yielded} of {held.video.num_frames} frames"
+                )
+
+    async def _condition(self, held: HeldVideo) -> SliceRequest:
+        spec = held.video.spec
+        prompt = await self._encode_prompt(held)
+        has_guidance = spec.guidance_scale > 1.0
+        return SliceRequest(
+            prompt=prompt,
+            negative_prompt=(
+                await self._triton.encode_prompt(held.model_id, spec.negative_prompt)
+                if has_guidance
+                else None
+            ),
+            seed=spec.seed,
+            num_inference_steps=spec.num_inference_steps,
+            guidance_scale=spec.guidance_scale,
+            sampler=spec.sampler,
+            num_frames=held.video.num_frames,
+            height=spec.size.height,
+            width=spec.size.width,
+            fps=spec.fps,
+            attention=_choose_attention(held.video),
+            state=b"",
+            num_steps=0,
+            preview_steps=choose_preview_steps(
+                spec.num_inference_steps, self._options.previews_per_video
+            ),
+        )
+
+    async def _encode_prompt(self, held: HeldVideo) -> PromptEmbeds:
+        video = held.video
+        prompt = await self._triton.encode_prompt(
+            held.model_id, video.expanded_prompt or video.spec.prompt
+        )
+        if prompt.is_truncated:
+            await held.notify(
+                "PROMPT_TRUNCATED",
+                f"the model reads the first {len(prompt.attention_mask)} tokens of the prompt's "
+                f"{prompt.num_tokens}",
+            )
+        return prompt
+
+    async def _denoise_slices(
+        self, held: HeldVideo, request: SliceRequest, step_index: int
+    ) -> bytes:
+        progress = ProgressManager(
+            request.num_inference_steps, tail_seconds=self.tail.predict(num_pixels(held.video))
+        )
+        for num_steps in slice_lengths(
+            request.num_inference_steps,
+            step_index=step_index,
+            slice_steps=self._options.slice_steps,
+        ):
+            slice_request = replace(request, num_steps=num_steps)
+            state = await self._insist(
+                held, partial(self._denoise_slice, held, slice_request, progress)
+            )
+            request, step_index = replace(request, state=state), step_index + num_steps
+            held.state.enter(WorkerState.CHECKPOINTING)
+            await held.save_checkpoint(state, step_index=step_index)
+            held.state.enter(WorkerState.GENERATING)
+            if self._draining.is_set() and step_index < request.num_inference_steps:
+                raise HandBack("WORKER_DRAINED")
+        return request.state
+
+    async def _denoise_slice(
+        self, held: HeldVideo, request: SliceRequest, progress: ProgressManager
+    ) -> bytes:
+        state: bytes | None = None
+        async with aclosing(self._triton.denoise_slice(held.model_id, request)) as results:
+            async for result in results:
+                now = progress.finish_step(result.step_index, step_seconds=result.step_seconds)
+                await held.finish_step(
+                    FinishedStep(
+                        step_index=result.step_index,
+                        num_inference_steps=request.num_inference_steps,
+                        sigma=result.sigma,
+                        elapsed_seconds=now.elapsed_seconds,
+                        eta_seconds=now.eta_seconds,
+                        preview=result.preview,
+                        preview_content_type=result.preview_content_type,
+                    )
+                )
+                state = result.state
+        if state is None:
+            raise ModelError("the sampler ended a slice without its state")
+        return state
+
+    async def _insist(self, held: HeldVideo, call: Callable[[], Awaitable[_T]]) -> _T:
+        while True:
+            try:
+                return await call()
+            except ModelServerUnavailableError as error:
+                await self._recover(held, error)
+
+    async def _recover(self, held: HeldVideo, error: ModelServerUnavailableError) -> None:
+        interrupted = held.state.state
+        held.state.enter(WorkerState.RECOVERING)
+        await held.notify(error.reason, f"{error.message}; the video waits for the model server")
+        await self._watch.wait_until_repaired(held.model_id)
+        await held.notify("MODEL_SERVER_AVAILABLE", "the model server is back; the video goes on")
+        held.state.enter(interrupted)
+
+
+def num_pixels(video: video_pb2.Video) -> int:
+    """Returns the pixels of all frames together, what decoding and encoding cost by."""
+    return video.num_frames * video.spec.size.width * video.spec.size.height
+
+
+def _choose_attention(video: video_pb2.Video) -> str:
+    seconds = video.num_frames / video.spec.fps
+    return "full" if seconds <= _FULL_ATTENTION_SECONDS else "window"

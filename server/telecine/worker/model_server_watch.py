@@ -1,0 +1,77 @@
+"""Waits for a model server that is away, and repairs it when it is back."""
+
+import asyncio
+import time
+
+import structlog
+
+from telecine.errors import ModelError, ModelServerUnavailableError
+from telecine.inference.triton_client import TritonClient
+from telecine.worker.interruptions import HandBack
+
+_log = structlog.get_logger(__name__)
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 2.0
+
+
+class ModelServerWatch:
+    """Says whether the model server can be used.
+
+    Attributes:
+        patience_seconds: how long a video is kept here while the model server is away,
+            before another worker may have it.
+    """
+
+    def __init__(
+        self, triton: TritonClient, *, patience_seconds: float, draining: asyncio.Event
+    ) -> None:
+        self.patience_seconds = patience_seconds
+        self._triton = triton
+        self._draining = draining
+        self._loaded: set[str] = set()
+
+    async def is_ready(self) -> bool:
+        """Whether the server answers."""
+        try:
+            return await self._triton.is_ready()
+        except ModelServerUnavailableError:
+            return False
+
+    async def ensure_loaded(self, model_id: str) -> None:
+        """Loads the model unless that was done before and nothing has failed since.
+
+        Raises:
+            ModelServerUnavailableError: the server cannot be reached.
+            ModelError: the model does not load.
+        """
+        if model_id not in self._loaded:
+            await self._triton.load_model(model_id)
+            self._loaded.add(model_id)
+
+    async def wait_until_repaired(self, model_id: str) -> None:
+        """Returns once the model can be used again.
+
+        Raises:
+            HandBack: that took longer than `patience_seconds`, or the worker drains.
+        """
+        self._loaded.discard(model_id)
+        deadline = time.monotonic() + self.patience_seconds
+        pause_seconds = _FIRST_PAUSE_SECONDS
+        while not await self._try_repair(model_id):
+            if self._draining.is_set():
+                raise HandBack("WORKER_DRAINED")
+            if time.monotonic() > deadline:
+                raise HandBack(ModelServerUnavailableError.reason)
+            await asyncio.sleep(pause_seconds)
+            pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+
+    async def _try_repair(self, model_id: str) -> bool:
+        if not await self.is_ready():
+            return False
+        try:
+            await self._triton.repair(model_id)
+        except (ModelServerUnavailableError, ModelError) as error:
+            _log.warning("repair_failed", model=model_id, error=str(error))
+            return False
+        self._loaded.add(model_id)
+        return True
