@@ -48,14 +48,9 @@ class GatewaySettings(Section):
 
 
 class RedisSettings(Section):
-    """The store of jobs and events.
-
-    Attributes:
-        connect_timeout_seconds: how long a call waits before Redis counts as away.
-    """
+    """The store of jobs and events."""
 
     url: str = "redis://127.0.0.1:6379/0"
-    connect_timeout_seconds: Seconds = 1.0
 
 
 class TritonSettings(Section):
@@ -77,17 +72,24 @@ class WorkerSettings(Section):
         worker_id: unique among live workers; empty for one drawn at the start.
         models: the models it serves.
         lease_seconds: how long a job stays its own after its last sign of life.
+        heartbeat_seconds: how often a held job is asked after; a cancel is seen this soon.
+        backlog: jobs held at a time, the one on the GPU included.
         slice_steps: denoising steps between two checkpoints.
         stream_timeout_seconds: silence after which a model server's stream counts as dead.
+        model_server_patience_seconds: how long a job is kept while the model server is away,
+            before another worker may have it.
     """
 
     worker_id: str = ""
     models: tuple[str, ...] = ("toybox",)
     lease_seconds: Seconds = 15.0
+    heartbeat_seconds: Seconds = 0.5
+    backlog: Count = 3
     slice_steps: Count = 10
     checkpoint_folder: Path = Path("var/checkpoints")
     previews_per_video: Annotated[int, Field(ge=0)] = 5
     stream_timeout_seconds: Seconds = 60.0
+    model_server_patience_seconds: Seconds = 60.0
 
 
 class LogSettings(Section):
