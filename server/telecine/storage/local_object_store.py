@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import shutil
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -35,7 +35,7 @@ class LocalObjectStore:
 
     async def read(
         self, key: str, *, offset: int = 0, limit: int = 0, chunk_bytes: int = CHUNK_BYTES
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Yields an object's bytes from `offset`, `limit` of them at most, 0 for all.
 
         An object that is replaced or removed meanwhile is read to its end as it was.

@@ -1,6 +1,6 @@
 """What every object store can do, local or remote."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -37,7 +37,7 @@ class ObjectStore(Protocol):
 
     def read(
         self, key: str, *, offset: int = 0, limit: int = 0, chunk_bytes: int = CHUNK_BYTES
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Yields an object's bytes from `offset`, `limit` of them at most, 0 for all.
 
         Raises NotFoundError where nothing is stored.
