@@ -53,14 +53,26 @@ def notice_event(reason: str, message: str) -> bytes:
     return video_pb2.VideoEvent(notice=notice).SerializeToString()
 
 
+def moved_event() -> bytes:
+    """Returns the event of a new queue position, which is added where it is logged."""
+    return video_pb2.VideoEvent(queue_moved=video_pb2.VideoEvent.QueueMoved()).SerializeToString()
+
+
 def decode_event(entry_id: bytes, fields: Mapping[bytes, bytes]) -> video_pb2.VideoEvent:
     """Returns the event in an entry of the log, with the id and the time of the entry."""
     event = video_pb2.VideoEvent.FromString(fields[b"event"])
     event.event_id = entry_id.decode()
     event.event_time.FromMilliseconds(int(entry_id.split(b"-")[0]))
     if b"queue_position" in fields:
-        event.state_changed.queue_position = int(fields[b"queue_position"])
+        changed = event.queue_moved if event.HasField("queue_moved") else event.state_changed
+        changed.queue_position = int(fields[b"queue_position"])
     return event
+
+
+def is_queue_event(event: video_pb2.VideoEvent) -> bool:
+    """Whether the video waits for a worker after this event, until another follows."""
+    is_queued = event.state_changed.state == video_pb2.Video.STATE_QUEUED
+    return is_queued or event.HasField("queue_moved")
 
 
 def is_last_event(event: video_pb2.VideoEvent) -> bool:

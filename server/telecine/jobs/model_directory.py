@@ -33,6 +33,16 @@ class ModelDirectory:
                 pipeline.set(alive, worker_id, px=int(ttl_seconds * 1000))
                 await pipeline.execute()
 
+    async def record(self, model: model_pb2.Model) -> None:
+        """Records a model that the caller knows and cannot serve now: its videos are taken.
+
+        Raises:
+            StoreUnavailableError: Redis cannot be reached.
+        """
+        model_id = model.name.removeprefix(_COLLECTION)
+        with translated_errors():
+            await self._redis.hset(models_key(self._queue), model_id, model.SerializeToString())
+
     async def list_models(self) -> list[model_pb2.Model]:
         """Returns all models by name.
 

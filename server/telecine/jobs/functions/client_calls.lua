@@ -107,3 +107,16 @@ register("delete", function(queue, args)
   notify_watchers(queue, id)
   return last
 end)
+
+-- Logs the places of waiting videos that are watched, where they have changed.
+register("announce_positions", function(queue, args)
+  for id in string.gmatch(args.videos, "[^,]+") do
+    local record = read(queue, id, "state", "logged_position")
+    if record.state == "QUEUED" then
+      local position = queue_position(queue, id)
+      if position ~= tonumber(record.logged_position) then
+        append_event(queue, id, args.moved_event, position)
+      end
+    end
+  end
+end)

@@ -12,6 +12,7 @@ local function append_event(queue, id, event, position)
   local entry = { "event", event }
   if position then
     entry = { "event", event, "queue_position", position }
+    redis.call("HSET", video_key(queue, id), "logged_position", position)
   end
   local log = queue .. ":events:" .. id
   local event_id = redis.call("XADD", log, "MAXLEN", "~", EVENTS_KEPT, "*", unpack(entry))
