@@ -7,7 +7,7 @@ outputs. Chance and an untrained twin of the model stand beside the result.
 import argparse
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
@@ -18,6 +18,8 @@ import torch
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
+from tqdm import tqdm
+
 from telecine.client import Client
 from telecine.engine.dit.attention import AttentionKind
 from telecine.engine.dit.model import DiTConfig
@@ -26,8 +28,6 @@ from telecine.engine.families.random_weights import write_random_weights
 from telecine.engine.samplers import SAMPLERS
 from telecine.engine.vae.causal_vae import CausalVAEConfig
 from telecine.media.transcoder import EncodingOptions, Mp4Writer
-from tqdm import tqdm
-
 from train.generate import Generator, Settings
 from train.judge import Frames, judge
 from train.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, Scene, caption, random_scene
@@ -95,6 +95,7 @@ def _parse() -> argparse.Namespace:
 
 
 Prompts = list[tuple[Scene, str]]
+Maker = Callable[[Prompts], Iterator[Path]]
 
 
 def _captions(count: int, *, is_held_out: bool) -> Prompts:
@@ -109,7 +110,7 @@ def _one_of_each_motion() -> Prompts:
     return [(scene, caption(scene, generator)) for scene in scenes]
 
 
-def _maker(options: argparse.Namespace, settings: Settings, folder: Path):
+def _maker(options: argparse.Namespace, settings: Settings, folder: Path) -> Maker:
     """A function from captions to MP4 files: made here, or by a server."""
     if options.server:
         client = Client(options.server)

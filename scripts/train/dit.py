@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
+
 from telecine.engine.dit.model import DiT, DiTConfig
 from telecine.engine.families.toybox import save_part
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
-from torch import Tensor, nn
-
 from train.latents import LatentClips
-from train.loop import Metrics, Trainer
+from train.loop import Metrics, Plan, Trainer
 from train.text import MAX_PROMPT_TOKENS, TextEncoders, train_tokenizer
 from train.world import caption
 
@@ -50,9 +50,8 @@ def train(
     tokenizer = PromptTokenizer(weights / "tokenizer", CAPTION_TOKENS)
     channel_weights = _channel_weights(weights)
     model = TextToLatents()
-    trainer = Trainer(
-        model, state_path, num_steps=num_steps, adamw_lr=0.0015, decay_share=0.5, ema_decay=0.998
-    )
+    plan = Plan(num_steps, adamw_lr=0.0015, decay_share=0.5, ema_decay=0.998)
+    trainer = Trainer(model, state_path, plan)
     trainer.resume()
     for block in model.dit.blocks:
         block.compile(dynamic=False)
@@ -80,7 +79,7 @@ def train(
         loss = (error * channel_weights).mean()
         return loss, {"loss": float(loss)}
 
-    def after_save(step: int) -> None:
+    def after_save() -> None:
         trainer.averaged.module.save(weights)
         clips.refresh()
 

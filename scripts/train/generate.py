@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
+
 from telecine.engine.denoise import Conditioning, SamplingConfig, denoise_slice, initial_state
 from telecine.engine.dit.attention import AttentionKind, TemporalMask
 from telecine.engine.families import Family, load_family
-from torch import Tensor
 
 CPU = torch.device("cpu")
 

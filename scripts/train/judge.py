@@ -62,7 +62,7 @@ def _nearest(colour: Floats, names: dict[str, tuple[int, int, int]]) -> str:
 
 
 def _colour(pixels: Floats, distance: Floats) -> str:
-    inside = distance > 0.85 * distance.max()
+    inside = distance >= 0.85 * distance.max()
     return _nearest(np.median(pixels[inside], axis=0), COLOURS)
 
 

@@ -4,10 +4,10 @@ from dataclasses import astuple
 from pathlib import Path
 
 import torch
-from telecine.engine.families import load_family
 from torch import Tensor
 from tqdm import trange
 
+from telecine.engine.families import load_family
 from train.vae import NUM_FRAMES, SIDE
 from train.world import Scene, random_clip, random_scene, render
 

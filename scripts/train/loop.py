@@ -1,7 +1,7 @@
-"""What both training runs share: the optimisers, the decay, the progress bar, stopping and resuming."""
-
+"""What both training runs share: optimisers, decay, progress bar, stopping and resuming."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,38 +12,45 @@ from tqdm import tqdm
 Metrics = dict[str, float]
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast to train.
+
+    The rates are constant, then fall linearly to zero over the last `decay_share`.
+    """
+
+    num_steps: int
+    muon_lr: float = 0.02
+    adamw_lr: float = 0.002
+    decay_share: float = 0.7
+    ema_decay: float = 0.0
+    save_every: int = 250
+
+
 class Trainer:
     """Trains a module with Muon for its matrices and AdamW for the rest.
 
     Muon (Jordan et al. 2024) reached 6 dB more than AdamW alone in the same time on
-    the VAE. The rate is constant, then falls linearly to zero over the last
-    `decay_share` of the run. `averaged` holds the moving average of the weights. The
-    state is saved every `save_every` steps; a run that finds one goes on from it.
+    the VAE. `averaged` holds the moving average of the weights. The state is saved now and
+    then; a run that finds one goes on from it.
     """
 
     def __init__(
         self,
         module: nn.Module,
         state_path: Path,
-        *,
-        num_steps: int,
-        muon_lr: float = 0.02,
-        adamw_lr: float = 0.002,
-        decay_share: float = 0.7,
-        save_every: int = 250,
-        ema_decay: float = 0.0,
+        plan: Plan,
     ) -> None:
-        self.module, self.state_path = module, state_path
-        self.averaged = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
-        self.num_steps, self.save_every = num_steps, save_every
+        self.module, self.state_path, self.plan = module, state_path, plan
+        self.averaged = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(plan.ema_decay))
         matrices = [p for name, p in module.named_parameters() if _is_matrix(name, p)]
         others = [p for name, p in module.named_parameters() if not _is_matrix(name, p)]
         self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(matrices, lr=muon_lr, weight_decay=0.01, momentum=0.95),
-            torch.optim.AdamW(others, lr=adamw_lr, betas=(0.9, 0.95), weight_decay=0.0),
+            torch.optim.Muon(matrices, lr=plan.muon_lr, weight_decay=0.01, momentum=0.95),
+            torch.optim.AdamW(others, lr=plan.adamw_lr, betas=(0.9, 0.95), weight_decay=0.0),
         ]
         self.schedulers = [
-            torch.optim.lr_scheduler.LambdaLR(optimizer, _decay(num_steps, decay_share))
+            torch.optim.lr_scheduler.LambdaLR(optimizer, _decay(plan))
             for optimizer in self.optimizers
         ]
         self.step = 0
@@ -76,12 +83,12 @@ class Trainer:
     def run(
         self,
         loss_of_step: Callable[[int], tuple[Tensor, Metrics]],
-        after_save: Callable[[int], None] = lambda step: None,
+        after_save: Callable[[], None],
     ) -> None:
         """Train to the last step; `loss_of_step` draws a batch and returns its loss."""
-        progress = tqdm(initial=self.step, total=self.num_steps, mininterval=5, smoothing=0.02)
+        progress = tqdm(initial=self.step, total=self.plan.num_steps, mininterval=5, smoothing=0.02)
         averages: Metrics = {}
-        for step in range(self.step, self.num_steps):
+        for step in range(self.step, self.plan.num_steps):
             loss, metrics = loss_of_step(step)
             loss.backward()
             nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
@@ -95,9 +102,9 @@ class Trainer:
             progress.set_postfix({k: f"{v:.4f}" for k, v in averages.items()}, refresh=False)
             progress.update()
             self.step = step + 1
-            if self.step % self.save_every == 0 or self.step == self.num_steps:
+            if self.step % self.plan.save_every == 0 or self.step == self.plan.num_steps:
                 self.save()
-                after_save(self.step)
+                after_save()
 
     def save(self) -> None:
         """Write the state beside the old one and swap them."""
@@ -112,8 +119,6 @@ def _is_matrix(name: str, parameter: nn.Parameter) -> bool:
     return parameter.ndim == 2 and not is_table
 
 
-def _decay(num_steps: int, decay_share: float) -> Callable[[int], float]:
-    start = num_steps * (1.0 - decay_share)
-    return lambda step: min(1.0, max(0.0, (num_steps - step) / (num_steps - start)))
-
-
+def _decay(plan: Plan) -> Callable[[int], float]:
+    falling = plan.num_steps * plan.decay_share
+    return lambda step: min(1.0, max(0.0, (plan.num_steps - step) / falling))

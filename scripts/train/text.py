@@ -5,9 +5,6 @@ import json
 from pathlib import Path
 
 import torch
-from telecine.engine.families.toybox import save_part
-from telecine.engine.text_encoders.encoders import CLIPTextEncoder, T5Encoder
-from telecine.engine.text_encoders.projection import TextProjection, TextProjectionConfig
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor, nn
 from transformers import (
@@ -18,6 +15,9 @@ from transformers import (
     logging,
 )
 
+from telecine.engine.families.toybox import save_part
+from telecine.engine.text_encoders.encoders import CLIPTextEncoder, T5Encoder
+from telecine.engine.text_encoders.projection import TextProjection, TextProjectionConfig
 from train.world import all_captions
 
 MAX_PROMPT_TOKENS = 32

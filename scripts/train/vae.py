@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from telecine.engine.families.toybox import save_part
 from telecine.engine.vae.causal_vae import CausalVAE, CausalVAEConfig
-from train.loop import Metrics, Trainer
+from train.loop import Metrics, Plan, Trainer
 from train.world import Clip, random_clip, random_scene, render
 
 SIDE, NUM_FRAMES = 128, 33
@@ -22,7 +22,7 @@ def train(weights: Path, state_path: Path, *, num_steps: int, seed: int = 0) -> 
     torch.manual_seed(seed)
     unit = (0.0,) * CausalVAEConfig.latent_channels, (1.0,) * CausalVAEConfig.latent_channels
     vae = CausalVAE(CausalVAEConfig(latents_mean=unit[0], latents_std=unit[1]))
-    trainer = Trainer(vae, state_path, num_steps=num_steps)
+    trainer = Trainer(vae, state_path, Plan(num_steps))
     trainer.resume()
     encoder = torch.compile(vae.encoder, dynamic=False)
     decoder = torch.compile(vae.decoder, dynamic=False)
@@ -39,7 +39,7 @@ def train(weights: Path, state_path: Path, *, num_steps: int, seed: int = 0) -> 
         psnr = -10 * torch.log10(error.detach().square().mean() / 4)
         return loss + KL_WEIGHT * kl, {"psnr": float(psnr), "kl": float(kl)}
 
-    trainer.run(loss_of_step, after_save=lambda step: save(vae, weights))
+    trainer.run(loss_of_step, after_save=lambda: save(vae, weights))
 
 
 def save(vae: CausalVAE, weights: Path) -> None:

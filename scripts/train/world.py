@@ -174,9 +174,7 @@ def _path(motion: str, time: Tensor, radius: float, generator: torch.Generator) 
     return still.expand(len(time), 2).clone()
 
 
-def render(
-    clips: list[Clip], side: int, window: tuple[int, int, int, int] | None = None
-) -> Tensor:
+def render(clips: list[Clip], side: int, window: tuple[int, int, int, int] | None = None) -> Tensor:
     """Draw clips: [B, 3, T, H, W] float32 in [-1, 1].
 
     `window` (top, left, height, width) in pixels draws only that part of the frame.

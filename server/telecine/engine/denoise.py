@@ -1,16 +1,16 @@
 """The denoising loop: from one DenoiseState to the next, step by step."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from telecine.engine.dit.attention import TemporalMask
+from telecine.engine.dit.attention import FULL_ATTENTION, TemporalMask
 from telecine.engine.noise import initial_noise, step_noise
-from telecine.engine.samplers import SAMPLERS, Predict
+from telecine.engine.samplers import SAMPLERS, Predict, StepPlace
 from telecine.engine.state import DenoiseState
 from telecine.errors import CheckpointError
 
@@ -38,7 +38,7 @@ class SamplingConfig:
     shift: float
     latents_shape: tuple[int, int, int, int, int]
     """[B, C, T, H, W]"""
-    temporal_mask: TemporalMask = TemporalMask()
+    temporal_mask: TemporalMask = FULL_ATTENTION
 
 
 class StepOutput(NamedTuple):
@@ -104,22 +104,18 @@ def denoise_slice(
     predict = _guided(denoiser, prompt, negative_prompt, config)
     last = min(state.step_index + num_steps, config.num_inference_steps)
     for step_index in range(state.step_index, last):
-        step = sampler.step(
-            predict,
-            state.latents,
+        place = StepPlace(
             sigma=sigmas[step_index],
             next_sigma=sigmas[step_index + 1],
             noise=partial(_noise_like, state.latents, config.seed, step_index),
             sampler_state=state.sampler_state,
         )
-        state = DenoiseState(
+        step = sampler.step(predict, state.latents, place)
+        state = replace(
+            state,
             latents=step.latents,
             step_index=step_index + 1,
-            seed=state.seed,
-            sampler=state.sampler,
-            num_inference_steps=state.num_inference_steps,
             sampler_state=step.sampler_state,
-            audio_latents=state.audio_latents,
         )
         yield StepOutput(step_index + 1, sigmas[step_index + 1], step.denoised, state)
 

@@ -49,13 +49,15 @@ class DenoiseState:
         for name, value in self.sampler_state.items():
             tensors[_SAMPLER_PREFIX + name] = value
         described = {
+            "format": _FORMAT,
             "step_index": self.step_index,
             "seed": self.seed,
             "sampler": self.sampler,
             "num_inference_steps": self.num_inference_steps,
         }
         on_cpu = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-        return save_tensors(on_cpu, {"format": _FORMAT, "state": json.dumps(described)})
+        # One entry only: safetensors writes several in an order of its own.
+        return save_tensors(on_cpu, {"state": json.dumps(described)})
 
     @classmethod
     def from_bytes(cls, data: bytes, device: torch.device | None = None) -> Self:
@@ -68,8 +70,9 @@ class DenoiseState:
             tensors = load_tensors(data)
             metadata = _read_metadata(data)
             described = json.loads(metadata["state"])
-            if metadata["format"] != _FORMAT:
-                raise CheckpointError(f"state: unknown format {metadata['format']!r}")
+            found_format = described.pop("format")
+            if found_format != _FORMAT:
+                raise CheckpointError(f"state: unknown format {found_format!r}")
             tensors = {name: value.to(device or "cpu") for name, value in tensors.items()}
             return cls(
                 latents=tensors.pop("latents"),

@@ -35,6 +35,9 @@ class TemporalMask:
         return (distance.abs() <= self.window_frames) | (frame < self.anchor_frames)[None, :]
 
 
+FULL_ATTENTION = TemporalMask()
+
+
 class SelfAttention(nn.Module):
     """Multi-head attention of a sequence to itself, with rotary positions and qk_norm."""
 

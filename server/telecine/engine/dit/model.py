@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from telecine.engine.dit.adaln import Modulation, TimestepEmbedding, modulate
-from telecine.engine.dit.attention import TemporalMask
+from telecine.engine.dit.attention import FULL_ATTENTION, TemporalMask
 from telecine.engine.dit.block import BlockContext, DiTBlock
 from telecine.engine.dit.patch_embed import PatchEmbed, unpatchify
 from telecine.engine.dit.rotary import spatial_angles, temporal_angles
@@ -52,7 +52,7 @@ class DiT(nn.Module):
         pooled_prompt_embeds: Tensor,
         *,
         attention_mask: Tensor,
-        temporal_mask: TemporalMask = TemporalMask(),
+        temporal_mask: TemporalMask = FULL_ATTENTION,
     ) -> Tensor:
         """Latents [B, C, T, H, W], timesteps [B] in 0..1 -> velocity [B, C, T, H, W].
 

@@ -47,13 +47,13 @@ class ToyboxFamily:
     def load_t5_encoder(self) -> nn.Module:
         """(input_ids, attention_mask) [B, L] -> t5_hidden_states [B, L, T]."""
         # transformers takes seconds to import, and only set-up exports the encoders.
-        from telecine.engine.text_encoders.encoders import T5Encoder
+        from telecine.engine.text_encoders.encoders import T5Encoder  # noqa: PLC0415
 
         return T5Encoder.from_folder(self._folder / "text_encoder")
 
     def load_clip_encoder(self) -> nn.Module:
         """(input_ids, attention_mask) [B, L] -> clip_pooled [B, C]."""
-        from telecine.engine.text_encoders.encoders import CLIPTextEncoder
+        from telecine.engine.text_encoders.encoders import CLIPTextEncoder  # noqa: PLC0415
 
         return CLIPTextEncoder.from_folder(self._folder / "text_encoder_2")
 

@@ -1,6 +1,6 @@
 """Samplers: each walks latents from noise to clean, one step at a time, from saved state."""
 
-from telecine.engine.samplers.base import Predict, Sampler, SamplerStep
+from telecine.engine.samplers.base import Predict, Sampler, SamplerStep, StepPlace
 from telecine.engine.samplers.flow import EulerSampler, HeunSampler, RungeKuttaSampler
 from telecine.engine.samplers.variance_preserving import VariancePreservingSampler
 
@@ -12,4 +12,4 @@ SAMPLERS: dict[str, Sampler] = {
     "ddpm": VariancePreservingSampler(eta=1.0),
 }
 
-__all__ = ["SAMPLERS", "Predict", "Sampler", "SamplerStep"]
+__all__ = ["SAMPLERS", "Predict", "Sampler", "SamplerStep", "StepPlace"]

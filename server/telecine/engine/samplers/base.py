@@ -14,6 +14,16 @@ Predict = Callable[[Tensor, float], Tensor]
 """Latents [B, C, T, H, W] and sigma to the velocity there."""
 
 
+class StepPlace(NamedTuple):
+    """Where a step stands in its job."""
+
+    sigma: float
+    next_sigma: float
+    noise: Callable[[], Tensor]
+    """Draws the step's own noise, for samplers that add some."""
+    sampler_state: dict[str, Tensor]
+
+
 class SamplerStep(NamedTuple):
     """What one step leaves behind."""
 
@@ -30,17 +40,8 @@ class Sampler(Protocol):
         """Noise levels from 1 to 0, one more than steps."""
         ...
 
-    def step(
-        self,
-        predict: Predict,
-        latents: Tensor,
-        *,
-        sigma: float,
-        next_sigma: float,
-        noise: Callable[[], Tensor],
-        sampler_state: dict[str, Tensor],
-    ) -> SamplerStep:
-        """Go from `sigma` to `next_sigma`; `noise` draws the step's own noise if needed."""
+    def step(self, predict: Predict, latents: Tensor, at: StepPlace) -> SamplerStep:
+        """Go from `at.sigma` to `at.next_sigma`."""
         ...
 
 

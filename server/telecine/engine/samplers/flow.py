@@ -1,10 +1,8 @@
 """Solvers of the flow's ordinary differential equation, d latents / d sigma = velocity."""
 
-from collections.abc import Callable
-
 from torch import Tensor
 
-from telecine.engine.samplers.base import Predict, SamplerStep, shifted
+from telecine.engine.samplers.base import Predict, SamplerStep, StepPlace, shifted
 
 
 class _FlowSampler:
@@ -19,65 +17,38 @@ class _FlowSampler:
 class EulerSampler(_FlowSampler):
     """One evaluation a step, first order."""
 
-    def step(
-        self,
-        predict: Predict,
-        latents: Tensor,
-        *,
-        sigma: float,
-        next_sigma: float,
-        noise: Callable[[], Tensor],
-        sampler_state: dict[str, Tensor],
-    ) -> SamplerStep:
+    def step(self, predict: Predict, latents: Tensor, at: StepPlace) -> SamplerStep:
         """Follow the velocity in a straight line."""
-        velocity = predict(latents, sigma)
-        moved = latents + (next_sigma - sigma) * velocity
-        return SamplerStep(moved, latents - sigma * velocity, sampler_state)
+        velocity = predict(latents, at.sigma)
+        moved = latents + (at.next_sigma - at.sigma) * velocity
+        return SamplerStep(moved, latents - at.sigma * velocity, at.sampler_state)
 
 
 class HeunSampler(_FlowSampler):
     """Two evaluations a step, second order; one in the last step, which has no far end."""
 
-    def step(
-        self,
-        predict: Predict,
-        latents: Tensor,
-        *,
-        sigma: float,
-        next_sigma: float,
-        noise: Callable[[], Tensor],
-        sampler_state: dict[str, Tensor],
-    ) -> SamplerStep:
+    def step(self, predict: Predict, latents: Tensor, at: StepPlace) -> SamplerStep:
         """Follow the mean of the velocities at both ends."""
-        velocity = predict(latents, sigma)
-        width = next_sigma - sigma
+        velocity = predict(latents, at.sigma)
+        width = at.next_sigma - at.sigma
         moved = latents + width * velocity
-        if next_sigma > 0.0:
-            moved = latents + width * 0.5 * (velocity + predict(moved, next_sigma))
-        return SamplerStep(moved, latents - sigma * velocity, sampler_state)
+        if at.next_sigma > 0.0:
+            moved = latents + width * 0.5 * (velocity + predict(moved, at.next_sigma))
+        return SamplerStep(moved, latents - at.sigma * velocity, at.sampler_state)
 
 
 class RungeKuttaSampler(_FlowSampler):
     """The classical fourth-order method; one evaluation in the last step."""
 
-    def step(
-        self,
-        predict: Predict,
-        latents: Tensor,
-        *,
-        sigma: float,
-        next_sigma: float,
-        noise: Callable[[], Tensor],
-        sampler_state: dict[str, Tensor],
-    ) -> SamplerStep:
+    def step(self, predict: Predict, latents: Tensor, at: StepPlace) -> SamplerStep:
         """Follow a weighted mean of four velocities along the step."""
-        width = next_sigma - sigma
-        first = predict(latents, sigma)
+        width = at.next_sigma - at.sigma
+        first = predict(latents, at.sigma)
         slope = first
-        if next_sigma > 0.0:
-            middle = sigma + width / 2
+        if at.next_sigma > 0.0:
+            middle = at.sigma + width / 2
             second = predict(latents + width / 2 * first, middle)
             third = predict(latents + width / 2 * second, middle)
-            fourth = predict(latents + width * third, next_sigma)
+            fourth = predict(latents + width * third, at.next_sigma)
             slope = (first + 2 * second + 2 * third + fourth) / 6
-        return SamplerStep(latents + width * slope, latents - sigma * first, sampler_state)
+        return SamplerStep(latents + width * slope, latents - at.sigma * first, at.sampler_state)

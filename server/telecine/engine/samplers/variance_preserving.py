@@ -6,11 +6,10 @@ the same network serves both, and only the schedule and the step differ.
 """
 
 import math
-from collections.abc import Callable
 
 from torch import Tensor
 
-from telecine.engine.samplers.base import Predict, SamplerStep
+from telecine.engine.samplers.base import Predict, SamplerStep, StepPlace
 
 _FIRST_ANGLE = 0.5 * math.pi * 0.995
 """A cosine schedule starts just before pure noise, where alpha would be zero."""
@@ -22,7 +21,7 @@ class VariancePreservingSampler:
     def __init__(self, eta: float) -> None:
         self._eta = eta
 
-    def sigmas(self, num_inference_steps: int, shift: float) -> list[float]:
+    def sigmas(self, num_inference_steps: int, shift: float) -> list[float]:  # noqa: ARG002
         """The cosine schedule (Nichol and Dhariwal 2021) as the flow's noise levels.
 
         The cosine spends its steps where `shift` would move them; `shift` is not used.
@@ -31,26 +30,17 @@ class VariancePreservingSampler:
         ratios = [math.sin(angle) / (math.cos(angle) + math.sin(angle)) for angle in angles]
         return [1.0, *ratios[1:], 0.0]
 
-    def step(
-        self,
-        predict: Predict,
-        latents: Tensor,
-        *,
-        sigma: float,
-        next_sigma: float,
-        noise: Callable[[], Tensor],
-        sampler_state: dict[str, Tensor],
-    ) -> SamplerStep:
+    def step(self, predict: Predict, latents: Tensor, at: StepPlace) -> SamplerStep:
         """Step along the variance-preserving path and return to the flow's variables."""
-        velocity = predict(latents, sigma)
-        denoised = latents - sigma * velocity
-        predicted_noise = latents + (1.0 - sigma) * velocity
-        fresh = self._eta * _fresh_noise_share(sigma, next_sigma)
+        velocity = predict(latents, at.sigma)
+        denoised = latents - at.sigma * velocity
+        predicted_noise = latents + (1.0 - at.sigma) * velocity
+        fresh = self._eta * _fresh_noise_share(at.sigma, at.next_sigma)
         direction = math.sqrt(1.0 - fresh * fresh) * predicted_noise
         if fresh > 0.0:
-            direction = direction + fresh * noise()
-        moved = (1.0 - next_sigma) * denoised + next_sigma * direction
-        return SamplerStep(moved, denoised, sampler_state)
+            direction = direction + fresh * at.noise()
+        moved = (1.0 - at.next_sigma) * denoised + at.next_sigma * direction
+        return SamplerStep(moved, denoised, at.sampler_state)
 
 
 def _fresh_noise_share(sigma: float, next_sigma: float) -> float:
@@ -58,7 +48,7 @@ def _fresh_noise_share(sigma: float, next_sigma: float) -> float:
     if next_sigma == 0.0:
         return 0.0
     alpha, deviation = _variance_preserving(sigma)
-    next_alpha, next_deviation = _variance_preserving(next_sigma)
+    next_alpha, _ = _variance_preserving(next_sigma)
     # beta~ = (s'^2 / s^2) (1 - alpha^2 / alpha'^2), as a share of s'^2.
     return math.sqrt(1.0 - (alpha / next_alpha) ** 2) / deviation
 

@@ -5,14 +5,14 @@ weights folder's config.json gives.
 """
 
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from transformers import CLIPTextModelWithProjection, T5EncoderModel
 
 # Only eager attention exports to ONNX with a dynamic batch; the weights travel as bfloat16.
-_OPTIONS = {
+_OPTIONS: dict[str, Any] = {
     "local_files_only": True,
     "use_safetensors": True,
     "attn_implementation": "eager",

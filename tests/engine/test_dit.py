@@ -1,0 +1,97 @@
+"""The DiT's parts: patches, masks, prompt."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from telecine.engine.denoise import Conditioning
+from telecine.engine.dit.attention import TemporalMask
+from telecine.engine.dit.model import DiT
+from telecine.engine.dit.patch_embed import patchify, unpatchify
+from telecine.engine.dit.rotary import rotate, temporal_angles
+
+
+def _velocity(dit: DiT, latents: Tensor, prompt: Conditioning, **options: Any) -> Tensor:
+    timesteps = torch.full((len(latents),), 0.5)
+    return dit(
+        latents,
+        timesteps,
+        prompt.prompt_embeds,
+        prompt.pooled_prompt_embeds,
+        attention_mask=prompt.attention_mask,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("patch_size", [(1, 2, 2), (2, 2, 4), (1, 1, 1)])
+def test_unpatchify_undoes_patchify(patch_size: tuple[int, int, int]) -> None:
+    latents = torch.randn(2, 3, 4, 8, 8)
+    tokens = patchify(latents, patch_size)
+    assert torch.equal(unpatchify(tokens, patch_size, 8, 8), latents)
+
+
+def test_velocity_has_the_shape_of_the_latents(dit: DiT, prompt: Conditioning) -> None:
+    latents = torch.randn(1, 4, 5, 4, 8)
+    assert _velocity(dit, latents, prompt).shape == latents.shape
+
+
+def test_padding_tokens_of_the_prompt_change_nothing(dit: DiT, prompt: Conditioning) -> None:
+    latents = torch.randn(1, 4, 3, 4, 4)
+    padded = prompt.prompt_embeds.clone()
+    padded[:, 4:] = 100.0
+    other = Conditioning(padded, prompt.pooled_prompt_embeds, prompt.attention_mask)
+    torch.testing.assert_close(_velocity(dit, latents, prompt), _velocity(dit, latents, other))
+
+
+def test_causal_mask_hides_the_future(dit: DiT, prompt: Conditioning) -> None:
+    latents = torch.randn(1, 4, 6, 4, 4)
+    changed = latents.clone()
+    changed[:, :, 4:] += 1.0
+    mask = TemporalMask("causal")
+    first = _velocity(dit, latents, prompt, temporal_mask=mask)
+    second = _velocity(dit, changed, prompt, temporal_mask=mask)
+    torch.testing.assert_close(first[:, :, :4], second[:, :, :4])
+    assert not torch.allclose(first[:, :, 4:], second[:, :, 4:])
+
+
+def test_full_attention_sees_the_future(dit: DiT, prompt: Conditioning) -> None:
+    latents = torch.randn(1, 4, 6, 4, 4)
+    changed = latents.clone()
+    changed[:, :, 4:] += 1.0
+    first, second = _velocity(dit, latents, prompt), _velocity(dit, changed, prompt)
+    assert not torch.allclose(first[:, :, :4], second[:, :, :4])
+
+
+def test_window_sees_its_neighbours_and_the_anchor() -> None:
+    allowed = TemporalMask("window", window_frames=1, anchor_frames=1).allowed(
+        5, torch.device("cpu")
+    )
+    assert allowed is not None
+    assert allowed.int().tolist() == [
+        [1, 1, 0, 0, 0],
+        [1, 1, 1, 0, 0],
+        [1, 1, 1, 1, 0],
+        [1, 0, 1, 1, 1],
+        [1, 0, 0, 1, 1],
+    ]
+
+
+def test_training_attention_equals_inference_attention(dit: DiT, prompt: Conditioning) -> None:
+    latents = torch.randn(1, 4, 4, 4, 4)
+    mask = TemporalMask("causal")
+    trained = _velocity(dit, latents, prompt, temporal_mask=mask)
+    with torch.no_grad():
+        inferred = _velocity(dit, latents, prompt, temporal_mask=mask)
+    torch.testing.assert_close(trained, inferred)
+
+
+def test_rotation_depends_on_distance_alone() -> None:
+    angles = temporal_angles(8, 16, torch.device("cpu"))
+    query, key = torch.randn(16), torch.randn(16)
+
+    def score(row: int, column: int) -> Tensor:
+        return rotate(query, angles[row]) @ rotate(key, angles[column])
+
+    torch.testing.assert_close(score(2, 1), score(6, 5))
