@@ -55,13 +55,14 @@ class OutOfRangeError(InvalidFieldError):
 
 
 class NotFoundError(TelecineError):
-    """No resource of that name; `resource_name` is the name asked for."""
+    """No resource of that name; `field` is where the request asked for it."""
 
     reason = "NOT_FOUND"
 
-    def __init__(self, resource_name: str) -> None:
+    def __init__(self, resource_name: str, *, field: str = "name") -> None:
         super().__init__(f"{resource_name} does not exist")
         self.resource_name = resource_name
+        self.field = field
 
 
 class AlreadyExistsError(TelecineError):

@@ -6,7 +6,7 @@ for all its watchers. A watcher that falls behind reads the log itself: nothing 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
 from redis.asyncio import Redis
@@ -58,7 +58,9 @@ class EventHub:
         self._tasks: list[asyncio.Task[None]] = []
         self._starts = asyncio.Lock()
 
-    async def watch(self, name: str, *, after: str = "") -> AsyncIterator[video_pb2.VideoEvent]:
+    async def watch(
+        self, name: str, *, after: str = ""
+    ) -> AsyncGenerator[video_pb2.VideoEvent, None]:
         """Yields a video's events after `after`, past and coming, each once and in order.
 
         Ends after the event of the video's end. An event without an id is a heartbeat. The
@@ -91,7 +93,7 @@ class EventHub:
 
     async def _follow_channel(
         self, channel: EventChannel, after: str
-    ) -> AsyncIterator[video_pb2.VideoEvent]:
+    ) -> AsyncGenerator[video_pb2.VideoEvent, None]:
         place = await channel.find_place(after)
         num_heartbeats = channel.num_heartbeats
         while True:

@@ -1,0 +1,97 @@
+"""Turns whatever a service function raises into a status with details."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf.message import DecodeError
+from grpc_status import rpc_status
+
+from telecine.api.error_status import status_of
+from telecine.errors import InvalidFieldError
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Handler = Any  # types-grpcio gives a handler of grpc.aio the types of a blocking one
+Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
+    """Stands around every method of ours, the first of the interceptors.
+
+    It reads the request's bytes itself: grpc.aio would answer bytes that are not the
+    message with UNKNOWN.
+    """
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler:
+        """Returns the method's handler with the conversion around it."""
+        handler = await continuation(handler_call_details)
+        # gRPC answers an unknown method itself; health and reflection raise nothing of ours.
+        if handler is None or not handler_call_details.method.startswith("/telecine."):
+            return handler
+        if handler.request_streaming:
+            return grpc.stream_unary_rpc_method_handler(
+                _client_streaming(handler), None, handler.response_serializer
+            )
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                _server_streaming(handler), None, handler.response_serializer
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            _unary(handler), None, handler.response_serializer
+        )
+
+
+def _unary(handler: Handler) -> Callable[[bytes, Context], Awaitable[Any]]:
+    async def answer(data: bytes, context: Context) -> Any:
+        try:
+            return await handler.unary_unary(_parse(handler, data), context)
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:
+            await _abort(context, error)
+
+    return answer
+
+
+def _server_streaming(handler: Handler) -> Callable[[bytes, Context], Awaitable[None]]:
+    # Writes to the context itself: a generator around the method's own would cost each message.
+    async def answer(data: bytes, context: Context) -> None:
+        try:
+            async with aclosing(handler.unary_stream(_parse(handler, data), context)) as responses:
+                async for response in responses:
+                    await context.write(response)
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:
+            await _abort(context, error)
+
+    return answer
+
+
+def _client_streaming(
+    handler: Handler,
+) -> Callable[[AsyncIterator[bytes], Context], Awaitable[Any]]:
+    async def answer(stream: AsyncIterator[bytes], context: Context) -> Any:
+        requests = (_parse(handler, data) async for data in stream)
+        try:
+            return await handler.stream_unary(requests, context)
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:
+            await _abort(context, error)
+
+    return answer
+
+
+def _parse(handler: Handler, data: bytes) -> Any:
+    try:
+        return handler.request_deserializer(data)
+    except DecodeError as error:
+        raise InvalidFieldError("request", f"is not a message of this call: {error}") from error
+
+
+async def _abort(context: Context, error: Exception) -> NoReturn:
+    await context.abort_with_status(rpc_status.to_status(status_of(error)))

@@ -1,0 +1,94 @@
+"""The one table that turns errors into gRPC codes and google.rpc details."""
+
+import secrets
+
+import grpc
+import structlog
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2 as details
+from google.rpc import status_pb2
+
+from telecine import errors
+
+ERROR_DOMAIN = "telecine.dev"
+
+_log = structlog.get_logger(__name__)
+
+# The first entry that an error is an instance of counts: subclasses come first.
+_CODES: tuple[tuple[type[errors.TelecineError], grpc.StatusCode], ...] = (
+    (errors.OutOfRangeError, grpc.StatusCode.OUT_OF_RANGE),
+    (errors.InvalidFieldError, grpc.StatusCode.INVALID_ARGUMENT),
+    (errors.NotFoundError, grpc.StatusCode.NOT_FOUND),
+    (errors.AlreadyExistsError, grpc.StatusCode.ALREADY_EXISTS),
+    (errors.VideoStateError, grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.EventsTrimmedError, grpc.StatusCode.OUT_OF_RANGE),
+    (errors.NotImplementedYetError, grpc.StatusCode.UNIMPLEMENTED),
+    (errors.QueueFullError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (errors.UnavailableError, grpc.StatusCode.UNAVAILABLE),
+)
+
+
+def status_of(error: Exception) -> status_pb2.Status:
+    """Returns what a client is told about `error`.
+
+    An error that is not in the table becomes INTERNAL with a log id, under which the
+    log, and only the log, has the traceback.
+    """
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return _status(code, error.message, _details(error))
+    return _internal_status(error)
+
+
+def _status(code: grpc.StatusCode, message: str, parts: list[Message]) -> status_pb2.Status:
+    status = status_pb2.Status(code=code.value[0], message=message)
+    for part in parts:
+        status.details.add().Pack(part)
+    return status
+
+
+def _internal_status(error: Exception) -> status_pb2.Status:
+    log_id = secrets.token_hex(8)
+    _log.error("call failed", exc_info=error, **{"event.id": log_id})
+    info = details.ErrorInfo(reason="INTERNAL", domain=ERROR_DOMAIN, metadata={"log_id": log_id})
+    request_info = details.RequestInfo(request_id=log_id)
+    return _status(
+        grpc.StatusCode.INTERNAL, f"internal error; log id {log_id}", [info, request_info]
+    )
+
+
+def _details(error: errors.TelecineError) -> list[Message]:
+    """Returns the google.rpc details: ErrorInfo always, then what the kind of error has."""
+    metadata: dict[str, str] = {}
+    parts: list[Message] = []
+    match error:
+        case errors.InvalidFieldError():
+            metadata["field"] = error.field
+            parts.append(_bad_request(error.field, error.description))
+        case errors.NotImplementedYetError():
+            metadata["field"] = error.field
+            parts.append(_bad_request(error.field, error.message))
+        case errors.NotFoundError():
+            metadata.update(field=error.field, resource_name=error.resource_name)
+            parts.append(details.ResourceInfo(resource_name=error.resource_name))
+        case errors.AlreadyExistsError():
+            metadata.update(field="request_id", request_id=error.request_id)
+        case errors.EventsTrimmedError():
+            metadata["field"] = "after_event_id"
+        case errors.VideoStateError():
+            metadata["state"] = error.state
+            violation = details.PreconditionFailure.Violation(
+                type="VIDEO_STATE", subject=error.state, description=error.message
+            )
+            parts.append(details.PreconditionFailure(violations=[violation]))
+        case errors.QueueFullError() | errors.UnavailableError():
+            retry = details.RetryInfo()
+            retry.retry_delay.FromMilliseconds(round(error.retry_seconds * 1000))
+            parts.append(retry)
+    info = details.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=metadata)
+    return [info, *parts]
+
+
+def _bad_request(field: str, description: str) -> details.BadRequest:
+    violation = details.BadRequest.FieldViolation(field=field, description=description)
+    return details.BadRequest(field_violations=[violation])

@@ -1,0 +1,103 @@
+"""The gateway process: what clients speak to."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import structlog
+from redis.asyncio import Redis
+
+from telecine.api.gateway_parts import GatewayParts
+from telecine.api.grpc_server import SERVICE_NAMES, build_server
+from telecine.api.health_service import NOT_SERVING, HealthServicer
+from telecine.api.model_catalog import ModelCatalog
+from telecine.api.store_monitor import StoreMonitor
+from telecine.config import Settings
+from telecine.jobs.event_hub import EventHub
+from telecine.jobs.job_store import JobStore
+from telecine.jobs.model_directory import ModelDirectory
+from telecine.jobs.redis_client import connect_redis, translated_errors
+from telecine.observability.log import configure_logging
+from telecine.storage.local_object_store import LocalObjectStore
+
+_log = structlog.get_logger(__name__)
+
+
+async def run_gateway(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT, then lets running calls end and returns.
+
+    Redis need not be there: until it is, calls answer UNAVAILABLE and health NOT_SERVING.
+    """
+    configure_logging(service="gateway", level=settings.log.level)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with serve(settings):
+        await stop.wait()
+
+
+@asynccontextmanager
+async def serve(settings: Settings) -> AsyncIterator[str]:
+    """Yields the address bound, with the gateway serving there until the block ends."""
+    async with _open_parts(settings) as (parts, redis):
+        health = HealthServicer(SERVICE_NAMES)
+        server = build_server(parts, health)
+        monitor = StoreMonitor(
+            partial(_probe_store, redis), health, probe_seconds=settings.gateway.probe_seconds
+        )
+        await monitor.probe()
+        host = settings.gateway.host
+        address = f"{host}:{server.add_insecure_port(f'{host}:{settings.gateway.port}')}"
+        await server.start()
+        probing = asyncio.create_task(monitor.run())
+        _publish_address(settings.gateway.address_file, address)
+        _log.info("gateway serves", **{"server.address": address})
+        try:
+            yield address
+        finally:
+            probing.cancel()
+            await health.set(NOT_SERVING)
+            stopping = asyncio.create_task(server.stop(settings.gateway.stop_grace_seconds))
+            await parts.hub.close()  # watchers would use up the whole grace
+            await stopping
+            _log.info("gateway stopped")
+
+
+@asynccontextmanager
+async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, Redis]]:
+    """Yields the rooms below; nothing is connected before it is used."""
+    redis = connect_redis(settings.redis.url)
+    jobs = JobStore(redis)
+    hub = EventHub(redis)
+    try:
+        parts = GatewayParts(
+            jobs=jobs,
+            hub=hub,
+            models=ModelCatalog(ModelDirectory(redis)),
+            objects=LocalObjectStore(settings.storage.folder),
+            default_model=f"models/{settings.gateway.default_model}",
+            max_message_bytes=settings.gateway.max_message_bytes,
+        )
+        yield parts, redis
+    finally:
+        await hub.close()
+        await jobs.close()
+        await redis.aclose()
+
+
+async def _probe_store(redis: Redis) -> None:
+    with translated_errors():
+        await redis.ping()
+
+
+def _publish_address(file: Path | None, address: str) -> None:
+    """Writes the address so that a reader finds all of it or no file."""
+    if file is None:
+        return
+    draft = file.with_suffix(".tmp")
+    draft.write_text(f"{address}\n")
+    draft.replace(file)

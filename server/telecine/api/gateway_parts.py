@@ -1,0 +1,25 @@
+"""What the service functions work with; one of it a gateway."""
+
+from dataclasses import dataclass
+
+from telecine.api.model_catalog import ModelCatalog
+from telecine.jobs.event_hub import EventHub
+from telecine.jobs.job_store import JobStore
+from telecine.storage.object_store import ObjectStore
+
+
+@dataclass(frozen=True)
+class GatewayParts:
+    """The rooms below the gateway.
+
+    Attributes:
+        default_model: the name of the model that a request without one gets.
+        max_message_bytes: what an answer must stay under, so that every client can read it.
+    """
+
+    jobs: JobStore
+    hub: EventHub
+    models: ModelCatalog
+    objects: ObjectStore
+    default_model: str
+    max_message_bytes: int

@@ -1,0 +1,42 @@
+"""The grpc.aio server: services, health, reflection, and the interceptors around them."""
+
+import grpc
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from telecine.api.error_interceptor import ErrorInterceptor
+from telecine.api.gateway_parts import GatewayParts
+from telecine.api.grpc_services import ModelServicer, VideoServicer
+from telecine.api.health_service import HealthServicer
+from telecine.v1 import (
+    model_service_pb2,
+    model_service_pb2_grpc,
+    video_service_pb2,
+    video_service_pb2_grpc,
+)
+
+SERVICE_NAMES = (
+    video_service_pb2.DESCRIPTOR.services_by_name["VideoService"].full_name,
+    model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
+)
+
+
+def build_server(parts: GatewayParts, health_servicer: HealthServicer) -> grpc.aio.Server:
+    """Returns a server with every service, not started and not bound."""
+    server = grpc.aio.server(
+        interceptors=[ErrorInterceptor()],
+        options=[
+            ("grpc.max_receive_message_length", parts.max_message_bytes),
+            # A second gateway on the same port must fail, not take half of the calls.
+            ("grpc.so_reuseport", 0),
+            # Watchers are quiet for long: let them ping to keep their connections open.
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ],
+    )
+    video_service_pb2_grpc.add_VideoServiceServicer_to_server(VideoServicer(parts), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(parts), server)
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    names = (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    return server

@@ -1,0 +1,101 @@
+"""The gRPC face of the service functions.
+
+The stream methods return iterators instead of being generators: ErrorInterceptor runs
+them and writes their messages itself.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from google.protobuf.empty_pb2 import Empty
+
+from telecine.api import media_uploads, models, video_downloads, videos
+from telecine.api.gateway_parts import GatewayParts
+from telecine.v1 import (
+    model_pb2,
+    model_service_pb2,
+    model_service_pb2_grpc,
+    video_pb2,
+    video_service_pb2,
+    video_service_pb2_grpc,
+)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
+    """telecine.v1.VideoService."""
+
+    def __init__(self, parts: GatewayParts) -> None:
+        self._parts = parts
+
+    async def CreateVideo(
+        self, request: video_service_pb2.CreateVideoRequest, _context: Context
+    ) -> video_pb2.Video:
+        """Accepts a video."""
+        return await videos.create_video(self._parts, request)
+
+    async def GetVideo(
+        self, request: video_service_pb2.GetVideoRequest, _context: Context
+    ) -> video_pb2.Video:
+        """Returns one video."""
+        return await videos.get_video(self._parts, request)
+
+    async def ListVideos(
+        self, request: video_service_pb2.ListVideosRequest, _context: Context
+    ) -> video_service_pb2.ListVideosResponse:
+        """Lists videos."""
+        return await videos.list_videos(self._parts, request)
+
+    def WatchVideo(
+        self, request: video_service_pb2.WatchVideoRequest, _context: Context
+    ) -> AsyncIterator[video_pb2.VideoEvent]:
+        """Streams a video's events."""
+        return videos.watch_video(self._parts, request)
+
+    async def CancelVideo(
+        self, request: video_service_pb2.CancelVideoRequest, _context: Context
+    ) -> video_pb2.Video:
+        """Stops a video."""
+        return await videos.cancel_video(self._parts, request)
+
+    async def DeleteVideo(
+        self, request: video_service_pb2.DeleteVideoRequest, _context: Context
+    ) -> Empty:
+        """Removes a video."""
+        await videos.delete_video(self._parts, request)
+        return Empty()
+
+    def DownloadVideo(
+        self, request: video_service_pb2.DownloadVideoRequest, _context: Context
+    ) -> AsyncIterator[video_service_pb2.DownloadVideoResponse]:
+        """Streams a file's bytes."""
+        return video_downloads.download_video(self._parts, request)
+
+    async def UploadMedia(
+        self,
+        request_iterator: AsyncIterator[video_service_pb2.UploadMediaRequest],
+        _context: Context,
+    ) -> video_pb2.Media:
+        """Takes an upload."""
+        return await media_uploads.upload_media(self._parts, request_iterator)
+
+
+class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
+    """telecine.v1.ModelService."""
+
+    def __init__(self, parts: GatewayParts) -> None:
+        self._parts = parts
+
+    async def ListModels(
+        self, request: model_service_pb2.ListModelsRequest, _context: Context
+    ) -> model_service_pb2.ListModelsResponse:
+        """Lists the models."""
+        return await models.list_models(self._parts, request)
+
+    async def GetModel(
+        self, request: model_service_pb2.GetModelRequest, _context: Context
+    ) -> model_pb2.Model:
+        """Returns one model."""
+        return await models.get_model(self._parts, request)

@@ -1,0 +1,90 @@
+"""Takes an image or a sound track in chunks and stores it."""
+
+import asyncio
+import secrets
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from telecine.api.gateway_parts import GatewayParts
+from telecine.api.media_types import HEAD_BYTES, MEDIA_TYPES
+from telecine.api.request_validation import shown
+from telecine.errors import InvalidFieldError
+from telecine.storage.keys import media_key
+from telecine.v1 import video_pb2, video_service_pb2
+
+MAX_CHUNK_BYTES = 1024 * 1024
+
+_Requests = AsyncIterator[video_service_pb2.UploadMediaRequest]
+
+
+async def upload_media(parts: GatewayParts, requests: _Requests) -> video_pb2.Media:
+    """Stores an upload whole, or not at all.
+
+    Raises:
+        InvalidFieldError: the header is wrong, the bytes are more or fewer than it says, or
+            not of the type it says.
+    """
+    header = await _read_header(requests)
+    with tempfile.TemporaryDirectory(prefix="telecine-upload-") as folder:
+        path = Path(folder) / "media"
+        await _receive(requests, path, header.size_bytes)
+        await asyncio.to_thread(_check_content, path, header.content_type)
+        name = f"media/{secrets.token_hex(16)}"
+        stored = await parts.objects.put_file(media_key(name), path)
+    media = video_pb2.Media(
+        name=name,
+        content_type=header.content_type,
+        size_bytes=stored.size_bytes,
+        digest=stored.digest,
+    )
+    media.create_time.GetCurrentTime()
+    return media
+
+
+async def _read_header(requests: _Requests) -> video_service_pb2.MediaHeader:
+    """Returns the first message's header, checked."""
+    first = await anext(requests, video_service_pb2.UploadMediaRequest())
+    if not first.HasField("header"):
+        raise InvalidFieldError("header", "must be the first message")
+    header = first.header
+    media_type = MEDIA_TYPES.get(header.content_type)
+    if media_type is None:
+        raise InvalidFieldError(
+            "header.content_type",
+            f"{shown(header.content_type)} is not taken; {', '.join(MEDIA_TYPES)} are",
+        )
+    if not 1 <= header.size_bytes <= media_type.max_bytes:
+        raise InvalidFieldError(
+            "header.size_bytes",
+            f"{header.size_bytes} is not from 1 to {media_type.max_bytes}",
+        )
+    return header
+
+
+async def _receive(requests: _Requests, path: Path, size_bytes: int) -> None:
+    """Writes the chunks to `path`; refuses as soon as there is a byte too many."""
+    received = 0
+    async for request in requests:
+        if not request.HasField("data"):
+            raise InvalidFieldError("data", "must be in every message after the first")
+        if len(request.data) > MAX_CHUNK_BYTES:
+            raise InvalidFieldError("data", f"has more than {MAX_CHUNK_BYTES} bytes")
+        received += len(request.data)
+        if received > size_bytes:
+            raise InvalidFieldError("header.size_bytes", f"is {size_bytes}, but more bytes came")
+        await asyncio.to_thread(_append, path, request.data)
+    if received < size_bytes:
+        raise InvalidFieldError("header.size_bytes", f"is {size_bytes}, but {received} bytes came")
+
+
+def _append(path: Path, data: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(data)
+
+
+def _check_content(path: Path, content_type: str) -> None:
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if not MEDIA_TYPES[content_type].matches(head):
+        raise InvalidFieldError("data", f"is not a file of type {content_type}")

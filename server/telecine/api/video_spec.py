@@ -1,0 +1,210 @@
+"""Resolves what a client asked for against what the model can do."""
+
+import math
+import secrets
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal, TypeVar
+
+from google.protobuf.duration_pb2 import Duration
+
+from telecine.api.request_validation import check_labels, shown
+from telecine.errors import InvalidFieldError, NotImplementedYetError
+from telecine.prompts.prompt_parser import parse_optional_prompt, parse_prompt
+from telecine.v1 import model_pb2, video_pb2
+
+MAX_UPSCALE = 8
+MAX_OUTPUT_SIDE = 4096  # pixels; the largest that every H.264 player takes
+
+# A drawn seed is exact as a JavaScript number too, so that a web client can send it back.
+_DRAWN_SEEDS = 2**53
+_MAX_SEED = 2**63 - 1
+_NANOS = 1_000_000_000
+# A first guess, per pixel, frame and step; corrected by what each slice really took.
+_SECONDS_PER_PIXEL_STEP = 4e-8
+
+# proto3 takes any number for an enum.
+_TIERS = frozenset(video_pb2.Tier.values())
+_AUDIO_MODES = frozenset(video_pb2.AudioMode.values())
+_OUTPUT_FORMATS = frozenset(video_pb2.OutputFormat.values())
+_LATER_AUDIO_MODES = (video_pb2.AUDIO_MODE_JOINT, video_pb2.AUDIO_MODE_POST_SYNC)
+_LATER_OUTPUT_FORMATS = (video_pb2.OUTPUT_FORMAT_WEBM_VP9, video_pb2.OUTPUT_FORMAT_MP4_AV1)
+
+
+_FieldWithPresence = Literal["num_inference_steps", "guidance_scale", "duration", "fps", "size"]
+_Number = TypeVar("_Number", int, float)
+
+
+@dataclass(frozen=True)
+class ResolvedSpec:
+    """A request with every field set, ready to be queued.
+
+    Attributes:
+        cost_seconds: GPU time it is expected to take, for the fair scheduler.
+    """
+
+    spec: video_pb2.VideoSpec
+    num_frames: int
+    cost_seconds: float
+
+
+def resolve_spec(sent: video_pb2.VideoSpec, model: model_pb2.Model) -> ResolvedSpec:
+    """Returns `sent` with the model's defaults in its unset fields and a seed drawn.
+
+    Raises:
+        InvalidFieldError: a field is not within the model's limits.
+        NotImplementedYetError: a field asks for a feature of a later version.
+    """
+    _refuse_later_features(sent)
+    limits = model.limits
+    spec = video_pb2.VideoSpec(
+        model=model.name,
+        prompt=parse_prompt(sent.prompt, field="spec.prompt"),
+        negative_prompt=_negative_prompt(sent, model.defaults),
+        seed=_seed(sent),
+        num_inference_steps=_within(
+            "num_inference_steps",
+            _chosen(sent, model.defaults, "num_inference_steps"),
+            (limits.min_num_inference_steps, limits.max_num_inference_steps),
+        ),
+        guidance_scale=_within(
+            "guidance_scale",
+            _chosen(sent, model.defaults, "guidance_scale"),
+            (limits.min_guidance_scale, limits.max_guidance_scale),
+        ),
+        duration=_duration(_chosen(sent, model.defaults, "duration")),
+        fps=_within("fps", _chosen(sent, model.defaults, "fps"), (limits.min_fps, limits.max_fps)),
+        size=_size(_chosen(sent, model.defaults, "size"), model),
+        sampler=_sampler(sent.sampler or model.defaults.sampler, model),
+        audio_mode=video_pb2.AUDIO_MODE_NONE,
+        tier=_tier(sent.tier),
+        output_formats=[video_pb2.OUTPUT_FORMAT_MP4_H264],
+        labels=_labels(sent),
+    )
+    spec.upscale = _upscale(sent, spec.size)
+    num_frames = _num_frames(sent, spec, model)
+    return ResolvedSpec(spec, num_frames, _cost_seconds(spec, num_frames))
+
+
+def frames_of(duration: Duration, fps: int, *, multiple: int) -> int:
+    """Returns the frames of a video of about `duration`.
+
+    That is the number of the form `multiple` x k + 1 nearest to duration x fps, the larger
+    one of two equally near, and at least 1. Computed exactly: no rounding decides a tie.
+    """
+    frames = Fraction(duration.seconds * _NANOS + duration.nanos, _NANOS) * fps
+    k = math.floor((frames - 1) / multiple + Fraction(1, 2))
+    return multiple * max(k, 0) + 1
+
+
+def _refuse_later_features(sent: video_pb2.VideoSpec) -> None:
+    if sent.audio_mode not in _AUDIO_MODES:
+        raise InvalidFieldError("spec.audio_mode", f"{sent.audio_mode} is not a mode")
+    if sent.audio_mode in _LATER_AUDIO_MODES:
+        raise NotImplementedYetError("spec.audio_mode", "sound")
+    if sent.expand_prompt:
+        raise NotImplementedYetError("spec.expand_prompt", "prompt expansion")
+    if sent.input_image:
+        raise NotImplementedYetError("spec.input_image", "starting from an image")
+    if sent.input_audio:
+        raise NotImplementedYetError("spec.input_audio", "a sound track of one's own")
+    for index, output_format in enumerate(sent.output_formats):
+        field = f"spec.output_formats[{index}]"
+        if output_format not in _OUTPUT_FORMATS:
+            raise InvalidFieldError(field, f"{output_format} is not a format")
+        if output_format in _LATER_OUTPUT_FORMATS:
+            name = video_pb2.OutputFormat.Name(output_format)
+            raise NotImplementedYetError(field, f"the format {name}")
+
+
+def _chosen(
+    sent: video_pb2.VideoSpec, defaults: video_pb2.VideoSpec, field: _FieldWithPresence
+) -> Any:
+    """Returns a field with presence: as sent, else as the model has it by default."""
+    return getattr(sent if sent.HasField(field) else defaults, field)
+
+
+def _within(field: str, value: _Number, limits: tuple[_Number, _Number]) -> _Number:
+    low, high = limits
+    if not low <= value <= high:  # NaN is within nothing
+        raise InvalidFieldError(f"spec.{field}", f"{value} is not from {low} to {high}")
+    return value
+
+
+def _negative_prompt(sent: video_pb2.VideoSpec, defaults: video_pb2.VideoSpec) -> str:
+    text = sent.negative_prompt or defaults.negative_prompt
+    return parse_optional_prompt(text, field="spec.negative_prompt")
+
+
+def _seed(sent: video_pb2.VideoSpec) -> int:
+    if not sent.HasField("seed"):
+        return secrets.randbelow(_DRAWN_SEEDS)
+    return _within("seed", sent.seed, (0, _MAX_SEED))
+
+
+def _duration(duration: Duration) -> Duration:
+    is_valid = duration.seconds >= 0 and 0 <= duration.nanos < _NANOS
+    if not is_valid or duration.seconds == duration.nanos == 0:
+        raise InvalidFieldError("spec.duration", "must be more than 0")
+    return duration
+
+
+def _size(size: video_pb2.Size, model: model_pb2.Model) -> video_pb2.Size:
+    if size not in model.limits.sizes:
+        taken = ", ".join(f"{each.width}x{each.height}" for each in model.limits.sizes)
+        raise InvalidFieldError(
+            "spec.size", f"{model.name} has no {size.width}x{size.height}; it has {taken}"
+        )
+    return size
+
+
+def _sampler(sampler: str, model: model_pb2.Model) -> str:
+    if sampler not in model.limits.samplers:
+        taken = ", ".join(model.limits.samplers)
+        raise InvalidFieldError(
+            "spec.sampler", f"{model.name} has no {shown(sampler)}; it has {taken}"
+        )
+    return sampler
+
+
+def _tier(tier: video_pb2.Tier.ValueType) -> video_pb2.Tier.ValueType:
+    if tier not in _TIERS:
+        raise InvalidFieldError("spec.tier", f"{tier} is not a tier")
+    return tier or video_pb2.TIER_STANDARD
+
+
+def _labels(sent: video_pb2.VideoSpec) -> dict[str, str]:
+    check_labels(sent.labels, field="spec.labels")
+    return dict(sent.labels)
+
+
+def _upscale(sent: video_pb2.VideoSpec, size: video_pb2.Size) -> int:
+    upscale = _within("upscale", sent.upscale, (1, MAX_UPSCALE)) if sent.HasField("upscale") else 1
+    if upscale > 1 and upscale * max(size.width, size.height) > MAX_OUTPUT_SIDE:
+        raise InvalidFieldError(
+            "spec.upscale",
+            f"{upscale} x {size.width}x{size.height} is more than {MAX_OUTPUT_SIDE} pixels a side",
+        )
+    return upscale
+
+
+def _num_frames(
+    sent: video_pb2.VideoSpec, spec: video_pb2.VideoSpec, model: model_pb2.Model
+) -> int:
+    limits = model.limits
+    num_frames = frames_of(spec.duration, spec.fps, multiple=limits.frames_multiple)
+    if not limits.min_num_frames <= num_frames <= limits.max_num_frames:
+        # Names what the caller wrote: the frame rate alone can make the default length too long.
+        field = "fps" if sent.HasField("fps") and not sent.HasField("duration") else "duration"
+        raise InvalidFieldError(
+            f"spec.{field}",
+            f"{spec.duration.ToMilliseconds() / 1000:g} s at {spec.fps} fps are "
+            f"{num_frames} frames; {model.name} makes {limits.min_num_frames} to "
+            f"{limits.max_num_frames}",
+        )
+    return num_frames
+
+
+def _cost_seconds(spec: video_pb2.VideoSpec, num_frames: int) -> float:
+    evaluations = spec.num_inference_steps * (2 if spec.guidance_scale > 1 else 1)
+    return _SECONDS_PER_PIXEL_STEP * evaluations * num_frames * spec.size.width * spec.size.height

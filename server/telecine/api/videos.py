@@ -1,0 +1,143 @@
+"""What VideoService does, for any edge: requests in, resources out, errors from the tree."""
+
+import hashlib
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from telecine.api.gateway_parts import GatewayParts
+from telecine.api.request_validation import (
+    check_labels,
+    check_page_size,
+    check_request_id,
+    check_timestamp,
+    check_video_name,
+    parse_model_name,
+)
+from telecine.api.video_spec import resolve_spec
+from telecine.errors import InvalidFieldError
+from telecine.jobs.job_types import Submission, VideoQuery
+from telecine.storage.keys import video_prefix
+from telecine.v1 import video_pb2, video_service_pb2
+
+TENANT = "default"  # whoever calls, until calls are authenticated
+
+_LISTED_STATES = frozenset(video_pb2.Video.State.values()) - {video_pb2.Video.STATE_UNSPECIFIED}
+
+
+async def create_video(
+    parts: GatewayParts, request: video_service_pb2.CreateVideoRequest
+) -> video_pb2.Video:
+    """Queues a video; the same request id with the same spec returns the same video."""
+    check_request_id(request.request_id)
+    name = request.spec.model or parts.default_model
+    parse_model_name(name, field="spec.model")
+    model = await parts.models.find(name, field="spec.model")
+    resolved = resolve_spec(request.spec, model)
+    return await parts.jobs.submit(
+        Submission(
+            spec=resolved.spec,
+            num_frames=resolved.num_frames,
+            tenant=TENANT,
+            request_id=request.request_id,
+            fingerprint=_fingerprint(request.spec),
+            model_version=model.version,
+            model_digest=model.digest,
+            expanded_prompt="",
+            warnings=(),
+            cost_seconds=resolved.cost_seconds,
+        )
+    )
+
+
+async def get_video(
+    parts: GatewayParts, request: video_service_pb2.GetVideoRequest
+) -> video_pb2.Video:
+    """Returns one video as it is now."""
+    check_video_name(request.name)
+    return await parts.jobs.get(request.name)
+
+
+async def list_videos(
+    parts: GatewayParts, request: video_service_pb2.ListVideosRequest
+) -> video_service_pb2.ListVideosResponse:
+    """Returns a page of videos, newest first; fewer than asked for where they are large."""
+    page_size = check_page_size(request.page_size)
+    while True:
+        page = await parts.jobs.list_videos(_query(request, page_size))
+        response = video_service_pb2.ListVideosResponse(
+            videos=page.videos, next_page_token=page.next_page_token
+        )
+        if page_size == 1 or response.ByteSize() < parts.max_message_bytes:
+            return response
+        page_size //= 2
+
+
+def watch_video(
+    parts: GatewayParts, request: video_service_pb2.WatchVideoRequest
+) -> AsyncGenerator[video_pb2.VideoEvent, None]:
+    """Yields a video's events, past and coming, until its end."""
+    check_video_name(request.name)
+    events = parts.hub.watch(request.name, after=request.after_event_id)
+    return _without_previews(events) if request.is_preview_omitted else events
+
+
+async def cancel_video(
+    parts: GatewayParts, request: video_service_pb2.CancelVideoRequest
+) -> video_pb2.Video:
+    """Stops a video; one that has ended stays as it is."""
+    check_video_name(request.name)
+    return await parts.jobs.cancel(request.name)
+
+
+async def delete_video(parts: GatewayParts, request: video_service_pb2.DeleteVideoRequest) -> None:
+    """Removes a video that has ended, with its events and files."""
+    check_video_name(request.name)
+    await parts.jobs.delete(request.name)
+    await parts.objects.delete_prefix(video_prefix(request.name))
+
+
+def _fingerprint(spec: video_pb2.VideoSpec) -> bytes:
+    """Returns a digest of the spec as sent: a drawn seed must not make a repeat look new."""
+    return hashlib.sha256(spec.SerializeToString(deterministic=True)).digest()
+
+
+def _query(request: video_service_pb2.ListVideosRequest, page_size: int) -> VideoQuery:
+    for index, state in enumerate(request.states):
+        if state not in _LISTED_STATES:
+            raise InvalidFieldError(f"states[{index}]", f"{state} is not a state of a video")
+    if request.model:
+        parse_model_name(request.model, field="model")
+    check_labels(request.labels, field="labels")
+    has_from = request.HasField("create_time_from")
+    has_until = request.HasField("create_time_until")
+    return VideoQuery(
+        tenant=TENANT,
+        states=tuple(request.states),
+        model=request.model,
+        labels=tuple(request.labels.items()),
+        create_time_from=_instant(request.create_time_from, "create_time_from")
+        if has_from
+        else None,
+        create_time_until=_instant(request.create_time_until, "create_time_until")
+        if has_until
+        else None,
+        page_size=page_size,
+        page_token=request.page_token,
+    )
+
+
+def _instant(time: Timestamp, field: str) -> datetime:
+    check_timestamp(time, field=field)
+    return time.ToDatetime(tzinfo=UTC)
+
+
+async def _without_previews(
+    events: AsyncGenerator[video_pb2.VideoEvent, None],
+) -> AsyncGenerator[video_pb2.VideoEvent, None]:
+    async with aclosing(events):
+        async for event in events:
+            if event.WhichOneof("event") != "preview":
+                yield event

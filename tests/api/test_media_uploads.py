@@ -1,0 +1,131 @@
+"""An upload is stored whole when it is what it says, else not at all."""
+
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any
+
+import grpc
+import pytest
+
+from telecine.api.media_types import MEDIA_TYPES
+from telecine.v1 import video_service_pb2
+
+Refused = Callable[[Awaitable[object]], Awaitable[Any]]
+Upload = video_service_pb2.UploadMediaRequest
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(3_000_000)
+
+HEADS = [
+    ("image/png", PNG[:100]),
+    ("image/jpeg", b"\xff\xd8\xff\xe0 rest"),
+    ("image/webp", b"RIFF\x00\x00\x00\x00WEBPVP8 "),
+    ("audio/wav", b"RIFF\x00\x00\x00\x00WAVEfmt "),
+    ("audio/mpeg", b"ID3\x04 rest"),
+    ("audio/mpeg", b"\xff\xfb\x90\x00"),
+    ("audio/aac", b"\xff\xf1\x50\x80"),
+    ("audio/ogg", b"OggS\x00\x02"),
+]
+
+
+def header(content_type: str, size_bytes: int) -> Upload:
+    return Upload(
+        header=video_service_pb2.MediaHeader(content_type=content_type, size_bytes=size_bytes)
+    )
+
+
+async def messages(first: Upload, chunks: Iterable[bytes]) -> AsyncIterator[Upload]:
+    yield first
+    for chunk in chunks:
+        yield Upload(data=chunk)
+
+
+def chunked(content: bytes, size: int = 1024 * 1024) -> list[bytes]:
+    return [content[start : start + size] for start in range(0, len(content), size)]
+
+
+def stored_files(gateway: Any) -> list[bytes]:
+    media = gateway.objects_folder / "media"
+    return [path.read_bytes() for path in media.glob("[!.]*")] if media.exists() else []
+
+
+async def test_upload_is_stored_as_it_was_sent(gateway: Any) -> None:
+    call = gateway.videos.UploadMedia(messages(header("image/png", len(PNG)), chunked(PNG)))
+    media = await call
+    assert media.name.startswith("media/")
+    assert media.content_type == "image/png"
+    assert media.size_bytes == len(PNG)
+    assert media.digest == f"sha256:{hashlib.sha256(PNG).hexdigest()}"
+    assert media.HasField("create_time")
+    assert stored_files(gateway) == [PNG]
+
+
+@pytest.mark.parametrize(("content_type", "content"), HEADS)
+async def test_every_type_is_taken_when_the_file_begins_as_it_should(
+    gateway: Any, refused: Refused, content_type: str, content: bytes
+) -> None:
+    first = header(content_type, len(content))
+    assert (await gateway.videos.UploadMedia(messages(first, [content]))).name
+    wrong = b"<".ljust(len(content), b">")
+    refusal = await refused(gateway.videos.UploadMedia(messages(first, [wrong])))
+    assert (refusal.code, refusal.field) == (grpc.StatusCode.INVALID_ARGUMENT, "data")
+
+
+def test_mpeg_and_aac_are_told_apart() -> None:
+    assert not MEDIA_TYPES["audio/mpeg"].matches(b"\xff\xf1\x50\x80")
+    assert not MEDIA_TYPES["audio/aac"].matches(b"\xff\xfb\x90\x00")
+
+
+BAD_UPLOADS = [
+    ("header", Upload(data=b"x"), []),
+    ("header.content_type", header("text/html", 10), [b"x" * 10]),
+    ("header.content_type", header("", 10), [b"x" * 10]),
+    ("header.size_bytes", header("image/png", 0), []),
+    ("header.size_bytes", header("image/png", -1), []),
+    ("header.size_bytes", header("image/png", 16 * 1024 * 1024 + 1), []),
+    ("header.size_bytes", header("audio/wav", 2**62), []),
+    ("header.size_bytes", header("image/png", 100), [PNG[:99]]),
+    ("header.size_bytes", header("image/png", 100), [PNG[:101]]),
+    ("header.size_bytes", header("image/png", 100), []),
+    ("data", header("image/png", 2 * 1024 * 1024), [PNG[: 1024 * 1024 + 1]]),
+]
+
+
+@pytest.mark.parametrize(("field", "first", "chunks"), BAD_UPLOADS)
+async def test_bad_upload_is_refused_and_leaves_nothing(
+    gateway: Any, refused: Refused, field: str, first: Upload, chunks: list[bytes]
+) -> None:
+    refusal = await refused(gateway.videos.UploadMedia(messages(first, chunks)))
+    assert (refusal.code, refusal.field) == (grpc.StatusCode.INVALID_ARGUMENT, field)
+    assert stored_files(gateway) == []
+
+
+async def test_second_header_is_refused(gateway: Any, refused: Refused) -> None:
+    first = header("image/png", 100)
+    refusal = await refused(gateway.videos.UploadMedia(iter([first, first])))
+    assert (refusal.code, refusal.field) == (grpc.StatusCode.INVALID_ARGUMENT, "data")
+
+
+async def test_no_message_at_all_is_refused(gateway: Any, refused: Refused) -> None:
+    refusal = await refused(gateway.videos.UploadMedia(iter([])))
+    assert (refusal.code, refusal.field) == (grpc.StatusCode.INVALID_ARGUMENT, "header")
+
+
+async def test_endless_upload_is_refused_at_the_byte_too_many(
+    gateway: Any, refused: Refused
+) -> None:
+    async def endless() -> AsyncIterator[Upload]:
+        yield header("image/png", 100)
+        while True:
+            yield Upload(data=PNG[:60])
+
+    refusal = await refused(gateway.videos.UploadMedia(endless()))
+    assert refusal.field == "header.size_bytes"
+
+
+async def test_upload_that_breaks_off_leaves_nothing(gateway: Any) -> None:
+    call = gateway.videos.UploadMedia()
+    await call.write(header("image/png", len(PNG)))
+    await call.write(Upload(data=PNG[:1000]))
+    call.cancel()
+    assert (await gateway.create()).name
+    assert stored_files(gateway) == []
