@@ -1,10 +1,12 @@
 """Clients of Redis with the settings that jobs need, and its errors in our words."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import redis.exceptions
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -18,19 +20,38 @@ _UNAVAILABLE_CODES = frozenset(
 )
 
 
+class _CancellableWrites(AbstractConnection):
+    """Keeps redis-py from losing a cancel: it writes under asyncio.wait_for, which before
+    Python 3.12 swallows a cancel that comes as the write ends (gh-86296).
+    """
+
+    async def send_packed_command(
+        self,
+        command: bytes | str | Iterable[bytes],
+        check_health: bool = True,  # noqa: FBT001, FBT002
+    ) -> None:
+        timeout_seconds, self.socket_timeout = self.socket_timeout, None
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await super().send_packed_command(command, check_health)
+        finally:
+            self.socket_timeout = timeout_seconds
+
+
 def connect_redis(url: str) -> Redis:
     """Returns a client that fails at once rather than tries again; connects when first used."""
-    return Redis.from_pool(
-        BlockingConnectionPool.from_url(
-            url,
-            max_connections=_MAX_CONNECTIONS,
-            timeout=_TIMEOUT_SECONDS,
-            socket_timeout=_TIMEOUT_SECONDS,
-            socket_connect_timeout=_TIMEOUT_SECONDS,
-            protocol=2,
-            retry=Retry(NoBackoff(), 0),
-        )
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=_MAX_CONNECTIONS,
+        timeout=_TIMEOUT_SECONDS,
+        socket_timeout=_TIMEOUT_SECONDS,
+        socket_connect_timeout=_TIMEOUT_SECONDS,
+        protocol=2,
+        retry=Retry(NoBackoff(), 0),
     )
+    plain = pool.connection_class  # TCP, TLS or a Unix socket, as the URL says
+    pool.connection_class = type(plain.__name__, (_CancellableWrites, plain), {})
+    return Redis.from_pool(pool)
 
 
 def blocking_twin(client: Redis) -> Redis:
