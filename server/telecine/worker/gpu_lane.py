@@ -66,7 +66,7 @@ class GpuLane:
         """
         held.state.enter(WorkerState.LOADING)
         await held.enter_stage(video_pb2.STAGE_LOADING)
-        await self._insist(held, lambda: self._watch.ensure_loaded(held.model_id))
+        await self._insist(held, self._watch.require_ready)
         held.state.enter(WorkerState.READY)
 
         held.state.enter(WorkerState.INITIALIZING)

@@ -8,14 +8,13 @@ import structlog
 from telecine.errors import ModelServerUnavailableError, StoreUnavailableError
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.model_directory import ModelDirectory
-from telecine.v1 import model_pb2
 from telecine.worker.model_registry import RegisteredModel
 from telecine.worker.model_server_watch import ModelServerWatch
 
 _log = structlog.get_logger(__name__)
 _PERIOD_SECONDS = 1.0
 # A worker that died is missed after this long.
-_TTL_SECONDS = 5.0
+_TTL_SECONDS = 3.0
 
 
 class ModelPublisher:
@@ -46,13 +45,13 @@ class ModelPublisher:
             await asyncio.sleep(_PERIOD_SECONDS)
 
     async def _publish(self, *, is_ready: bool) -> None:
-        state = model_pb2.Model.STATE_READY if is_ready else model_pb2.Model.STATE_UNAVAILABLE
         for model in self._models:
-            card = model_pb2.Model()
-            card.CopyFrom(model.card)
-            card.state = state
-            await self._directory.publish(card, worker_id=self._worker_id, ttl_seconds=_TTL_SECONDS)
-            if not is_ready:
+            if is_ready:
+                await self._directory.publish(
+                    model.card, worker_id=self._worker_id, ttl_seconds=_TTL_SECONDS
+                )
+            else:
+                await self._directory.record(model.card)
                 await self._jobs.notify_waiting(
                     model.model_id,
                     reason=ModelServerUnavailableError.reason,

@@ -28,7 +28,6 @@ class ModelServerWatch:
         self.patience_seconds = patience_seconds
         self._triton = triton
         self._draining = draining
-        self._loaded: set[str] = set()
 
     async def is_ready(self) -> bool:
         """Whether the server answers."""
@@ -37,16 +36,10 @@ class ModelServerWatch:
         except ModelServerUnavailableError:
             return False
 
-    async def ensure_loaded(self, model_id: str) -> None:
-        """Loads the model unless that was done before and nothing has failed since.
-
-        Raises:
-            ModelServerUnavailableError: the server cannot be reached.
-            ModelError: the model does not load.
-        """
-        if model_id not in self._loaded:
-            await self._triton.load_model(model_id)
-            self._loaded.add(model_id)
+    async def require_ready(self) -> None:
+        """Raises ModelServerUnavailableError where the server does not answer."""
+        if not await self.is_ready():
+            raise ModelServerUnavailableError("the model server does not answer")
 
     async def wait_until_repaired(self, model_id: str) -> None:
         """Returns once the model can be used again.
@@ -54,7 +47,6 @@ class ModelServerWatch:
         Raises:
             HandBack: that took longer than `patience_seconds`, or the worker drains.
         """
-        self._loaded.discard(model_id)
         deadline = time.monotonic() + self.patience_seconds
         pause_seconds = _FIRST_PAUSE_SECONDS
         while not await self._try_repair(model_id):
@@ -73,5 +65,4 @@ class ModelServerWatch:
         except (ModelServerUnavailableError, ModelError) as error:
             _log.warning("repair_failed", model=model_id, error=str(error))
             return False
-        self._loaded.add(model_id)
         return True
