@@ -25,8 +25,8 @@ class Servicer(video_service_pb2_grpc.VideoServiceServicer):
     async def GetVideo(self, _request: Any, _context: Any) -> video_pb2.Video:
         raise RuntimeError("secret")
 
-    async def CancelVideo(self, _request: Any, _context: Any) -> video_pb2.Video:
-        await _context.abort(grpc.StatusCode.DATA_LOSS, "as the method says")
+    async def CancelVideo(self, _request: Any, context: Any) -> video_pb2.Video:
+        await context.abort(grpc.StatusCode.DATA_LOSS, "as the method says")
         raise AssertionError
 
     async def CreateVideo(self, _request: Any, _context: Any) -> video_pb2.Video:

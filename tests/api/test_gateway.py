@@ -148,12 +148,8 @@ async def test_process_writes_its_address_logs_json_and_stops_on_a_signal(
         "TELECINE_GATEWAY__ADDRESS_FILE": str(address_file),
         "TELECINE_STORAGE__FOLDER": str(tmp_path / "objects"),
     }
-    source = (
-        "import uvloop; from telecine.api.gateway import run_gateway; "
-        "from telecine.config import load_settings; uvloop.run(run_gateway(load_settings()))"
-    )
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", source),
+        *(sys.executable, "-m", "telecine.cli", "gateway"),
         env={**os.environ, **environment},
         stderr=asyncio.subprocess.PIPE,
     )

@@ -20,7 +20,6 @@ from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.model_directory import ModelDirectory
 from telecine.jobs.redis_client import connect_redis, translated_errors
-from telecine.observability.log import configure_logging
 from telecine.storage.local_object_store import LocalObjectStore
 
 _log = structlog.get_logger(__name__)
@@ -31,7 +30,6 @@ async def run_gateway(settings: Settings) -> None:
 
     Redis need not be there: until it is, calls answer UNAVAILABLE and health NOT_SERVING.
     """
-    configure_logging(service="gateway", level=settings.log.level)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
