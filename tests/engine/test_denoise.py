@@ -1,7 +1,7 @@
 """A job cut into slices gives the same bits as one that was never cut."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -19,6 +19,7 @@ from telecine.engine.state import DenoiseState
 from telecine.errors import CheckpointError
 
 CPU = torch.device("cpu")
+Run = Callable[[SamplingConfig, DenoiseState, int], list[StepOutput]]
 
 
 def _config(sampler: str = "euler", *, num_inference_steps: int = 5) -> SamplingConfig:
@@ -33,7 +34,7 @@ def _config(sampler: str = "euler", *, num_inference_steps: int = 5) -> Sampling
 
 
 @pytest.fixture
-def run(dit: DiT, prompt: Conditioning, negative_prompt: Conditioning):
+def run(dit: DiT, prompt: Conditioning, negative_prompt: Conditioning) -> Run:
     def _run(config: SamplingConfig, state: DenoiseState, num_steps: int) -> list[StepOutput]:
         outputs: Iterator[StepOutput] = denoise_slice(
             dit, prompt, negative_prompt, config=config, state=state, num_steps=num_steps
@@ -45,7 +46,7 @@ def run(dit: DiT, prompt: Conditioning, negative_prompt: Conditioning):
 
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
 @pytest.mark.parametrize("cut", [1, 2, 3, 4])
-def test_resumed_latents_are_bit_identical(run, sampler: str, cut: int) -> None:
+def test_resumed_latents_are_bit_identical(run: Run, sampler: str, cut: int) -> None:
     config = _config(sampler)
     whole = run(config, initial_state(config, CPU), 5)[-1].state
     half = run(config, initial_state(config, CPU), cut)[-1].state
@@ -55,20 +56,20 @@ def test_resumed_latents_are_bit_identical(run, sampler: str, cut: int) -> None:
     assert resumed.is_finished
 
 
-def test_slice_stops_at_the_last_step(run) -> None:
+def test_slice_stops_at_the_last_step(run: Run) -> None:
     config = _config(num_inference_steps=3)
     outputs = run(config, initial_state(config, CPU), 10)
     assert [output.step_index for output in outputs] == [1, 2, 3]
     assert outputs[-1].sigma == 0.0
 
 
-def test_finished_state_yields_no_step(run) -> None:
+def test_finished_state_yields_no_step(run: Run) -> None:
     config = _config(num_inference_steps=2)
     state = run(config, initial_state(config, CPU), 2)[-1].state
     assert run(config, state, 1) == []
 
 
-def test_another_seed_gives_another_video(run) -> None:
+def test_another_seed_gives_another_video(run: Run) -> None:
     config = _config()
     other = dataclasses.replace(config, seed=8)
     first = run(config, initial_state(config, CPU), 5)[-1].state.latents
@@ -76,14 +77,14 @@ def test_another_seed_gives_another_video(run) -> None:
     assert not torch.allclose(first, second)
 
 
-def test_state_of_another_job_is_refused(run) -> None:
+def test_state_of_another_job_is_refused(run: Run) -> None:
     config = _config()
     state = initial_state(config, CPU)
     with pytest.raises(CheckpointError, match="another job"):
         run(dataclasses.replace(config, seed=8), state, 1)
 
 
-def test_guidance_of_one_equals_no_guidance(run, dit: DiT, prompt: Conditioning) -> None:
+def test_guidance_of_one_equals_no_guidance(run: Run, dit: DiT, prompt: Conditioning) -> None:
     config = dataclasses.replace(_config(), guidance_scale=1.0)
     state = initial_state(config, CPU)
     guided = run(config, state, 5)[-1].state.latents

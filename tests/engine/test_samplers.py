@@ -48,7 +48,7 @@ def test_samples_have_the_data_s_spread(name: str) -> None:
     assert _sample(name, 200).std().item() == pytest.approx(SPREAD, rel=0.03)
 
 
-@pytest.mark.parametrize(("name", "order"), [("euler", 1), ("heun", 2)])
+@pytest.mark.parametrize(("name", "order"), [("euler", 1), ("heun", 2), ("unipc", 2)])
 def test_error_falls_with_the_method_s_order(name: str, order: int) -> None:
     exact = SPREAD * initial_noise((20_000,), seed=3)
     errors = [(_sample(name, steps) - exact).abs().mean().item() for steps in (20, 40)]
