@@ -77,7 +77,7 @@ def train(
             )
         error = (velocity.float() - (noise - clean)).square().mean((0, 2, 3, 4))
         loss = (error * channel_weights).mean()
-        return loss, {"loss": float(loss)}
+        return loss, {"loss": loss.item()}
 
     def after_save() -> None:
         trainer.averaged.module.save(weights)
