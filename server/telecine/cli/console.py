@@ -1,7 +1,16 @@
 """Where commands write: what they tell goes to standard error, what they answer to output."""
 
 from rich.console import Console
+from rich.table import Table
 
 # Standard output carries results alone, so that a script can read them.
 console = Console(stderr=True)
 output = Console()
+
+
+def plain_table(*columns: str) -> Table:
+    """Make a table without lines; a long value goes on below, nothing of it is cut off."""
+    table = Table(box=None, show_header=any(columns))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from telecine.cli.console import output
+from telecine.cli.console import output, plain_table
 from telecine.cli.options import DataDirOption, ServerOption, find_server
 from telecine.cli.up import MODEL_REPOSITORY
 from telecine.errors import TelecineError
@@ -42,7 +41,7 @@ def doctor(data_dir: DataDirOption, server: ServerOption = "") -> None:
         "shared memory": _check_shared_memory,
         "disk": lambda: _check_disk(data_dir),
     }
-    table = Table(box=None, show_header=False)
+    table = plain_table("", "", "")
     num_failed = 0
     for name, check in checks.items():
         try:

@@ -1,9 +1,8 @@
 """`telecine models`: what the server's models take."""
 
 from google.protobuf import json_format
-from rich.table import Table
 
-from telecine.cli.console import output
+from telecine.cli.console import output, plain_table
 from telecine.cli.options import DataDirOption, JsonOption, ServerOption, connect
 from telecine.v1 import model_pb2
 
@@ -16,7 +15,7 @@ def models(data_dir: DataDirOption, server: ServerOption = "", json: JsonOption 
         for model in found:
             output.print_json(json_format.MessageToJson(model, preserving_proto_field_name=True))
         return
-    table = Table("name", "state", "sizes", "frames", "steps", "samplers", box=None)
+    table = plain_table("name", "state", "sizes", "frames", "steps", "samplers")
     for model in found:
         table.add_row(model.name, *_limits(model))
     output.print(table)

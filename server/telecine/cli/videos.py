@@ -8,9 +8,8 @@ from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.markup import escape
-from rich.table import Table
 
-from telecine.cli.console import console, output
+from telecine.cli.console import console, output, plain_table
 from telecine.cli.generate import describe_failure, parse_labels
 from telecine.cli.options import DataDirOption, JsonOption, NameArgument, ServerOption, connect
 from telecine.cli.progress_view import STAGE_WORDS, ProgressView, state_word
@@ -29,7 +28,7 @@ def get(
     if json:
         output.print_json(json_format.MessageToJson(video, preserving_proto_field_name=True))
         return
-    table = Table(box=None, show_header=False)
+    table = plain_table("", "")
     for field, value in _facts(video).items():
         table.add_row(f"[bold]{field}[/]", escape(value))
     output.print(table)
@@ -61,7 +60,10 @@ def list_videos(
         for video in videos:
             output.print_json(json_format.MessageToJson(video, preserving_proto_field_name=True))
         return
-    table = Table("name", "state", "done", "created", "prompt", box=None)
+    if not videos:
+        console.print("no videos")
+        return
+    table = plain_table("name", "state", "done", "created", "prompt")
     for video in videos:
         percent = f"{video.progress_percent} %"
         created = _local_time(video.create_time)

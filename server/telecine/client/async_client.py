@@ -1,7 +1,7 @@
 """The client for asyncio."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
@@ -81,7 +81,7 @@ class AsyncClient:
 
     async def list_videos(
         self, video_filter: VideoFilter | None = None, *, page_size: int = 50
-    ) -> AsyncIterator[video_pb2.Video]:
+    ) -> AsyncGenerator[video_pb2.Video, None]:
         """Yield videos, newest first; the next page is asked for when it is needed."""
         request = list_videos_request(video_filter or VideoFilter(), page_size)
         while True:
@@ -94,7 +94,7 @@ class AsyncClient:
 
     async def watch_video(
         self, name: str, *, after_event_id: str = "", is_preview_omitted: bool = False
-    ) -> AsyncIterator[video_pb2.VideoEvent]:
+    ) -> AsyncGenerator[video_pb2.VideoEvent, None]:
         """Yield a video's events until its end, each once and in order, through broken streams."""
         request = video_service_pb2.WatchVideoRequest(
             name=resource_name("videos", name),

@@ -1,7 +1,7 @@
 """The client for plain, blocking code."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
@@ -79,7 +79,7 @@ class Client:
 
     def list_videos(
         self, video_filter: VideoFilter | None = None, *, page_size: int = 50
-    ) -> Iterator[video_pb2.Video]:
+    ) -> Generator[video_pb2.Video, None, None]:
         """Yield videos, newest first; the next page is asked for when it is needed."""
         request = list_videos_request(video_filter or VideoFilter(), page_size)
         while True:
@@ -91,7 +91,7 @@ class Client:
 
     def watch_video(
         self, name: str, *, after_event_id: str = "", is_preview_omitted: bool = False
-    ) -> Iterator[video_pb2.VideoEvent]:
+    ) -> Generator[video_pb2.VideoEvent, None, None]:
         """Yield a video's events until its end, each once and in order, through broken streams."""
         request = video_service_pb2.WatchVideoRequest(
             name=resource_name("videos", name),

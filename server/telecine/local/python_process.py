@@ -51,6 +51,12 @@ class PythonProcess:
             self._process.wait()
         self._process = None
 
+    def kill(self) -> None:
+        """Kill it with no warning, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
     def last_log_lines(self) -> str:
         """Return the end of its output, for a person."""
         if not self.log.exists():
