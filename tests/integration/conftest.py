@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from google.protobuf import duration_pb2, json_format
 
-from telecine.client import AsyncClient
+from telecine.client import AsyncClient, VideoOptions
 from telecine.config import (
     GatewaySettings,
     RedisSettings,
@@ -55,7 +55,12 @@ CARD = model_pb2.Model(
     ),
 )
 # Long enough to be broken in the middle.
-LONG: dict[str, object] = {"num_inference_steps": 60, "seed": 11, "size": (256, 256)}
+LONG: VideoOptions = {
+    "num_inference_steps": 60,
+    "seed": 11,
+    "size": (256, 256),
+    "duration_seconds": 4.0,
+}
 
 
 @pytest.fixture(scope="session")
@@ -83,6 +88,10 @@ class Service:
     def checkpoints(self) -> Path:
         """Where every worker keeps its checkpoints: they share a disk."""
         return self.folder / "checkpoints"
+
+    def has_no_checkpoints(self) -> bool:
+        """Whether the checkpoints of every video are gone."""
+        return not any(self.checkpoints.rglob("*.ckpt"))
 
     async def start_gateway(self) -> AsyncClient:
         """Starts a gateway and returns a client of it."""

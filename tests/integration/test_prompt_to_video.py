@@ -11,7 +11,7 @@ from telecine.client import AsyncClient
 from telecine.v1 import video_pb2
 
 from .conftest import Service
-from .waiting import all_events, step_indexes, until_ready
+from .waiting import all_events, step_indexes, until, until_ready
 
 
 async def test_a_prompt_becomes_a_playable_video(
@@ -46,8 +46,9 @@ async def test_a_prompt_becomes_a_playable_video(
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert np.stack(frames).shape == (9, 64, 64, 3)
     await client.download_video(video.name, tmp_path / "still.webp", artifact_id="thumbnail.webp")
-    assert Image.open(tmp_path / "still.webp").size == (64, 64)
-    assert not any(service.checkpoints.rglob("*.ckpt"))
+    with Image.open(tmp_path / "still.webp") as still:
+        assert still.size == (64, 64)
+    await until(service.has_no_checkpoints)
 
 
 async def test_the_same_seed_gives_the_same_file_and_another_seed_another(

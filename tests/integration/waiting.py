@@ -53,6 +53,14 @@ async def until_ready(client: AsyncClient) -> None:
             await asyncio.sleep(0.05)
 
 
+async def next_model(client: AsyncClient) -> model_pb2.Model:
+    """Returns a model once a worker has published one."""
+    async with asyncio.timeout(60.0):
+        while not (models := await client.list_models()):  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.05)
+    return models[0]
+
+
 async def has_ready_model(client: AsyncClient) -> bool:
     """Whether a worker serves a model."""
     models = await client.list_models()
