@@ -1,0 +1,39 @@
+"""Latents to frames, one response a chunk, through the VAE's feature cache."""
+
+from collections.abc import Generator
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+
+from telecine.backend.devices import choose_device
+from telecine.backend.frames import send_chunks
+from telecine.backend.request_reader import RequestReader, parameter
+from telecine.backend.responses import Outputs, stream_responses
+from telecine.engine.families import load_family
+from telecine.engine.state import DenoiseState
+from telecine.inference.frame_ring import FrameRing
+
+
+class TritonPythonModel:
+    """Runs a family's VAE decoder."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the VAE."""
+        self._device = choose_device()
+        self._vae = load_family(parameter(args, "weights")).load_vae(self._device)
+
+    def execute(self, requests: list[Any]) -> None:
+        """Decode each request's latents."""
+        for request in requests:
+            chunks = self._decode(RequestReader(request), request)
+            stream_responses(chunks, request.get_response_sender(), request)
+
+    @torch.inference_mode()
+    def _decode(self, reader: RequestReader, request: Any) -> Generator[Outputs, None, None]:
+        state = DenoiseState.from_bytes(reader.array("state").tobytes(), self._device)
+        with ExitStack() as stack:
+            has_ring = reader.has("ring")
+            ring = stack.enter_context(FrameRing.attach(reader.text("ring"))) if has_ring else None
+            chunks = self._vae.decode_chunks(state.latents)
+            yield from send_chunks(chunks, ring, request.is_cancelled)

@@ -1,0 +1,61 @@
+"""Build the Triton repository of a model.
+
+Without options it completes model_repository/ for the built-in model: set-up calls it so.
+"""
+
+import argparse
+from pathlib import Path
+
+from telecine.backend.model_repository import ENCODERS, build_repository
+from telecine.backend.tensorrt_plan import build_plan, load_tensorrt_rtx
+from telecine.inference.model_configs import MAX_BATCH_SIZE
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+COMMITTED = CHECKOUT / "model_repository"
+PROOF_CAPABILITY = "SM86"
+
+
+def main() -> None:
+    """Read the command line and build."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="toybox", help="first part of the roles' names")
+    parser.add_argument("--weights", default="toybox", help="a built-in family or a folder")
+    parser.add_argument("--folder", type=Path, help="repository to write")
+    parser.add_argument("--target", choices=("onnx", "tensorrt"), default="onnx")
+    parser.add_argument(
+        "--check-tensorrt",
+        action="store_true",
+        help="prove the ONNX files with TensorRT's parser and builder, without a GPU",
+    )
+    arguments = parser.parse_args()
+    folder = arguments.folder or default_folder(arguments.target)
+    build_repository(
+        folder,
+        COMMITTED,
+        model=arguments.model,
+        weights=arguments.weights,
+        target=arguments.target,
+    )
+    print(f"{folder} is complete")
+    if arguments.check_tensorrt:
+        check_tensorrt(folder, arguments.model)
+
+
+def default_folder(target: str) -> Path:
+    """Keep the TensorRT variant apart: its plans fit one kind of GPU only."""
+    return COMMITTED if target == "onnx" else CHECKOUT / "build" / f"model_repository_{target}"
+
+
+def check_tensorrt(folder: Path, model: str) -> None:
+    """Build each encoder's plan for a common GPU and throw it away."""
+    tensorrt = load_tensorrt_rtx()
+    for role in ENCODERS:
+        path = folder / f"{model}__{role}" / "1" / "model.onnx"
+        plan = build_plan(
+            tensorrt, path, max_batch_size=MAX_BATCH_SIZE, compute_capability=PROOF_CAPABILITY
+        )
+        print(f"{role}: TensorRT takes it; a plan of {len(plan) / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

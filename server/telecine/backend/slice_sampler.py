@@ -1,0 +1,111 @@
+"""A slice of denoising, from tensors to tensors."""
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from telecine.backend.devices import choose_device, wait_for
+from telecine.backend.frames import encode_preview
+from telecine.engine.denoise import (
+    Conditioning,
+    SamplingConfig,
+    StepOutput,
+    denoise_slice,
+    initial_state,
+)
+from telecine.engine.dit.attention import AttentionKind, TemporalMask
+from telecine.engine.families import load_family
+from telecine.engine.state import DenoiseState
+
+TEMPORAL_MASKS = {kind: TemporalMask(kind) for kind in get_args(AttentionKind)}
+"""The masks a request can name as its `attention`."""
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What one request asks for.
+
+    Attributes:
+        state: what the slice before returned; empty to start from noise.
+        preview_steps: steps, counted from 1, to show a preview of.
+    """
+
+    prompt: Conditioning
+    negative_prompt: Conditioning | None
+    config: SamplingConfig
+    state: bytes
+    num_steps: int
+    preview_steps: frozenset[int]
+
+
+class SliceSampler:
+    """The denoiser of one weights folder on its device; keeps nothing between slices."""
+
+    def __init__(self, weights: str) -> None:
+        self._device = choose_device()
+        self.family = load_family(weights)
+        self._denoiser = self.family.load_denoiser(self._device)
+        self._vae = self.family.load_vae(self._device)
+
+    def conditioning(
+        self, prompt_embeds: Any, attention_mask: Any, pooled_prompt_embeds: Any
+    ) -> Conditioning:
+        """Bring one encoded prompt, [L, D], [L] and [P], to the device as a batch of one."""
+        batch = (
+            torch.from_numpy(np.array(values))[None].to(self._device)
+            for values in (prompt_embeds, pooled_prompt_embeds, attention_mask)
+        )
+        return Conditioning(*batch)
+
+    @torch.inference_mode()
+    def run(self, read_slice: Callable[[], Slice]) -> Generator[Arrays, None, None]:
+        """Yield the outputs of each step; those of the last one hold the new state.
+
+        The slice is read inside, so that a bad request fails like a bad step: to its sender.
+
+        Raises:
+            CheckpointError: the state is not one of this job.
+            ValueError: there is no step to do.
+        """
+        asked = read_slice()
+        state = self._start(asked)
+        steps = denoise_slice(
+            self._denoiser,
+            asked.prompt,
+            asked.negative_prompt,
+            config=asked.config,
+            state=state,
+            num_steps=asked.num_steps,
+        )
+        last_index = min(state.step_index + asked.num_steps, asked.config.num_inference_steps)
+        if last_index <= state.step_index:
+            raise ValueError(f"num_steps: nothing to do after step {state.step_index}")
+        start_time = time.perf_counter()
+        for step in steps:
+            wait_for(self._device)
+            outputs = _describe(step, time.perf_counter() - start_time)
+            if step.step_index in asked.preview_steps:
+                outputs["preview"] = encode_preview(step.denoised, self._vae)
+            if step.step_index == last_index:
+                outputs["state"] = np.frombuffer(step.state.to_bytes(), np.uint8)
+            yield outputs
+            start_time = time.perf_counter()
+
+    def _start(self, asked: Slice) -> DenoiseState:
+        if asked.state:
+            return DenoiseState.from_bytes(asked.state, self._device)
+        return initial_state(asked.config, self._device)
+
+
+def _describe(step: StepOutput, step_seconds: float) -> Arrays:
+    return {
+        "step_index": np.array([step.step_index], np.int64),
+        "sigma": np.array([step.sigma], np.float64),
+        "step_seconds": np.array([step_seconds], np.float64),
+    }

@@ -1,0 +1,233 @@
+"""The models of one Triton server as typed calls."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import InferResult
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from telecine.errors import ModelError
+from telecine.inference.failures import translate
+from telecine.inference.frame_ring import FrameRing
+from telecine.inference.model_loader import ModelLoader
+from telecine.inference.model_stream import StreamTimeouts, stream_responses
+from telecine.inference.requests import Array, PromptEmbeds, SliceRequest, StepResult
+from telecine.inference.tensor_exchange import TensorExchange, scalar, text
+
+__all__ = ["PromptEmbeds", "SliceRequest", "StepResult", "TritonClient"]
+
+_PREVIEW_CONTENT_TYPE = "image/webp"
+_STATE_BYTES_PER_PIXEL = 12
+"""More than any state takes: the whole video as float32, where latents are a fraction of it."""
+_CHANNEL_OPTIONS = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # A restarted server is found at once, not after gRPC's two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+
+
+class TritonClient:
+    """Speaks to one Triton server. Every call may raise what `encode_prompt` may."""
+
+    def __init__(
+        self,
+        grpc_url: str,
+        *,
+        stream_timeout_seconds: float,
+        first_response_timeout_seconds: float | None = None,
+        call_timeout_seconds: float = 60.0,
+    ) -> None:
+        self._triton = InferenceServerClient(grpc_url, channel_args=_CHANNEL_OPTIONS)
+        self._call_timeout_seconds = call_timeout_seconds
+        self._timeouts = StreamTimeouts(
+            first_seconds=first_response_timeout_seconds or 5 * stream_timeout_seconds,
+            next_seconds=stream_timeout_seconds,
+        )
+        self._loader = ModelLoader(self._triton)
+        self._output_bytes: dict[str, dict[str, int]] = {}
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._triton.close()
+
+    async def is_ready(self) -> bool:
+        """Whether the server answers and all its models are loaded."""
+        try:
+            return bool(await self._triton.is_server_ready(client_timeout=5.0))
+        except InferenceServerException:
+            return False
+
+    async def load_model(self, model: str) -> None:
+        """Load every role of a model that is not loaded yet.
+
+        Raises:
+            ModelServerUnavailableError: Triton cannot be reached.
+            ModelError: it has no such model, or the model does not load.
+        """
+        await self._loader.load_missing(model)
+
+    async def repair(self, model: str) -> None:
+        """Bring back the roles of a model whose processes calls have found dead or silent.
+
+        Call it after a call has raised ModelServerUnavailableError; it raises what
+        `load_model` may.
+        """
+        await self._loader.load_missing(model)
+        await self._loader.reload_dead(model)
+
+    async def encode_prompt(self, model: str, prompt: str) -> PromptEmbeds:
+        """Encode a prompt, or a negative one.
+
+        Raises:
+            ModelServerUnavailableError: Triton or a model's process is down or silent.
+            ModelError: the model failed on this input.
+        """
+        name = f"{model}__prompt_encoder"
+        with self._loader.watching():
+            try:
+                return await self._encode(name, prompt)
+            except (InferenceServerException, grpc.RpcError) as error:
+                raise translate(error) from error
+
+    async def denoise_slice(
+        self, model: str, request: SliceRequest
+    ) -> AsyncGenerator[StepResult, None]:
+        """Run a slice and yield each step as the device finishes it.
+
+        Closing the iterator stops the model before its next step.
+        """
+        name = f"{model}__dit_sampler"
+        num_pixels = request.num_frames * request.height * request.width
+        async with (
+            TensorExchange(self._triton) as exchange,
+            aclosing(self._stream(name, exchange, last_output="state")) as results,
+        ):
+            await _add_slice_inputs(exchange, request)
+            for output in ("step_index", "sigma", "step_seconds", "preview"):
+                await exchange.add_output(output)
+            await exchange.add_output("state", max_bytes=_STATE_BYTES_PER_PIXEL * num_pixels)
+            async for result in results:
+                yield _read_step(exchange, result)
+
+    async def decode_frames(
+        self, model: str, state: bytes
+    ) -> AsyncGenerator[NDArray[np.uint8], None]:
+        """Decode the latents of a state; yields frames [n, H, W, 3] as they are done.
+
+        The model stays at most a few chunks ahead of the caller.
+        """
+        name = f"{model}__vae_decoder"
+        with FrameRing.create() as ring:
+            async with (
+                TensorExchange(self._triton) as exchange,
+                aclosing(self._stream(name, exchange, last_output="num_frames")) as results,
+            ):
+                await exchange.add_input("state", np.frombuffer(state, np.uint8))
+                await exchange.add_input("ring", text([ring.name], (1,)))
+                chunk_index = 0
+                async for result in results:
+                    if exchange.read(result, "num_frames") is None:
+                        yield _take_chunk(exchange, result, ring, chunk_index)
+                        chunk_index += 1
+
+    async def _stream(
+        self, name: str, exchange: TensorExchange, *, last_output: str
+    ) -> AsyncGenerator[InferResult, None]:
+        results = stream_responses(
+            self._triton, name, exchange, last_output=last_output, timeouts=self._timeouts
+        )
+        with self._loader.watching():
+            async with aclosing(results):
+                async for result in results:
+                    yield result
+
+    async def _encode(self, name: str, prompt: str) -> PromptEmbeds:
+        output_bytes = await self._fixed_output_bytes(name)
+        async with TensorExchange(self._triton) as exchange:
+            await exchange.add_input("prompt", text([prompt], (1, 1)))
+            for output, num_bytes in output_bytes.items():
+                await exchange.add_output(output, max_bytes=num_bytes)
+            result = await self._triton.infer(
+                name,
+                exchange.inputs,
+                outputs=exchange.outputs,
+                client_timeout=self._call_timeout_seconds,
+            )
+            return PromptEmbeds(
+                prompt_embeds=_required(exchange, result, "prompt_embeds")[0],
+                pooled_prompt_embeds=_required(exchange, result, "pooled_prompt_embeds")[0],
+                attention_mask=_required(exchange, result, "attention_mask")[0],
+                num_tokens=int(_required(exchange, result, "num_tokens").item()),
+                is_truncated=bool(_required(exchange, result, "is_truncated").item()),
+            )
+
+    async def _fixed_output_bytes(self, model_name: str) -> dict[str, int]:
+        """How large each output of a model with fixed shapes is, for a batch of one."""
+        if model_name not in self._output_bytes:
+            metadata = await self._triton.get_model_metadata(
+                model_name, client_timeout=self._call_timeout_seconds
+            )
+            self._output_bytes[model_name] = {
+                output.name: 8 * int(np.prod(np.abs(output.shape), dtype=np.int64))
+                for output in metadata.outputs
+            }
+        return self._output_bytes[model_name]
+
+
+async def _add_slice_inputs(exchange: TensorExchange, request: SliceRequest) -> None:
+    await _add_prompt(exchange, request.prompt, prefix="")
+    if request.negative_prompt is not None:
+        await _add_prompt(exchange, request.negative_prompt, prefix="negative_")
+    integers = ("seed", "num_inference_steps", "num_frames", "height", "width", "num_steps")
+    for name in integers:
+        await exchange.add_input(name, scalar(getattr(request, name), np.int64))
+    await exchange.add_input("guidance_scale", scalar(request.guidance_scale, np.float64))
+    await exchange.add_input("sampler", text([request.sampler], (1,)))
+    await exchange.add_input("attention", text([request.attention], (1,)))
+    if request.state:
+        await exchange.add_input("state", np.frombuffer(request.state, np.uint8))
+    if request.preview_steps:
+        await exchange.add_input("preview_steps", np.array(request.preview_steps, np.int64))
+
+
+async def _add_prompt(exchange: TensorExchange, prompt: PromptEmbeds, *, prefix: str) -> None:
+    for name in ("prompt_embeds", "attention_mask", "pooled_prompt_embeds"):
+        await exchange.add_input(f"{prefix}{name}", getattr(prompt, name))
+
+
+def _read_step(exchange: TensorExchange, result: InferResult) -> StepResult:
+    preview = exchange.read(result, "preview")
+    state = exchange.read(result, "state")
+    return StepResult(
+        step_index=int(_required(exchange, result, "step_index").item()),
+        sigma=float(_required(exchange, result, "sigma").item()),
+        step_seconds=float(_required(exchange, result, "step_seconds").item()),
+        preview=b"" if preview is None else preview.tobytes(),
+        preview_content_type="" if preview is None else _PREVIEW_CONTENT_TYPE,
+        state=None if state is None else state.tobytes(),
+    )
+
+
+def _take_chunk(
+    exchange: TensorExchange, result: InferResult, ring: FrameRing, chunk_index: int
+) -> NDArray[np.uint8]:
+    frames = exchange.read(result, "frames")
+    if frames is None:
+        shape = _required(exchange, result, "frames_shape")
+        frames = ring.read(chunk_index, tuple(shape.tolist()))
+    ring.release(chunk_index)
+    return frames
+
+
+def _required(exchange: TensorExchange, result: InferResult, name: str) -> Array:
+    values = exchange.read(result, name)
+    if values is None:
+        raise ModelError(f"Triton's answer has no {name}")
+    return values

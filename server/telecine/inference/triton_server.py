@@ -1,0 +1,208 @@
+"""The real Triton server as a child process: start, wait until ready, stop, restart."""
+
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from telecine.errors import ModelServerUnavailableError
+from telecine.inference.shared_memory import SERVER_PREFIX, remove_leftovers, remove_regions
+from telecine.inference.triton_installation import LOCAL_HOST, find_triton
+
+_POLL_SECONDS = 0.05
+_KILL_SECONDS = 5.0
+_REASON_CHARS = 2000
+
+
+@dataclass(frozen=True)
+class TritonServerConfig:
+    """How one Triton server runs.
+
+    Attributes:
+        num_threads: OpenMP threads of each model's process.
+        exit_timeout_seconds: how long a stopping server waits for its models.
+        cache_folder: where the server's backend is assembled; inside the virtual
+            environment if not given.
+    """
+
+    model_repository: Path
+    log_file: Path
+    grpc_port: int
+    http_port: int
+    metrics_port: int
+    num_threads: int = 1
+    exit_timeout_seconds: int = 3
+    cache_folder: Path | None = None
+
+    @classmethod
+    def on_free_ports(cls, model_repository: Path, log_file: Path, **options: Any) -> Self:
+        """Choose three ports that are free now."""
+        with contextlib.ExitStack() as stack:
+            sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
+            for free in sockets:
+                free.bind((LOCAL_HOST, 0))
+            grpc_port, http_port, metrics_port = (free.getsockname()[1] for free in sockets)
+        return cls(
+            model_repository=model_repository,
+            log_file=log_file,
+            grpc_port=grpc_port,
+            http_port=http_port,
+            metrics_port=metrics_port,
+            **options,
+        )
+
+
+class TritonServer:
+    """One Triton server; a context manager that starts and stops it.
+
+    It runs with explicit model control and loads every model of its repository at its
+    start: only that mode lets `TritonClient.repair` load a model whose process died.
+    """
+
+    def __init__(self, config: TritonServerConfig) -> None:
+        self.config = config
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
+        self.region_prefix = f"{SERVER_PREFIX}{os.getpid()}_{secrets.token_hex(4)}_"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def grpc_url(self) -> str:
+        """Where clients reach the server."""
+        return f"{LOCAL_HOST}:{self.config.grpc_port}"
+
+    @property
+    def metrics_url(self) -> str:
+        """Where Prometheus finds the server's own metrics."""
+        return f"http://{LOCAL_HOST}:{self.config.metrics_port}/metrics"
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id, None where none runs."""
+        return self._process.pid if self.is_running and self._process else None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process is alive."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, *, ready_timeout_seconds: float = 120.0) -> None:
+        """Start the server and wait until all its models are loaded.
+
+        Raises:
+            ModelServerUnavailableError: it ended or did not become ready in time; the
+            message ends with what it logged as errors.
+        """
+        remove_leftovers()
+        self.launch()
+        self.wait_until_ready(ready_timeout_seconds)
+
+    def launch(self) -> None:
+        """Start the process without waiting for its models."""
+        if self.is_running:
+            raise ValueError("this Triton server runs already")
+        installation = find_triton(self.config.cache_folder)
+        command = installation.command(self._arguments(), num_threads=self.config.num_threads)
+        self.config.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with self.config.log_file.open("ab") as log:
+            self._log_start = log.tell()
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C reaches the parent alone, which stops the server in its own time.
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self, timeout_seconds: float) -> None:
+        """Block until every model is loaded; errors as of `start`."""
+        deadline = time.monotonic() + timeout_seconds
+        while not self.is_ready():
+            if not self.is_running:
+                raise ModelServerUnavailableError(f"Triton ended: {self._logged_errors()}")
+            if time.monotonic() > deadline:
+                self.kill()
+                raise ModelServerUnavailableError(
+                    f"Triton was not ready after {timeout_seconds:.0f} s: {self._logged_errors()}"
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def is_ready(self) -> bool:
+        """Ask the server's own health check."""
+        url = f"http://{LOCAL_HOST}:{self.config.http_port}/v2/health/ready"
+        try:
+            with urllib.request.urlopen(url, timeout=1.0) as response:
+                return bool(response.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def stop(self) -> None:
+        """End the server and its models' processes, and remove their shared memory."""
+        if self._process is not None and self.is_running:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(self.config.exit_timeout_seconds + 10)
+        self.kill()
+
+    def kill(self) -> None:
+        """End everything at once, the way a crash would, and remove the shared memory."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._wait_for_models(self._process.pid)
+        self._process = None
+        remove_regions(self.region_prefix)
+
+    def restart(self) -> None:
+        """Stop and start again, on the same ports."""
+        self.stop()
+        self.start()
+
+    def _wait_for_models(self, group: int) -> None:
+        """Wait until the models' processes, no longer anyone's children, are gone too."""
+        deadline = time.monotonic() + _KILL_SECONDS
+        with contextlib.suppress(ProcessLookupError):
+            while time.monotonic() < deadline:
+                os.killpg(group, 0)
+                time.sleep(_POLL_SECONDS)
+
+    def _arguments(self) -> list[str]:
+        config = self.config
+        return [
+            f"--model-repository={config.model_repository}",
+            "--model-control-mode=explicit",
+            "--load-model=*",
+            "--disable-auto-complete-config",
+            f"--exit-timeout-secs={config.exit_timeout_seconds}",
+            f"--grpc-address={LOCAL_HOST}",
+            f"--http-address={LOCAL_HOST}",
+            f"--metrics-address={LOCAL_HOST}",
+            f"--grpc-port={config.grpc_port}",
+            f"--http-port={config.http_port}",
+            f"--metrics-port={config.metrics_port}",
+            f"--backend-config=python,shm-region-prefix-name={self.region_prefix}",
+        ]
+
+    def _logged_errors(self) -> str:
+        """What this start has logged as an error, cut to a readable length."""
+        with self.config.log_file.open(errors="replace") as log:
+            log.seek(self._log_start)
+            errors = [line for line in log if line.startswith(("E", "error"))]
+        return f"{self.config.log_file}: " + "".join(errors)[-_REASON_CHARS:]

@@ -1,0 +1,199 @@
+"""What the worker sees when Triton or a model's process dies, and that it can go on."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tritonclient.grpc import InferenceServerClient, InferInput
+
+from telecine.errors import ModelServerUnavailableError
+from telecine.inference.requests import SliceRequest
+from telecine.inference.shared_memory import SHARED_MEMORY_FOLDER
+from telecine.inference.triton_client import TritonClient
+from telecine.inference.triton_server import TritonServer, TritonServerConfig
+
+# A process that dies while it hands over a response can take all of Triton with it.
+WELL_INTO_A_STEP_SECONDS = 0.05
+
+
+@pytest.fixture(scope="module")
+def server(
+    triton_repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TritonServer]:
+    """A server of this module's own, to break."""
+    log_file = tmp_path_factory.mktemp("triton") / "triton.log"
+    with TritonServer(TritonServerConfig.on_free_ports(triton_repository, log_file)) as server:
+        yield server
+
+
+@pytest.fixture
+async def client(server: TritonServer) -> AsyncIterator[TritonClient]:
+    client = TritonClient(server.grpc_url, stream_timeout_seconds=3.0)
+    yield client
+    await client.close()
+
+
+def find_stub(server: TritonServer, role: str) -> int:
+    """The process of a model, a child of the server."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            command = (stat.parent / "cmdline").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if parent == server.pid and f"/toybox__{role}/" in command:
+            return int(stat.parent.name)
+    raise AssertionError(f"no process of {role}")
+
+
+async def until_ready(client: TritonClient) -> None:
+    for _ in range(100):
+        if await client.is_ready():
+            return
+        await asyncio.sleep(0.1)
+
+
+def has_ended(process_id: int) -> bool:
+    """Whether a process is gone, or only waits for its parent to read its exit status."""
+    try:
+        stat = Path(f"/proc/{process_id}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return stat.rpartition(")")[2].split()[0] == "Z"
+
+
+async def count_steps(client: TritonClient, request: SliceRequest) -> int:
+    return len([result async for result in client.denoise_slice("toybox", request)])
+
+
+async def test_sampler_killed_in_a_slice_is_noticed_and_repaired(
+    server: TritonServer,
+    client: TritonClient,
+    slice_request: SliceRequest,
+    endless_request: SliceRequest,
+) -> None:
+    with pytest.raises(ModelServerUnavailableError):
+        async for result in client.denoise_slice("toybox", endless_request):
+            if result.step_index == 2:
+                await asyncio.sleep(WELL_INTO_A_STEP_SECONDS)
+                os.kill(find_stub(server, "dit_sampler"), signal.SIGKILL)
+    await client.repair("toybox")
+    assert await count_steps(client, slice_request) == 4
+
+
+async def test_sampler_killed_while_idle_is_noticed_and_repaired(
+    server: TritonServer, client: TritonClient, slice_request: SliceRequest
+) -> None:
+    os.kill(find_stub(server, "dit_sampler"), signal.SIGKILL)
+    with pytest.raises(ModelServerUnavailableError):
+        await count_steps(client, slice_request)
+    await client.repair("toybox")
+    assert await count_steps(client, slice_request) == 4
+
+
+@pytest.mark.parametrize("role", ["tokenizer", "t5_encoder", "text_projection"])
+async def test_killed_encoder_is_noticed_and_repaired(
+    server: TritonServer, client: TritonClient, role: str
+) -> None:
+    os.kill(find_stub(server, role), signal.SIGKILL)
+    with pytest.raises(ModelServerUnavailableError):
+        await client.encode_prompt("toybox", "a red circle")
+    await client.repair("toybox")
+    assert (await client.encode_prompt("toybox", "a red circle")).num_tokens > 1
+
+
+async def test_silent_stream_counts_as_dead(
+    server: TritonServer, client: TritonClient, endless_request: SliceRequest
+) -> None:
+    impatient = TritonClient(server.grpc_url, stream_timeout_seconds=0.5)
+    process_id = find_stub(server, "dit_sampler")
+    with pytest.raises(ModelServerUnavailableError, match="silent"):
+        async for result in impatient.denoise_slice("toybox", endless_request):
+            if result.step_index == 2:
+                os.kill(process_id, signal.SIGSTOP)
+    os.kill(process_id, signal.SIGCONT)
+    await impatient.repair("toybox")
+    await impatient.close()
+
+
+async def test_killed_server_is_noticed_and_works_again_after_its_restart(
+    server: TritonServer,
+    client: TritonClient,
+    slice_request: SliceRequest,
+    endless_request: SliceRequest,
+) -> None:
+    with pytest.raises(ModelServerUnavailableError):
+        async for result in client.denoise_slice("toybox", endless_request):
+            if result.step_index == 2:
+                server.kill()
+    assert not await client.is_ready()
+    with pytest.raises(ModelServerUnavailableError):
+        await client.encode_prompt("toybox", "a red circle")
+    with pytest.raises(ModelServerUnavailableError):
+        await client.repair("toybox")
+    server.start()
+    await until_ready(client)
+    assert await count_steps(client, slice_request) == 4
+
+
+def test_stopped_server_leaves_no_process_and_no_shared_memory(
+    triton_repository: Path, tmp_path: Path
+) -> None:
+    server = TritonServer(
+        TritonServerConfig.on_free_ports(triton_repository, tmp_path / "triton.log")
+    )
+    server.start()
+    stub = find_stub(server, "dit_sampler")
+    server.stop()
+    assert not server.is_running
+    assert has_ended(stub)
+    assert not list(SHARED_MEMORY_FOLDER.glob(f"{server.region_prefix}*"))
+
+
+def test_server_that_cannot_load_a_model_says_why(tmp_path: Path) -> None:
+    model = tmp_path / "repository" / "broken"
+    (model / "1").mkdir(parents=True)
+    (model / "config.pbtxt").write_text('name: "broken" backend: "python"')
+    (model / "1" / "model.py").write_text("raise RuntimeError('out of order')")
+    config = TritonServerConfig.on_free_ports(model.parent, tmp_path / "triton.log")
+    with pytest.raises(ModelServerUnavailableError, match="out of order"):
+        TritonServer(config).start()
+
+
+def test_plain_tritonserver_serves_the_repository_with_no_process_of_ours(
+    triton_repository: Path, tmp_path: Path
+) -> None:
+    config = TritonServerConfig.on_free_ports(triton_repository, tmp_path / "triton.log")
+    command = [
+        sys.executable,
+        "-m",
+        "telecine.inference.triton_installation",
+        f"--model-repository={triton_repository}",
+        f"--grpc-port={config.grpc_port}",
+        f"--http-port={config.http_port}",
+        f"--metrics-port={config.metrics_port}",
+        "--exit-timeout-secs=3",
+    ]
+    with config.log_file.open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        watcher = TritonServer(config)
+        while not watcher.is_ready():
+            assert process.poll() is None, config.log_file.read_text()
+            time.sleep(0.05)
+        client = InferenceServerClient(watcher.grpc_url)
+        prompt = InferInput("prompt", [2, 1], "BYTES")
+        prompt.set_data_from_numpy(np.array([[b"a red circle"], [b"a blue square"]], np.object_))
+        result = client.infer("toybox__prompt_encoder", [prompt])
+        assert result.as_numpy("prompt_embeds").shape == (2, 32, 192)
+        client.close()
+    finally:
+        process.terminate()
+        process.wait(20)
