@@ -92,9 +92,14 @@ class RedisServer:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         # Its own session: Ctrl-C must reach us first, so that it is stopped last.
-        self._process = subprocess.Popen(
-            self._command(), stdin=subprocess.DEVNULL, start_new_session=True
-        )
+        with (self.folder / _LOG_NAME).open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         try:
             self._wait_until_ready(self._process, time.monotonic() + timeout_seconds)
         except StoreUnavailableError:
