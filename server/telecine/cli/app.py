@@ -3,6 +3,7 @@
 import sys
 
 import typer
+from rich.markup import escape
 
 from telecine.cli import doctor, generate, models, processes, up, videos
 from telecine.cli.console import console
@@ -35,5 +36,6 @@ def main() -> None:
         app()
     except TelecineClientError as error:
         reason = f" ({error.reason})" if error.reason else ""
-        console.print(f"[red]error:[/] {error.message}{reason}", highlight=False)
+        told = f"[red]error:[/] {escape(error.message)}{reason}"
+        console.print(told, highlight=False, soft_wrap=True)
         sys.exit(1)
