@@ -1,11 +1,14 @@
 """The real servers that tests run against, one set for each test process."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
+from telecine.inference.triton_server import TritonServer, TritonServerConfig
 from telecine.jobs.redis_server import RedisServer
 
 
@@ -23,3 +26,37 @@ def redis_url(redis_server: str) -> str:
     with redis.Redis.from_url(redis_server) as client:
         client.flushall()
     return redis_server
+
+
+@pytest.fixture(scope="session")
+def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights folder of the toybox family: random numbers, small, the same in every run."""
+    # Tests without models do not wait for PyTorch and transformers to be imported.
+    from random_family import write_random_family
+
+    folder: Path = tmp_path_factory.mktemp("weights")
+    write_random_family(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def triton_repository(random_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Triton repository of the model `toybox` with those weights, as set-up builds it."""
+    folder: Path = tmp_path_factory.mktemp("model_repository")
+    script = Path(__file__).parents[1] / "scripts" / "build_model_repository.py"
+    subprocess.run(
+        [sys.executable, script, "--weights", random_weights, "--folder", folder],
+        check=True,
+        capture_output=True,
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def triton_server(
+    triton_repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TritonServer]:
+    """A real Triton server of that repository; tests that break a server start their own."""
+    log_file: Path = tmp_path_factory.mktemp("triton") / "triton.log"
+    with TritonServer(TritonServerConfig.on_free_ports(triton_repository, log_file)) as server:
+        yield server

@@ -134,9 +134,16 @@ class ObjectStoreUnavailableError(UnavailableError):
 
 
 class ModelServerUnavailableError(UnavailableError):
-    """Triton, or one of its models, cannot be reached or has stopped answering."""
+    """Triton, or one of its models, cannot be reached or has stopped answering.
+
+    `dead_model` is the model whose process is dead or silent; empty where all of Triton is.
+    """
 
     reason = "MODEL_SERVER_UNAVAILABLE"
+
+    def __init__(self, message: str, *, dead_model: str = "", retry_seconds: float = 1.0) -> None:
+        super().__init__(message, retry_seconds=retry_seconds)
+        self.dead_model = dead_model
 
 
 class LeaseLostError(TelecineError):

@@ -11,10 +11,9 @@ import torch
 
 from telecine.backend.onnx_export import export_encoders
 from telecine.backend.tensorrt_plan import build_plan, load_tensorrt
-from telecine.engine.families import BUILT_IN_WEIGHTS, load_family
+from telecine.engine.families import load_family
 from telecine.inference.model_configs import (
     MAX_BATCH_SIZE,
-    ROLES,
     ModelDescription,
     Target,
     write_configs,
@@ -45,7 +44,7 @@ def describe_model(model: str, weights: str, *, encoder_threads: int = 1) -> Mod
 def build_repository(
     folder: Path, sources: Path, *, model: str, weights: str, target: Target = "onnx"
 ) -> None:
-    """Write every role of a model into a repository; what is up to date is left alone.
+    """Write every role of a model into a repository.
 
     Args:
         folder: the repository to write.
@@ -66,16 +65,9 @@ def build_repository(
         if source.exists() and source.resolve() != copy.resolve():
             shutil.copyfile(source, copy)
     onnx_paths = [folder / f"{model}__{role}" / "1" / "model.onnx" for role in ENCODERS]
-    if not all(_is_newer(path, weights) for path in onnx_paths):
-        export_encoders(weights, *onnx_paths)
+    export_encoders(weights, *onnx_paths)
     if target == "tensorrt":
         _build_plans(onnx_paths)
-
-
-def is_built(folder: Path, *, model: str, weights: str) -> bool:
-    """Whether the encoders' ONNX files are there and newer than the weights."""
-    paths = [folder / f"{model}__{role}" / "1" / "model.onnx" for role in ENCODERS]
-    return all(_is_newer(path, weights) for path in paths)
 
 
 def _build_plans(onnx_paths: list[Path]) -> None:
@@ -91,13 +83,3 @@ def _build_plans(onnx_paths: list[Path]) -> None:
 def _write_if_changed(path: Path, text: str) -> None:
     if not path.exists() or path.read_text() != text:
         path.write_text(text)
-
-
-def _is_newer(path: Path, weights: str) -> bool:
-    folder = BUILT_IN_WEIGHTS / weights if weights.isidentifier() else Path(weights)
-    parts = (folder / name for name in ("tokenizer", "text_encoder", "text_encoder_2"))
-    times = [file.stat().st_mtime for part in parts for file in part.iterdir()]
-    return path.exists() and path.stat().st_mtime > max(times)
-
-
-__all__ = ["ENCODERS", "ROLES", "build_repository", "describe_model", "is_built"]
