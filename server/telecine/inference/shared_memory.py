@@ -1,5 +1,6 @@
 """What Triton and its clients leave in /dev/shm, and how the dead ones' is removed."""
 
+import os
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ _YOUNG_SECONDS = 5.0
 
 def remove_leftovers() -> list[Path]:
     """Remove the regions that no living process maps any more; return what was removed."""
-    candidates = [path for prefix in _PREFIXES for path in _regions(prefix) if _is_old(path)]
+    candidates = [path for prefix in _PREFIXES for path in _regions(prefix) if _may_be_left(path)]
     mapped = _mapped_regions() if candidates else set()
     leftovers = [path for path in candidates if str(path) not in mapped]
     for path in leftovers:
@@ -31,11 +32,13 @@ def _regions(prefix: str) -> list[Path]:
     return list(SHARED_MEMORY_FOLDER.glob(f"{prefix}*"))
 
 
-def _is_old(path: Path) -> bool:
+def _may_be_left(path: Path) -> bool:
     try:
-        return time.time() - path.stat().st_mtime > _YOUNG_SECONDS
+        status = path.stat()
     except FileNotFoundError:
         return False
+    # What another user's processes map cannot be seen, so that theirs are theirs to remove.
+    return status.st_uid == os.geteuid() and time.time() - status.st_mtime > _YOUNG_SECONDS
 
 
 def _mapped_regions() -> set[str]:
