@@ -64,5 +64,5 @@ def test_typo_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="absent.toml"):
+    with pytest.raises(FileNotFoundError, match=r"absent\.toml"):
         load_settings(tmp_path / "absent.toml")

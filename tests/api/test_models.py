@@ -1,5 +1,6 @@
 """The models a server has, with their limits."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -80,6 +81,7 @@ async def test_unknown_model_is_told_which_there_are(gateway: Any, refused: Refu
 async def test_videos_of_a_model_without_a_live_worker_are_taken(gateway: Any) -> None:
     model = await gateway.directory.get("toybox")
     await gateway.directory.publish(model, worker_id="w", ttl_seconds=0.001)
+    await asyncio.sleep(0.05)
     shown = await gateway.models.GetModel(model_service_pb2.GetModelRequest(name=model.name))
     assert shown.state == model_pb2.Model.STATE_UNAVAILABLE
     assert (await gateway.create()).name

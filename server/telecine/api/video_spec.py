@@ -1,9 +1,7 @@
 """Resolves what a client asked for against what the model can do."""
 
-import math
 import secrets
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, Literal, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
@@ -92,8 +90,9 @@ def frames_of(duration: Duration, fps: int, *, multiple: int) -> int:
     That is the number of the form `multiple` x k + 1 nearest to duration x fps, the larger
     one of two equally near, and at least 1. Computed exactly: no rounding decides a tie.
     """
-    frames = Fraction(duration.seconds * _NANOS + duration.nanos, _NANOS) * fps
-    k = math.floor((frames - 1) / multiple + Fraction(1, 2))
+    nano_frames = (duration.seconds * _NANOS + duration.nanos) * fps
+    # floor((frames - 1) / multiple + 1/2), in integers
+    k = (2 * (nano_frames - _NANOS) + multiple * _NANOS) // (2 * multiple * _NANOS)
     return multiple * max(k, 0) + 1
 
 

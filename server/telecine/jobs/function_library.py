@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import redis.exceptions
 from redis.asyncio import Redis
 
+from telecine.jobs.call_batcher import CallBatcher
 from telecine.jobs.redis_client import translated_errors
 from telecine.jobs.transitions import lua_table
 
@@ -36,6 +37,7 @@ class FunctionLibrary:
 
     def __init__(self, redis_client: Redis, queue: str) -> None:
         self._redis = redis_client
+        self._calls = CallBatcher(redis_client)
         self.queue = queue
         self._name, self._source = library_source()
 
@@ -65,9 +67,9 @@ class FunctionLibrary:
         name = f"{self._name}_{function}"
         with translated_errors():
             try:
-                return await self._redis.fcall(name, 1, self.queue, *flat)
+                return await self._calls.fcall(name, 1, self.queue, *flat)
             except redis.exceptions.ResponseError as error:
                 if "Function not found" not in str(error):
                     raise
             await self.load()
-            return await self._redis.fcall(name, 1, self.queue, *flat)
+            return await self._calls.fcall(name, 1, self.queue, *flat)
