@@ -1,6 +1,6 @@
 """The gateway against bare grpc.aio: unary calls, 500 watchers of one video, a stalled reader.
 
-python scripts/bench/gateway.py [--rounds 5] [--calls 1000] [--watchers 500] [--events 60]
+python scripts/bench/gateway.py [--rounds 5] [--calls 1500] [--watchers 500] [--events 60]
 """
 
 import argparse
@@ -29,6 +29,7 @@ from telecine.jobs.model_directory import ModelDirectory
 from telecine.jobs.redis_client import connect_redis
 from telecine.v1 import video_service_pb2
 
+MAX_QUEUED = 10_000
 PACED_EVENTS = 50
 PACE_SECONDS = 0.1
 STALL_PREVIEW = bytes(60_000)
@@ -39,10 +40,12 @@ def main() -> None:
     """Reads the command line, measures, reports."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--calls", type=int, default=1000, help="of each kind in a round")
+    parser.add_argument("--calls", type=int, default=1500, help="of each kind in a round")
     parser.add_argument("--watchers", type=int, default=500)
     parser.add_argument("--events", type=int, default=60, help="to each watcher in a round")
     options = parser.parse_args()
+    if (options.rounds + 1) * options.calls > MAX_QUEUED:
+        parser.error(f"rounds x calls would not fit the queue of {MAX_QUEUED:,} videos")
     with running_processes(num_events=options.events) as processes:
         rows = uvloop.run(measure(processes, options))
     write_report("gateway", rows)

@@ -1,6 +1,7 @@
 """The gateway process: what clients speak to."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,6 +36,7 @@ async def run_gateway(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with serve(settings):
+        gc.freeze()  # all that is loaded stays: let no collection look through it again
         await stop.wait()
 
 

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 Arguments: TypeAlias = tuple[str | bytes | int | float, ...]
 
 # More than one, so that Redis works on one pipeline while we read the answers of another.
-_SENDERS = 4
+_SENDERS = 2
 _MAX_CALLS = 64  # in one pipeline
 
 
