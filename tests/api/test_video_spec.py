@@ -1,12 +1,15 @@
 """A spec is resolved against its model, and each bad field is refused by its name."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
+from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
 from hypothesis import given
 from hypothesis import strategies as st
 
+import telecine
 from telecine.api.video_spec import frames_of, resolve_spec
 from telecine.errors import InvalidFieldError, NotImplementedYetError
 from telecine.v1 import model_pb2, video_pb2
@@ -207,3 +210,11 @@ def test_a_picture_too_large_to_play_names_upscale() -> None:
     with pytest.raises(InvalidFieldError) as raised:
         resolve_spec(sent, model)
     assert raised.value.field == "spec.upscale"
+
+
+def test_shipped_model_resolves_a_request_that_leaves_all_unset() -> None:
+    weights = Path(telecine.__file__).parent / "weights" / "toybox"
+    model = json_format.Parse((weights / "model.json").read_text(), model_pb2.Model())
+    resolved = resolve_spec(spec(), model)
+    assert resolved.num_frames == 33
+    assert resolved.spec.sampler in model.limits.samplers
