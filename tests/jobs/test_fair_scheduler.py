@@ -1,0 +1,136 @@
+"""The order in which videos of several tenants and tiers are claimed."""
+
+from collections import Counter
+
+import pytest
+from submissions import MODEL, claim_next, make_submission
+
+from telecine.jobs.job_store import JobStore
+from telecine.jobs.job_types import CheckpointPointer
+from telecine.v1 import video_pb2
+
+HALF_DONE = CheckpointPointer("v/1-10.ckpt", 10, "sha256:22", 100)
+
+
+async def submit_many(store: JobStore, tenant: str, count: int, **spec: object) -> list[str]:
+    return [(await store.submit(make_submission(tenant, **spec))).name for _ in range(count)]
+
+
+async def claim_tenants(store: JobStore, owners: dict[str, str], count: int) -> list[str]:
+    claimed = []
+    for _ in range(count):
+        assignment = await claim_next(store)
+        claimed.append(owners[assignment.video.name])
+        await store.complete(assignment.lease, [])
+    return claimed
+
+
+def owned(names: list[str], owner: str) -> dict[str, str]:
+    return dict.fromkeys(names, owner)
+
+
+async def test_a_tenant_with_many_videos_alternates_with_one_that_came_later(
+    store: JobStore,
+) -> None:
+    owners = owned(await submit_many(store, "alice", 10), "alice")
+    owners |= owned(await submit_many(store, "bob", 5), "bob")
+    order = await claim_tenants(store, owners, 10)
+    assert order == ["alice", "bob"] * 5
+
+
+async def test_videos_of_one_flow_keep_their_order(store: JobStore) -> None:
+    names = await submit_many(store, "alice", 5)
+    claimed = [(await claim_next(store)).video.name for _ in names]
+    assert claimed == names
+
+
+async def test_tiers_share_by_their_weights(store: JobStore) -> None:
+    store._tier_weights = {video_pb2.TIER_PREMIUM: 3.0, video_pb2.TIER_STANDARD: 1.0}
+    owners = owned(await submit_many(store, "a", 40, tier=video_pb2.TIER_PREMIUM), "premium")
+    owners |= owned(await submit_many(store, "b", 40, tier=video_pb2.TIER_STANDARD), "standard")
+    for served in (8, 16, 24):
+        order = Counter(await claim_tenants(store, owners, 8))
+        assert order == {"premium": 6, "standard": 2}, served
+
+
+async def test_shares_are_of_cost_and_not_of_count(store: JobStore) -> None:
+    long = [
+        (await store.submit(make_submission("alice", cost_seconds=40.0))).name for _ in range(5)
+    ]
+    owners = owned(long, "alice") | owned(await submit_many(store, "bob", 20), "bob")
+    order = Counter(await claim_tenants(store, owners, 20))
+    assert order == {"alice": 4, "bob": 16}
+
+
+async def test_an_idle_tenant_saves_up_no_share(store: JobStore) -> None:
+    owners = owned(await submit_many(store, "alice", 10), "alice")
+    await claim_tenants(store, owners, 6)
+    owners |= owned(await submit_many(store, "bob", 4), "bob")
+    order = await claim_tenants(store, owners, 8)
+    assert order.count("bob") == 4
+    assert "bob bob" not in " ".join(order)
+
+
+async def test_a_tenant_is_not_charged_for_what_it_used_while_none_else_waited(
+    store: JobStore,
+) -> None:
+    owners = owned(await submit_many(store, "alice", 10), "alice")
+    await claim_tenants(store, owners, 10)
+    owners |= owned(await submit_many(store, "bob", 2), "bob")
+    owners |= owned(await submit_many(store, "alice", 2), "alice")
+    assert await claim_tenants(store, owners, 4) == ["alice", "bob", "alice", "bob"]
+
+
+async def test_a_cancelled_head_leaves_no_tag_behind(store: JobStore) -> None:
+    costly = await store.submit(make_submission("alice", cost_seconds=1000.0))
+    owners = owned(await submit_many(store, "alice", 2), "alice")
+    owners |= owned(await submit_many(store, "bob", 2), "bob")
+    await store.cancel(costly.name)
+    assert await claim_tenants(store, owners, 4) == ["alice", "bob", "alice", "bob"]
+
+
+async def test_work_handed_back_is_charged_only_for_what_was_kept(store: JobStore) -> None:
+    alice = await submit_many(store, "alice", 2)
+    bob = await submit_many(store, "bob", 3)
+    half_done = await claim_next(store)
+    await store.commit_checkpoint(half_done.lease, HALF_DONE)
+    await store.requeue(half_done.lease, reason="DRAINING")
+    order = [(await claim_next(store)).video.name for _ in range(5)]
+    # Alice has used 5 of 10 seconds, then 10, then 20; Bob 0, 10, 20.
+    assert order == [bob[0], alice[0], alice[1], bob[1], bob[2]]
+
+
+async def test_position_counts_who_will_be_claimed_before(store: JobStore) -> None:
+    names = await submit_many(store, "alice", 4)
+    names += await submit_many(store, "bob", 2)
+    names += await submit_many(store, "carol", 1, tier=video_pb2.TIER_PREMIUM)
+    positions = {name: (await store.get(name)).queue_position for name in names}
+    order = [(await claim_next(store)).video.name for _ in names]
+    assert [positions[name] for name in order] == list(range(len(names)))
+
+
+async def test_position_falls_as_those_ahead_go(store: JobStore) -> None:
+    names = await submit_many(store, "alice", 3)
+    assert [(await store.get(name)).queue_position for name in names] == [0, 1, 2]
+    await store.cancel(names[1])
+    assert (await store.get(names[2])).queue_position == 1
+    await claim_next(store)
+    assert (await store.get(names[2])).queue_position == 0
+
+
+async def test_a_flow_whose_model_none_serves_does_not_hold_up_others(store: JobStore) -> None:
+    await submit_many(store, "alice", 3, model="models/unserved")
+    bob = await submit_many(store, "bob", 3)
+    assert [(await claim_next(store)).video.name for _ in bob] == bob
+    assert await store.claim("w", models=[MODEL], lease_seconds=60) is None
+
+
+@pytest.mark.parametrize("cost_seconds", [0.0, -1.0])
+async def test_work_that_claims_to_cost_nothing_still_moves_its_flow_on(
+    store: JobStore, cost_seconds: float
+) -> None:
+    for _ in range(3):
+        await store.submit(make_submission("alice", cost_seconds=cost_seconds))
+    bob = await store.submit(make_submission("bob"))
+    claimed = [(await claim_next(store)).video.name for _ in range(2)]
+    assert bob.name in claimed
