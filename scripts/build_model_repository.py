@@ -4,7 +4,12 @@ Without options it completes model_repository/ for the built-in model: set-up ca
 """
 
 import argparse
+import importlib.util
+import logging
+import warnings
 from pathlib import Path
+
+from transformers.utils.logging import disable_progress_bar
 
 from telecine.backend.model_repository import ENCODERS, build_repository
 from telecine.backend.tensorrt_plan import build_plan, load_tensorrt_rtx
@@ -29,6 +34,9 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     folder = arguments.folder or default_folder(arguments.target)
+    if arguments.target == "tensorrt" and importlib.util.find_spec("tensorrt") is None:
+        parser.error("plans need the tensorrt package and a GPU; see --check-tensorrt")
+    silence_the_exporter()
     build_repository(
         folder,
         COMMITTED,
@@ -39,6 +47,13 @@ def main() -> None:
     print(f"{folder} is complete")
     if arguments.check_tensorrt:
         check_tensorrt(folder, arguments.model)
+
+
+def silence_the_exporter() -> None:
+    """Keep to ourselves what it says of packages it does without and of its own next version."""
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+    disable_progress_bar()
 
 
 def default_folder(target: str) -> Path:

@@ -65,7 +65,7 @@ def figure(
 
 def write_report(name: str, rows: Sequence[Figure]) -> Path:
     """Prints the table and writes docs/benchmarks/NAME.json, whose path it returns."""
-    _print_table(name, rows)
+    print_table(name, rows)
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"{name}.json"
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
@@ -78,7 +78,8 @@ def write_report(name: str, rows: Sequence[Figure]) -> Path:
     return path
 
 
-def _print_table(name: str, rows: Sequence[Figure]) -> None:
+def print_table(name: str, rows: Sequence[Figure]) -> None:
+    """Prints the figures with their goals."""
     table = Table("metric", "median", "lowest to highest", "goal", "", title=name)
     signs = {"lower": "<=", "higher": ">="}
     marks = {True: "met", False: "MISSED", None: ""}

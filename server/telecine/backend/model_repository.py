@@ -6,6 +6,7 @@ files and TensorRT plans are made where they run.
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -56,30 +57,25 @@ def build_repository(
     Raises:
         ModuleNotFoundError: the target is TensorRT, which is not installed.
     """
+    tensorrt = load_tensorrt() if target == "tensorrt" else None
     for role, text in write_configs(describe_model(model, weights), target).items():
         role_folder = folder / f"{model}__{role}"
         (role_folder / "1").mkdir(parents=True, exist_ok=True)
-        _write_if_changed(role_folder / "config.pbtxt", text)
+        (role_folder / "config.pbtxt").write_text(text)
         source = sources / f"{_BUILT_IN_MODEL}__{role}" / "1" / "model.py"
         copy = role_folder / "1" / "model.py"
         if source.exists() and source.resolve() != copy.resolve():
             shutil.copyfile(source, copy)
     onnx_paths = [folder / f"{model}__{role}" / "1" / "model.onnx" for role in ENCODERS]
     export_encoders(weights, *onnx_paths)
-    if target == "tensorrt":
-        _build_plans(onnx_paths)
+    if tensorrt is not None:
+        _build_plans(tensorrt, onnx_paths)
 
 
-def _build_plans(onnx_paths: list[Path]) -> None:
-    tensorrt = load_tensorrt()
+def _build_plans(tensorrt: Any, onnx_paths: list[Path]) -> None:
     for path in onnx_paths:
         plan = build_plan(tensorrt, path, max_batch_size=MAX_BATCH_SIZE)
         path.with_suffix(".plan").write_bytes(plan)
         # A model.py beside a plan would only mislead.
         path.with_name("model.py").unlink()
         path.unlink()
-
-
-def _write_if_changed(path: Path, text: str) -> None:
-    if not path.exists() or path.read_text() != text:
-        path.write_text(text)

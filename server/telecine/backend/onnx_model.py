@@ -19,13 +19,7 @@ class OnnxModel:
         self._session = onnxruntime.InferenceSession(
             str(path), options, providers=["CPUExecutionProvider"]
         )
-        self._input_names = [tensor.name for tensor in self._session.get_inputs()]
         self._output_names = [tensor.name for tensor in self._session.get_outputs()]
-
-    @property
-    def input_names(self) -> list[str]:
-        """The graph's inputs."""
-        return self._input_names
 
     def run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Run the graph once."""

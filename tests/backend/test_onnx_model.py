@@ -1,0 +1,35 @@
+"""The exported encoders, for batches of any size."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from telecine.backend.onnx_model import OnnxModel
+from telecine.engine.families import load_family
+
+PROMPTS = ("a red circle moving left", "", "a blue star growing on a black background")
+
+
+@pytest.mark.parametrize("num_prompts", [1, 3])
+@pytest.mark.parametrize("role", ["t5_encoder", "clip_encoder"])
+def test_exported_encoder_equals_the_engines(
+    triton_repository: Path, random_weights: Path, role: str, num_prompts: int
+) -> None:
+    family = load_family(str(random_weights))
+    tokens = [family.load_tokenizer().encode(prompt) for prompt in PROMPTS[:num_prompts]]
+    input_ids = torch.cat([prompt.input_ids for prompt in tokens])
+    attention_mask = torch.cat([prompt.attention_mask for prompt in tokens])
+    encoder = family.load_t5_encoder() if role == "t5_encoder" else family.load_clip_encoder()
+    with torch.inference_mode():
+        expected = encoder(input_ids, attention_mask)
+
+    exported = OnnxModel(triton_repository / f"toybox__{role}" / "1" / "model.onnx", num_threads=1)
+    (found,) = exported.run(
+        {"input_ids": input_ids.numpy(), "attention_mask": attention_mask.numpy()}
+    ).values()
+
+    # Real tokens only: what padding becomes is masked wherever it is read.
+    real = attention_mask.bool() if role == "t5_encoder" else slice(None)
+    np.testing.assert_allclose(found[real], expected[real], atol=1e-4)
