@@ -12,5 +12,6 @@ def plain_table(*columns: str) -> Table:
     """Make a table without lines; a long value goes on below, nothing of it is cut off."""
     table = Table(box=None, show_header=any(columns))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        # What comes first is what people copy.
+        table.add_column(column, overflow="fold", no_wrap=not table.columns)
     return table

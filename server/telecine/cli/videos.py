@@ -1,5 +1,6 @@
 """The commands that look at, end and fetch videos."""
 
+from datetime import UTC
 from pathlib import Path
 from typing import Annotated
 
@@ -164,4 +165,4 @@ def _seconds(duration: Duration) -> float:
 
 
 def _local_time(timestamp: Timestamp) -> str:
-    return timestamp.ToDatetime().astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return timestamp.ToDatetime(tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
