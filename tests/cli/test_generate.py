@@ -1,7 +1,14 @@
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import typer
+from gateway_process import GatewayProcess
 
 from telecine.cli.generate import describe_failure, parse_labels, parse_size
+from telecine.client import Client
 from telecine.v1 import video_pb2
 
 
@@ -26,3 +33,21 @@ def test_a_failure_names_its_reason_and_log_id() -> None:
     described = describe_failure(video_pb2.Video(failure=failure))
     assert described == "out of range (MODEL_FAILED, log id l1)"
     assert describe_failure(video_pb2.Video()) == ""
+
+
+def test_an_interrupt_cancels_the_video(gateway: GatewayProcess, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "telecine.cli", "generate", "a red circle"]
+    process = subprocess.Popen(
+        [*command, "--server", gateway.address, "--data-dir", tmp_path / "unused"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("queued")
+    process.send_signal(signal.SIGINT)
+    told = process.communicate(timeout=30)[1]
+    assert process.returncode == 130
+    assert "cancelled videos/" in told
+    with Client(gateway.address) as client:
+        states = [video.state for video in client.list_videos()]
+    assert states == [video_pb2.Video.STATE_CANCELLED]
