@@ -58,20 +58,7 @@ async def stream_responses(
     timeout_seconds = timeouts.first_seconds
     is_whole = False
     try:
-        while True:
-            try:
-                async with asyncio.timeout(timeout_seconds):
-                    result, error = await anext(responses)
-            except StopAsyncIteration:
-                break
-            except TimeoutError:
-                raise ModelServerUnavailableError(
-                    f"{model_name} was silent for {timeout_seconds:g} s", dead_model=model_name
-                ) from None
-            except grpc.RpcError as rpc_error:
-                raise translate(rpc_error) from rpc_error
-            if error is not None:
-                raise translate(error) from error
+        while (result := await _next_result(responses, model_name, timeout_seconds)) is not None:
             is_whole = result.get_output(last_output) is not None
             yield result
             timeout_seconds = timeouts.next_seconds
@@ -79,3 +66,25 @@ async def stream_responses(
         responses.cancel()
     if not is_whole:
         raise ModelServerUnavailableError(f"{model_name} broke off", dead_model=model_name)
+
+
+async def _next_result(
+    responses: AsyncIterator[tuple[InferResult | None, Exception | None]],
+    model_name: str,
+    timeout_seconds: float,
+) -> InferResult | None:
+    """Return the next response, None after the last one."""
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            result, error = await anext(responses)
+    except StopAsyncIteration:
+        return None
+    except TimeoutError:
+        raise ModelServerUnavailableError(
+            f"{model_name} was silent for {timeout_seconds:g} s", dead_model=model_name
+        ) from None
+    except grpc.RpcError as rpc_error:
+        raise translate(rpc_error) from rpc_error
+    if error is not None:
+        raise translate(error) from error
+    return result

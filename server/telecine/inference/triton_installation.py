@@ -36,7 +36,6 @@ class TritonInstallation:
             "PATH": f"{Path(sys.prefix) / 'bin'}:{SYSTEM_PATH}",
             "LD_LIBRARY_PATH": ":".join(str(folder) for folder in self.library_folders),
             "PYTHONPATH": ":".join(str(root) for root in source_roots()),
-            "PYTHONDONTWRITEBYTECODE": "1",
             "OMP_NUM_THREADS": str(num_threads),
             # Idle threads that spin starve the other models' processes.
             "OMP_WAIT_POLICY": "passive",

@@ -107,7 +107,6 @@ class TritonServer:
             ModelServerUnavailableError: it ended or did not become ready in time; the
             message ends with what it logged as errors.
         """
-        remove_leftovers()
         self.launch()
         self.wait_until_ready(ready_timeout_seconds)
 
@@ -115,6 +114,7 @@ class TritonServer:
         """Start the process without waiting for its models."""
         if self.is_running:
             raise ValueError("this Triton server runs already")
+        remove_leftovers()
         installation = find_triton(self.config.cache_folder)
         command = installation.command(self._arguments(), num_threads=self.config.num_threads)
         self.config.log_file.parent.mkdir(parents=True, exist_ok=True)
