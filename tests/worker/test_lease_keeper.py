@@ -26,7 +26,9 @@ async def test_body_is_broken_off_when_the_video_is_cancelled(
         async with LeaseKeeper(jobs, assignment.lease, heartbeat_seconds=0.02):
             await jobs.cancel(assignment.video.name)
             await asyncio.sleep(FOREVER)
-    assert (await jobs.acknowledge_cancel(assignment.lease)).state == video_pb2.Video.STATE_CANCELLED
+    assert (
+        await jobs.acknowledge_cancel(assignment.lease)
+    ).state == video_pb2.Video.STATE_CANCELLED
 
 
 async def test_body_is_broken_off_when_the_lease_is_lost(

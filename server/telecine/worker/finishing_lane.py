@@ -1,5 +1,6 @@
 """The lane that turns frames into files: encoding, thumbnail, store. It needs no GPU."""
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -61,17 +62,18 @@ class Finishing:
         await self._transcoder.finish()
         self._held.state.enter(WorkerState.UPLOADING)
         await self._held.enter_stage(video_pb2.STAGE_UPLOADING)
-        artifacts = [await self._store_video()]
+        storing = [self._store_video()]
         if self._still is not None:
-            artifacts.append(await self._store_thumbnail(self._still))
-        return artifacts
+            storing.append(self._store_thumbnail(self._still))
+        return await asyncio.gather(*storing)
 
     async def _store_video(self) -> video_pb2.Artifact:
         stored = await self._store.put_file(self._key(VIDEO_ID), self._path)
         return _artifact(VIDEO_ID, video_pb2.Artifact.KIND_VIDEO, "video/mp4", stored)
 
     async def _store_thumbnail(self, still: Frames) -> video_pb2.Artifact:
-        stored = await self._store.put(self._key(THUMBNAIL_ID), encode_thumbnail(still))
+        encoded = await asyncio.to_thread(encode_thumbnail, still)
+        stored = await self._store.put(self._key(THUMBNAIL_ID), encoded)
         return _artifact(
             THUMBNAIL_ID, video_pb2.Artifact.KIND_THUMBNAIL, THUMBNAIL_CONTENT_TYPE, stored
         )

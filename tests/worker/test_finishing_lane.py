@@ -1,0 +1,67 @@
+"""From frames to stored files."""
+
+import hashlib
+from pathlib import Path
+
+import av
+import numpy as np
+
+from telecine.jobs.checkpoint_store import CheckpointStore
+from telecine.jobs.job_store import JobStore
+from telecine.jobs.job_types import Assignment
+from telecine.storage.local_object_store import LocalObjectStore
+from telecine.v1 import video_pb2
+from telecine.worker.finishing_lane import FinishingLane
+from telecine.worker.held_video import HeldVideo
+from telecine.worker.worker_state import WorkerState, WorkerStateHolder
+
+
+async def test_frames_become_a_stored_video_and_a_still_of_its_middle(
+    jobs: JobStore, assignment: Assignment, tmp_path: Path
+) -> None:
+    store = LocalObjectStore(tmp_path)
+    held = HeldVideo(
+        assignment,
+        jobs=jobs,
+        checkpoints=CheckpointStore(tmp_path / "checkpoints"),
+        state=decoding(),
+    )
+    frames = np.zeros((9, 64, 64, 3), dtype=np.uint8)
+    frames[4] = 255
+    async with FinishingLane(store).open(held) as finishing:
+        for chunk in (frames[:1], frames[1:5], frames[5:]):
+            await finishing.write(chunk)
+        artifacts = await finishing.finish()
+    assert held.state.state == WorkerState.UPLOADING
+    assert [artifact.artifact_id for artifact in artifacts] == ["video.mp4", "thumbnail.webp"]
+    assert [artifact.kind for artifact in artifacts] == [
+        video_pb2.Artifact.KIND_VIDEO,
+        video_pb2.Artifact.KIND_THUMBNAIL,
+    ]
+    folder = tmp_path / held.video.name / str(held.video.attempt)
+    for artifact in artifacts:
+        data = (folder / artifact.artifact_id).read_bytes()
+        assert artifact.size_bytes == len(data)
+        assert artifact.digest == f"sha256:{hashlib.sha256(data).hexdigest()}"
+    assert num_frames(folder / "video.mp4") == 9
+    with av.open(str(folder / "thumbnail.webp")) as container:
+        assert next(container.decode(video=0)).to_ndarray(format="rgb24").mean() > 250
+
+
+def num_frames(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def decoding() -> WorkerStateHolder:
+    """The state of a video whose frames are being made."""
+    holder = WorkerStateHolder()
+    for state in (
+        WorkerState.LOADING,
+        WorkerState.READY,
+        WorkerState.INITIALIZING,
+        WorkerState.GENERATING,
+        WorkerState.DECODING,
+    ):
+        holder.enter(state)
+    return holder
