@@ -1,6 +1,6 @@
 """Streaming decode of the VAE against decoding the whole clip at once, in this process.
 
-python scripts/bench/decode.py [--frames 81] [--size 256] [--repeats 5] [--threads 1]
+python scripts/bench/decode.py [--quick] [--frames 81] [--size 256] [--repeats 5] [--threads 1]
 """
 
 import argparse
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from report import Figure, figure, write_report
+from report import Figure, figure, print_table, write_report
 from torch import Tensor
 
 from telecine.engine.vae.causal_vae import CausalVAE, CausalVAEConfig
@@ -24,6 +24,7 @@ NUM_FIRST_FRAMES = 5
 def main() -> None:
     """Reads the command line, measures, reports."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a trial: small, nothing written")
     parser.add_argument("--frames", type=int, default=81)
     parser.add_argument("--size", type=int, default=256, help="pixels of each side")
     parser.add_argument("--repeats", type=int, default=5)
@@ -34,7 +35,11 @@ def main() -> None:
     if options.peak_only:
         print(json.dumps(decode_peak_bytes(options.frames, options.size)))
         return
-    write_report("decode", measure(options))
+    if options.quick:
+        options.repeats, options.size = 2, 128
+        print_table("decode", measure(options))
+    else:
+        write_report("decode", measure(options))
 
 
 def measure(options: argparse.Namespace) -> list[Figure]:
