@@ -23,7 +23,7 @@ def test_what_was_written_outlives_a_crash(tmp_path: Path) -> None:
 
 
 def test_a_port_in_use_is_an_error_and_leaves_no_process(redis_server: str, tmp_path: Path) -> None:
-    port = int(redis_server.split(":")[-1].split("/")[0])
+    port = int(redis_server.removesuffix("/0").rpartition(":")[2])
     second = RedisServer(tmp_path, port=port)
     with pytest.raises(StoreUnavailableError):
         second.start()
