@@ -109,6 +109,14 @@ async def test_position_counts_who_will_be_claimed_before(store: JobStore) -> No
     assert [positions[name] for name in order] == list(range(len(names)))
 
 
+async def test_position_among_very_many_flows_is_still_that_of_the_order(store: JobStore) -> None:
+    names = [(await store.submit(make_submission(f"tenant-{n:03d}"))).name for n in range(150)]
+    last = await store.get(names[-1])
+    assert last.queue_position == 149
+    order = [(await claim_next(store)).video.name for _ in names]
+    assert order == names
+
+
 async def test_position_falls_as_those_ahead_go(store: JobStore) -> None:
     names = await submit_many(store, "alice", 3)
     assert [(await store.get(name)).queue_position for name in names] == [0, 1, 2]

@@ -1,9 +1,9 @@
 -- What the gateway calls.
 
 -- A record as Videos are made from it, with its place in the queue, -1 for none.
-local function snapshot(queue, id)
-  local position = -1
-  if read(queue, id, "state").state == "QUEUED" then
+local function snapshot(queue, id, known_position)
+  local position = known_position or -1
+  if not known_position and read(queue, id, "state").state == "QUEUED" then
     position = queue_position(queue, id)
   end
   return { redis.call("HGETALL", video_key(queue, id)), position }
@@ -56,8 +56,9 @@ register("submit", function(queue, args)
   redis.call("HSET", flow_key(queue, args.flow), "weight", args.weight)
   move(queue, id, "ABSENT", "submit")
   enqueue(queue, id)
-  append_event(queue, id, args.queued_event, queue_position(queue, id))
-  return snapshot(queue, id)
+  local position = queue_position(queue, id)
+  append_event(queue, id, args.queued_event, position)
+  return snapshot(queue, id, position)
 end)
 
 register("get", function(queue, args)

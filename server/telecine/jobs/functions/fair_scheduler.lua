@@ -4,7 +4,7 @@
 -- Heads lie in one sorted set a model, by start tag: a worker looks at its models only.
 
 local IDLE_FLOW_SECONDS = 86400
-local FLOWS_COUNTED = 256
+local FLOWS_COUNTED = 64
 
 local function flow_key(queue, flow)
   return queue .. ":flow:" .. flow
@@ -35,7 +35,7 @@ local function tag_head(queue, flow)
   end
   local head = head_of(queue, flow)
   if not head then
-    redis.call("HDEL", key, "head_model", "waiting_cost")
+    redis.call("HDEL", key, "head_model", "num_waiting", "waiting_cost")
     redis.call("EXPIRE", key, IDLE_FLOW_SECONDS)
     return
   end
@@ -52,11 +52,17 @@ local function cost_left(record, steps_kept)
   return tonumber(record.cost_seconds) * (1 - math.min(num_steps, steps_kept) / num_steps)
 end
 
+local function count_waiting(queue, record, change)
+  local key = flow_key(queue, record.flow)
+  redis.call("HINCRBY", key, "num_waiting", change)
+  redis.call("HINCRBYFLOAT", key, "waiting_cost", change * record.cost_seconds)
+end
+
 -- Puts a video into its flow; one that waited there before gets its old place again.
 local function enqueue(queue, id)
   local record = read(queue, id, "flow", "cost_seconds", "sequence")
   redis.call("ZADD", waiting_key(queue, record.flow), record.sequence, id)
-  redis.call("HINCRBYFLOAT", flow_key(queue, record.flow), "waiting_cost", record.cost_seconds)
+  count_waiting(queue, record, 1)
   if head_of(queue, record.flow) == id then
     tag_head(queue, record.flow)
   end
@@ -68,7 +74,7 @@ local function dequeue(queue, id)
   local record = read(queue, id, "flow", "cost_seconds")
   local was_head = head_of(queue, record.flow) == id
   redis.call("ZREM", waiting_key(queue, record.flow), id)
-  redis.call("HINCRBYFLOAT", flow_key(queue, record.flow), "waiting_cost", -record.cost_seconds)
+  count_waiting(queue, record, -1)
   if was_head then
     tag_head(queue, record.flow)
   end
@@ -122,37 +128,47 @@ local function forget_past_when_idle(queue)
   end
 end
 
--- The distance between the start tags of a flow's videos, were they all of one cost.
-local function tag_spacing(queue, flow, waiting)
-  local cost = flow_number(queue, flow, "waiting_cost") / math.max(1, waiting)
-  return math.max(1e-9, cost / flow_number(queue, flow, "weight"))
+-- How many videos wait in a flow, and how far apart their start tags are on average.
+local function waiting_of(queue, flow)
+  local values = redis.call("HMGET", flow_key(queue, flow), "num_waiting", "waiting_cost", "weight")
+  local num_waiting = tonumber(values[1] or 0)
+  local cost = tonumber(values[2] or 0) / math.max(1, num_waiting)
+  return num_waiting, math.max(1e-9, cost / tonumber(values[3]))
 end
 
 -- How many videos of `other` have start tags before `tag`, one of `flow`.
 local function num_before(queue, other, start, flow, tag)
-  local waiting = redis.call("ZCARD", waiting_key(queue, other))
-  local steps = (tag - start) / tag_spacing(queue, other, waiting)
+  local num_waiting, spacing = waiting_of(queue, other)
+  local steps = (tag - start) / spacing
   if other < flow then -- equal tags go by the flow's name
-    return math.min(waiting, math.floor(steps + 1e-9) + 1)
+    return math.min(num_waiting, math.floor(steps + 1e-9) + 1)
   end
-  return math.min(waiting, math.max(0, math.ceil(steps - 1e-9)))
+  return math.min(num_waiting, math.max(0, math.ceil(steps - 1e-9)))
 end
 
 -- Videos that will be claimed before this one, if none comes and none goes. Exact within its
--- own flow; elsewhere as exact as costs are alike in each flow. Counts at most 256 flows.
+-- own flow; elsewhere as exact as costs are alike in each flow. At most 64 other flows are
+-- looked at, and the rest taken to be like them: this runs in every submit.
 local function queue_position(queue, id)
   local flow = read(queue, id, "flow").flow
-  local position = redis.call("ZRANK", waiting_key(queue, flow), id)
+  local rank = redis.call("ZRANK", waiting_key(queue, flow), id)
   local heads = heads_key(queue, redis.call("HGET", flow_key(queue, flow), "head_model"))
   local start = tonumber(redis.call("ZSCORE", heads, flow))
-  local waiting = redis.call("ZCARD", waiting_key(queue, flow))
-  local tag = start + position * tag_spacing(queue, flow, waiting)
-  local others = redis.call("ZRANGE", heads, "-inf", tag, "BYSCORE", "LIMIT", 0, FLOWS_COUNTED,
+  local _, spacing = waiting_of(queue, flow)
+  local tag = start + rank * spacing
+  local others = redis.call("ZRANGE", heads, "-inf", tag, "BYSCORE", "LIMIT", 0, FLOWS_COUNTED + 1,
     "WITHSCORES")
+  local num_ahead, num_others = 0, 0
   for i = 1, #others, 2 do
-    if others[i] ~= flow then
-      position = position + num_before(queue, others[i], tonumber(others[i + 1]), flow, tag)
+    if others[i] ~= flow and num_others < FLOWS_COUNTED then
+      local other_start = tonumber(others[i + 1])
+      num_ahead = num_ahead + num_before(queue, others[i], other_start, flow, tag)
+      num_others = num_others + 1
     end
   end
-  return position
+  if num_others == FLOWS_COUNTED then
+    local num_all = redis.call("ZCOUNT", heads, "-inf", tag) - 1
+    num_ahead = math.floor(num_ahead * num_all / num_others)
+  end
+  return rank + num_ahead
 end
