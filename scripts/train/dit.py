@@ -18,7 +18,9 @@ BATCH = 32
 CAPTION_TOKENS = 16
 """Enough for every caption of the world; prompts may be longer."""
 DROPPED_CAPTIONS = 0.1
-SHIFT = 2.0
+SIGMA_LEAN, SIGMA_SPREAD = 1.4, 1.2
+"""Noise levels are sigmoid(spread n + lean): between 0.8 and 0.97 the scene is decided."""
+SHIFT = 6.0
 
 
 class TextToLatents(nn.Module):
@@ -63,7 +65,7 @@ def train(
         captions = [caption(clips.scenes[i], generator) for i in chosen.tolist()]
         kept = torch.rand(BATCH, generator=generator) >= DROPPED_CAPTIONS
         input_ids, attention_mask = _tokenize(tokenizer, captions, kept)
-        sigma = torch.sigmoid(1.2 * torch.randn(BATCH, generator=generator) + 0.4)
+        sigma = torch.sigmoid(SIGMA_SPREAD * torch.randn(BATCH, generator=generator) + SIGMA_LEAN)
         noise = torch.randn(clean.shape, generator=generator)
         level = sigma[:, None, None, None, None]
         with torch.autocast("cpu", torch.bfloat16):
