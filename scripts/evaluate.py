@@ -142,9 +142,9 @@ def _made_by_server(
             guidance_scale=settings.guidance_scale,
             sampler=settings.sampler,
         )
-        client.wait(video.name)
+        client.wait_for_video(video.name)
         path = folder / f"{index}.mp4"
-        client.download(video.name, path)
+        client.download_video(video.name, path)
         yield path
 
 
