@@ -137,8 +137,8 @@ class CausalVAE(nn.Module):
         The memory used does not grow with the clip's length.
         """
         feat_cache = FeatCache()
-        for latent_frame in self.denormalise(latents).split(1, dim=2):
-            yield self.decoder(latent_frame, feat_cache)
+        for latent_frame in latents.split(1, dim=2):
+            yield self.decoder(self.denormalise(latent_frame), feat_cache)
 
     def normalise(self, latents: Tensor) -> Tensor:
         """Bring the encoder's latents to zero mean and unit variance, per channel."""
