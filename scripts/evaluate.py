@@ -46,6 +46,12 @@ class Row:
     name: str
     accuracies: tuple[float, ...]
     """Colour, shape, motion, background, and all four together."""
+    count: int
+    """Clips judged; 0 for chance."""
+
+    def spread(self, accuracy: float) -> float:
+        """The standard error of one of the accuracies."""
+        return float(np.sqrt(accuracy * (1 - accuracy) / self.count)) if self.count else 0.0
 
 
 def main() -> None:
@@ -63,15 +69,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         make = _maker(options, settings, Path(folder))
         rows = [
-            Row("trained combinations", _accuracies(seen, make(seen))),
-            Row("combinations never trained", _accuracies(unseen, make(unseen))),
+            Row("trained combinations", _accuracies(seen, make(seen)), len(seen)),
+            Row("combinations never trained", _accuracies(unseen, make(unseen)), len(unseen)),
         ]
         if options.twin and not options.server:
             twin = _untrained_twin(Path(folder))
             few = seen[: options.twin]
             videos = _made_here(few, Generator(twin), settings, Path(folder))
-            rows.append(Row(f"untrained twin ({len(few)} clips)", _accuracies(few, videos)))
-        rows.append(Row("chance", (*CHANCE, float(np.prod(CHANCE)))))
+            rows.append(Row("untrained twin", _accuracies(few, videos), len(few)))
+        rows.append(Row("chance", (*CHANCE, float(np.prod(CHANCE))), 0))
         _print(rows)
         if options.write:
             _write_json(rows, options)
@@ -184,7 +190,7 @@ def _print(rows: list[Row]) -> None:
 def _write_json(rows: list[Row], options: argparse.Namespace) -> None:
     goals = (0.90, 0.70, 0.70, 0.90, None)
     conditions = (
-        f"{options.count} captions, {options.steps} steps, {options.sampler}, "
+        f"{options.steps} steps, {options.sampler}, "
         f"guidance {options.guidance}, judged from the decoded MP4"
     )
     report = [
@@ -193,8 +199,8 @@ def _write_json(rows: list[Row], options: argparse.Namespace) -> None:
             "value": round(value, 4),
             "goal": goal if row.name == "trained combinations" else None,
             "better": "higher",
-            "spread": round(float(np.sqrt(value * (1 - value) / options.count)), 4),
-            "conditions": conditions,
+            "spread": round(row.spread(value), 4),
+            "conditions": f"{row.count} clips, {conditions}",
         }
         for row in rows
         for name, value, goal in zip((*ATTRIBUTES, "all four"), row.accuracies, goals, strict=True)
