@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+from tqdm import tqdm
 
 from telecine.engine.families.toybox import save_part
 from telecine.engine.vae.causal_vae import CausalVAE, CausalVAEConfig
@@ -40,6 +40,7 @@ def train(weights: Path, state_path: Path, *, num_steps: int, seed: int = 0) -> 
         return loss + KL_WEIGHT * kl, {"psnr": float(psnr), "kl": float(kl)}
 
     trainer.run(loss_of_step, after_save=lambda: save(vae, weights))
+    tqdm.write(f"{psnr_of_whole_clips(vae.eval(), 12):.1f} dB on whole clips")
 
 
 def save(vae: CausalVAE, weights: Path) -> None:
@@ -98,4 +99,4 @@ def psnr_of_whole_clips(vae: CausalVAE, num_clips: int, seed: int = 7) -> float:
             video = render([_clip(generator)], SIDE)
             latents = vae.normalise(vae.encoder(video)[0])
             errors.append((vae.decode(latents) - video).square().mean())
-    return float(-10 * torch.log10(functional.relu(torch.stack(errors)).mean() / 4))
+    return float(-10 * torch.log10(torch.stack(errors).mean() / 4))

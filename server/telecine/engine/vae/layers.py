@@ -5,8 +5,6 @@ next chunk will need. A fresh cache starts a clip; without a cache the whole cli
 is one chunk, and both ways give the same numbers.
 """
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -44,10 +42,6 @@ class FeatCache:
         else:
             self._slots.append(value)
         self._next += 1
-
-    def tensors(self) -> Iterator[Tensor]:
-        """Iterate over what is remembered now."""
-        return iter(self._slots)
 
 
 class SpatialConv(nn.Module):
