@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from telecine.engine.dit.attention import FULL_ATTENTION, TemporalMask
 from telecine.engine.dit.model import DiT, DiTConfig
-from telecine.engine.families.toybox import save_part
+from telecine.engine.families.toybox import ToyboxFamily, save_part
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.latents import LatentClips
 from train.loop import Metrics, Plan, Trainer
@@ -21,6 +22,10 @@ DROPPED_CAPTIONS = 0.1
 SIGMA_LEAN, SIGMA_SPREAD = 1.4, 1.2
 """Noise levels are sigmoid(spread n + lean): between 0.8 and 0.97 the scene is decided."""
 SHIFT = 6.0
+CAUSAL_SHARE = 0.35
+"""Batches trained with the causal mask; in most of them the first frames are clean already."""
+CONTEXT_SIGMA = 0.1
+"""Frames that count as clean carry up to this much noise, so that their flaws do no harm."""
 
 
 class TextToLatents(nn.Module):
@@ -30,6 +35,12 @@ class TextToLatents(nn.Module):
         super().__init__()
         self.dit = DiT(DiTConfig(num_blocks=6))
         self.text = TextEncoders()
+
+    def load(self, weights: Path) -> None:
+        """Start from the weights of an earlier training."""
+        device = torch.device("cpu")
+        self.dit.load_state_dict(ToyboxFamily(weights).load_denoiser(device).state_dict())
+        self.text.load(weights)
 
     def save(self, weights: Path) -> None:
         """Write every part of the weights folder but the VAE and the tokenizer."""
@@ -43,7 +54,10 @@ class TextToLatents(nn.Module):
 def train(
     weights: Path, latents_folder: Path, state_path: Path, *, num_steps: int, seed: int = 0
 ) -> None:
-    """Train for `num_steps` in all; the weights written are the moving average."""
+    """Train for `num_steps` in all; the weights written are the moving average.
+
+    Goes on from the saved state, or else from the weights of an earlier training.
+    """
     torch.manual_seed(seed)
     clips = LatentClips(latents_folder)
     clips.refresh()
@@ -52,6 +66,8 @@ def train(
     tokenizer = PromptTokenizer(weights / "tokenizer", CAPTION_TOKENS)
     channel_weights = _channel_weights(weights)
     model = TextToLatents()
+    if (weights / "transformer" / "config.json").exists():
+        model.load(weights)
     plan = Plan(num_steps, adamw_lr=0.0015, decay_share=0.5, ema_decay=0.998)
     trainer = Trainer(model, state_path, plan)
     trainer.resume()
@@ -67,17 +83,21 @@ def train(
         input_ids, attention_mask = _tokenize(tokenizer, captions, kept)
         sigma = torch.sigmoid(SIGMA_SPREAD * torch.randn(BATCH, generator=generator) + SIGMA_LEAN)
         noise = torch.randn(clean.shape, generator=generator)
-        level = sigma[:, None, None, None, None]
+        temporal_mask, is_context = _draw_mask(clean.shape[2], generator)
+        context_sigma = CONTEXT_SIGMA * torch.rand(BATCH, generator=generator)
+        sigmas = torch.where(is_context, context_sigma[:, None], sigma[:, None])
+        level = sigmas[:, None, :, None, None]
         with torch.autocast("cpu", torch.bfloat16):
             embeds, pooled = model.text(input_ids, attention_mask)
             velocity = model.dit(
                 (1 - level) * clean + level * noise,
-                sigma,
+                sigmas,
                 embeds,
                 pooled,
                 attention_mask=attention_mask,
+                temporal_mask=temporal_mask,
             )
-        error = (velocity.float() - (noise - clean)).square().mean((0, 2, 3, 4))
+        error = (velocity.float() - (noise - clean))[:, :, ~is_context].square().mean((0, 2, 3, 4))
         loss = (error * channel_weights).mean()
         return loss, {"loss": loss.item()}
 
@@ -86,6 +106,16 @@ def train(
         clips.refresh()
 
     trainer.run(loss_of_step, after_save)
+
+
+def _draw_mask(latent_frames: int, generator: torch.Generator) -> tuple[TemporalMask, Tensor]:
+    """The mask of a batch, and which of its frames [T] are given as context."""
+    is_context = torch.zeros(latent_frames, dtype=torch.bool)
+    if float(torch.rand((), generator=generator)) >= CAUSAL_SHARE:
+        return FULL_ATTENTION, is_context
+    num_context = int(torch.randint(latent_frames, (), generator=generator))
+    is_context[:num_context] = True
+    return TemporalMask("causal"), is_context
 
 
 def _tokenize(

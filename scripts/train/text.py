@@ -15,7 +15,7 @@ from transformers import (
     logging,
 )
 
-from telecine.engine.families.toybox import save_part
+from telecine.engine.families.toybox import ToyboxFamily, save_part
 from telecine.engine.text_encoders.encoders import CLIPTextEncoder, T5Encoder
 from telecine.engine.text_encoders.projection import TextProjection, TextProjectionConfig
 from train.world import all_captions
@@ -89,6 +89,13 @@ class TextEncoders(nn.Module):
         pooled = self.clip(input_ids, attention_mask)
         prompt_embeds, pooled_prompt_embeds = self.projection(hidden, pooled)
         return prompt_embeds, pooled_prompt_embeds
+
+    def load(self, weights: Path) -> None:
+        """Undo `save`."""
+        family = ToyboxFamily(weights)
+        self.t5.load_state_dict(family.load_t5_encoder().state_dict())
+        self.clip.load_state_dict(family.load_clip_encoder().state_dict())
+        self.projection.load_state_dict(family.load_text_projection().state_dict())
 
     def save(self, weights: Path) -> None:
         """Write text_encoder/, text_encoder_2/ and text_projection/."""

@@ -66,7 +66,7 @@ class Denoiser(Protocol):
         attention_mask: Tensor,
         temporal_mask: TemporalMask,
     ) -> Tensor:
-        """Latents [B, C, T, H, W] at timesteps [B] -> velocity of the same shape."""
+        """Latents [B, C, T, H, W] at timesteps [B] or [B, T] -> velocity of the same shape."""
         ...
 
 

@@ -12,7 +12,7 @@ EPS = 1e-6
 
 
 class TimestepEmbedding(nn.Module):
-    """The timestep, and the pooled prompt, as one vector."""
+    """Each frame's timestep, and the pooled prompt, as one vector a frame."""
 
     def __init__(self, width: int, pooled_width: int, frequencies: int = 128) -> None:
         super().__init__()
@@ -25,11 +25,11 @@ class TimestepEmbedding(nn.Module):
         )
 
     def forward(self, timesteps: Tensor, pooled_prompt_embeds: Tensor) -> Tensor:
-        """[B] in 0..1 and [B, P] -> temb [B, D]."""
+        """[B, T] in 0..1 and [B, P] -> temb [B, T, D]."""
         steps = torch.arange(self.frequencies, device=timesteps.device) / self.frequencies
-        angles = 1000.0 * timesteps[:, None].float() * torch.exp(-math.log(10000.0) * steps)
+        angles = 1000.0 * timesteps[..., None].float() * torch.exp(-math.log(10000.0) * steps)
         waves = torch.cat((angles.cos(), angles.sin()), -1).to(pooled_prompt_embeds.dtype)
-        temb: Tensor = self.from_timestep(waves) + self.from_pooled(pooled_prompt_embeds)
+        temb: Tensor = self.from_timestep(waves) + self.from_pooled(pooled_prompt_embeds)[:, None]
         return temb
 
 
@@ -44,17 +44,17 @@ class Modulation(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, temb: Tensor) -> tuple[Tensor, ...]:
-        """[B, D] -> `count` times [B, D]."""
+        """[B, T, D] -> `count` times [B, T, D]."""
         modulation: Tensor = self.linear(functional.silu(temb))
         return modulation.chunk(self.count, -1)
 
 
 def modulate(tokens: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """LayerNorm without weights, then scale and shift: [B, ..., D] by [B, D] each."""
-    flat = tokens.flatten(1, -2)
-    return adaln_modulate(flat, shift, scale, EPS).view_as(tokens)
+    """LayerNorm without weights, then scale and shift: [B, T, S, D] by [B, T, D] each."""
+    frames, shift, scale = (tensor.flatten(0, 1) for tensor in (tokens, shift, scale))
+    return adaln_modulate(frames, shift, scale, EPS).view_as(tokens)
 
 
 def gated(tokens: Tensor, gate: Tensor) -> Tensor:
-    """[B, ..., D] times [B, D]."""
-    return tokens * gate.view(len(gate), *(1,) * (tokens.ndim - 2), -1)
+    """[B, T, S, D] times [B, T, D]."""
+    return tokens * gate[:, :, None]

@@ -13,7 +13,7 @@ class BlockContext:
     """What every block of one forward pass shares."""
 
     temb: Tensor
-    """[B, D]"""
+    """[B, T, D]"""
     prompt_embeds: Tensor
     """[B, L, P]"""
     attention_mask: Tensor

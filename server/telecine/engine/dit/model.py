@@ -54,13 +54,16 @@ class DiT(nn.Module):
         attention_mask: Tensor,
         temporal_mask: TemporalMask = FULL_ATTENTION,
     ) -> Tensor:
-        """Latents [B, C, T, H, W], timesteps [B] in 0..1 -> velocity [B, C, T, H, W].
+        """Latents [B, C, T, H, W], timesteps in 0..1 -> velocity [B, C, T, H, W].
 
-        The prompt comes as prompt_embeds [B, L, P], pooled_prompt_embeds [B, Q] and
-        attention_mask [B, L], which is true for real tokens.
+        The timesteps are [B], or [B, T] where each latent frame has its own. The prompt
+        comes as prompt_embeds [B, L, P], pooled_prompt_embeds [B, Q] and attention_mask
+        [B, L], which is true for real tokens.
         """
         height, width = latents.shape[-2:]
         tokens = self.patch_embed(latents)
+        if timesteps.ndim == 1:
+            timesteps = timesteps[:, None].expand(-1, tokens.shape[1])
         _, rows, columns = self.config.patch_size
         head_dim = self.config.width // self.config.num_heads
         context = BlockContext(

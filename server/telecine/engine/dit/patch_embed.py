@@ -1,5 +1,8 @@
 """3D patches: latents to tokens and back."""
 
+import math
+
+import torch
 from torch import Tensor, nn
 
 PatchSize = tuple[int, int, int]
@@ -24,15 +27,38 @@ def unpatchify(tokens: Tensor, patch_size: PatchSize, height: int, width: int) -
 
 
 class PatchEmbed(nn.Module):
-    """Projects every 3D patch to one token."""
+    """Projects every 3D patch to one token, and adds where in the frame it lies."""
 
     def __init__(self, in_channels: int, width: int, patch_size: PatchSize) -> None:
         super().__init__()
         self.patch_size = patch_size
         p, q, r = patch_size
         self.projection = nn.Linear(in_channels * p * q * r, width)
+        self.position = nn.Linear(4 * _WAVES, width, bias=False)
+        nn.init.zeros_(self.position.weight)
 
     def forward(self, latents: Tensor) -> Tensor:
         """[B, C, T, H, W] -> [B, T/p, (H/q)(W/r), D]."""
+        rows, columns = (
+            side // patch
+            for side, patch in zip(latents.shape[-2:], self.patch_size[1:], strict=True)
+        )
+        places = _frame_places(rows, columns, latents.device).to(self.position.weight.dtype)
         tokens: Tensor = self.projection(patchify(latents, self.patch_size))
-        return tokens
+        return tokens + self.position(places)
+
+
+_WAVES = 4
+
+
+def _frame_places(rows: int, columns: int, device: torch.device) -> Tensor:
+    """Sines and cosines [rows * columns, 4 * _WAVES] of places, as shares of the frame's sides."""
+
+    def waves(count: int) -> Tensor:
+        centres = (torch.arange(count, device=device) + 0.5) / count
+        angles = math.pi * centres[:, None] * 2.0 ** torch.arange(_WAVES, device=device)
+        return torch.cat((angles.sin(), angles.cos()), -1)
+
+    grid = (rows, columns, 2 * _WAVES)
+    by_row, by_column = waves(rows)[:, None].expand(grid), waves(columns)[None].expand(grid)
+    return torch.cat((by_row, by_column), -1).flatten(0, 1)
