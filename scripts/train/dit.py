@@ -99,7 +99,7 @@ def train(
             )
         error = (velocity.float() - (noise - clean))[:, :, ~is_context].square().mean((0, 2, 3, 4))
         loss = (error * channel_weights).mean()
-        return loss, {"loss": loss.item()}
+        return loss, {f"loss_{temporal_mask.kind}": loss.item()}
 
     def after_save() -> None:
         trainer.averaged.module.save(weights)
