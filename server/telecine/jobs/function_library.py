@@ -25,9 +25,15 @@ _FILES = ("records", "event_log", "fair_scheduler", "client_calls", "worker_call
 
 
 @cache
-def library_source() -> tuple[str, str]:
-    """Returns the library's name and its whole source."""
-    body = "\n".join([lua_table(), *((_FOLDER / f"{name}.lua").read_text() for name in _FILES)])
+def library_source(clock_key: str | None = None) -> tuple[str, str]:
+    """Returns the library's name and its whole source.
+
+    Its time is the server's, or, for tests that make time pass, what `clock_key` holds, in
+    microseconds; such a library has a name of its own.
+    """
+    clock = "nil" if clock_key is None else f'"{clock_key}"'
+    files = [(_FOLDER / f"{name}.lua").read_text() for name in _FILES]
+    body = "\n".join([f"local CLOCK_KEY = {clock}", lua_table(), *files])
     name = f"telecine_{hashlib.sha256(body.encode()).hexdigest()[:12]}"
     return name, f'#!lua name={name}\nlocal LIBRARY = "{name}"\n{body}'
 

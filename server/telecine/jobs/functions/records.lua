@@ -1,5 +1,5 @@
 -- Records of videos, and the parts that every function shares.
--- Above this file stand LIBRARY and TRANSITIONS, written by function_library.py.
+-- Above this file stand LIBRARY, CLOCK_KEY and TRANSITIONS, written by function_library.py.
 -- All keys begin with the queue's key, which carries the hash tag of its shard.
 
 local MICROS = 1000000
@@ -22,6 +22,9 @@ local function refuse(code, detail)
 end
 
 local function clock_micros()
+  if CLOCK_KEY then
+    return tonumber(redis.call("GET", CLOCK_KEY))
+  end
   local time = redis.call("TIME")
   return tonumber(time[1]) * MICROS + tonumber(time[2])
 end
