@@ -21,7 +21,14 @@ Argument: TypeAlias = str | bytes | int | float
 
 _FOLDER = Path(__file__).parent / "functions"
 # Each file uses what those before it define.
-_FILES = ("records", "event_log", "fair_scheduler", "client_calls", "worker_calls")
+_FILES = (
+    "records",
+    "event_log",
+    "fair_scheduler",
+    "client_calls",
+    "worker_calls",
+    "worker_directory",
+)
 
 
 @cache

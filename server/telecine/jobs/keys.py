@@ -52,6 +52,11 @@ def model_alive_key(queue: str, model_id: str) -> str:
     return f"{queue}:model_alive:{model_id}"
 
 
+def worker_changes_key(queue: str) -> str:
+    """Returns the key of the stream that says which worker has changed."""
+    return f"{queue}:worker_changes"
+
+
 def video_id_of(name: str) -> str:
     """Returns the id in `videos/{video}`.
 
