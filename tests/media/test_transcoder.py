@@ -41,7 +41,7 @@ def box_types(path: Path) -> list[str]:
 
 
 async def encode(path: Path, chunks: list[NDArray[np.uint8]], options: EncodingOptions) -> None:
-    async with Transcoder(path, options) as transcoder:
+    async with Transcoder(Mp4Writer(path, options)) as transcoder:
         for chunk in chunks:
             await transcoder.write(chunk)
         await transcoder.finish()
@@ -111,7 +111,7 @@ async def test_writer_is_held_back_while_the_encoder_is_behind(
         write(self, frames)
 
     monkeypatch.setattr(Mp4Writer, "write", slow_write)
-    async with Transcoder(tmp_path / "video.mp4", EncodingOptions(fps=8)) as transcoder:
+    async with Transcoder(Mp4Writer(tmp_path / "video.mp4", EncodingOptions(fps=8))) as transcoder:
         await transcoder.write(colour_bars(1))
         await transcoder.write(colour_bars(1))
         third = asyncio.create_task(transcoder.write(colour_bars(1)))
@@ -124,7 +124,7 @@ async def test_writer_is_held_back_while_the_encoder_is_behind(
 
 
 async def test_leaving_early_ends_the_encoder(tmp_path: Path) -> None:
-    async with Transcoder(tmp_path / "video.mp4", EncodingOptions(fps=8)) as transcoder:
+    async with Transcoder(Mp4Writer(tmp_path / "video.mp4", EncodingOptions(fps=8))) as transcoder:
         await transcoder.write(colour_bars(4))
     with pytest.raises(RuntimeError, match="shutdown"):
         await transcoder.write(colour_bars(1))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import av
 import numpy as np
@@ -41,6 +41,22 @@ class EncodingOptions:
             raise ValueError(f"upscale: {self.upscale} is less than 1")
 
 
+class FrameWriter(Protocol):
+    """Makes a file of frames; blocking, and used by one thread at a time."""
+
+    def write(self, frames: Frames) -> None:
+        """Encodes `frames` [n, H, W, 3] uint8; raises ValueError where they do not fit."""
+        ...
+
+    def finish(self) -> None:
+        """Completes the file; raises ValueError where there was no frame."""
+        ...
+
+    def abandon(self) -> None:
+        """Closes an unfinished file."""
+        ...
+
+
 class Mp4Writer:
     """Writes H.264, yuv420p, in an MP4 whose index comes first, frame by frame.
 
@@ -68,7 +84,8 @@ class Mp4Writer:
         elif frames.shape[1:] != self._shape:
             raise ValueError(f"frames are {frames.shape[1:]}, the first were {self._shape}")
         for frame in frames:
-            self._container.mux(self._stream.encode(self._picture(frame)))
+            picture = to_picture(frame, upscale=self._options.upscale)
+            self._container.mux(self._stream.encode(picture))
 
     def finish(self) -> None:
         """Writes what the encoder still holds and moves the index to the front."""
@@ -87,32 +104,44 @@ class Mp4Writer:
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
             shape = f"{frames.shape} {frames.dtype}"
             raise ValueError(f"frames must be [n, H, W, 3] uint8, not {shape}")
-        height, width = (side * self._options.upscale for side in frames.shape[1:3])
-        if height % 2 or width % 2:
-            raise ValueError(f"yuv420p needs an even width and height, not {width}x{height}")
+        height, width = frames.shape[1:3]
+        set_picture_format(self._stream, self._options, width=width, height=height)
+        self._stream.codec_context.thread_count = NUM_THREADS
         self._shape = frames.shape[1:]
-        stream = self._stream
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        # A key frame a second, so that players can seek.
-        stream.gop_size = self._options.fps
-        codec = stream.codec_context
-        codec.thread_count = NUM_THREADS
-        # Untagged files are read as BT.601 or BT.709 as the player likes.
-        codec.colorspace = Colorspace.ITU709
-        codec.color_primaries = ColorPrimaries.BT709
-        codec.color_trc = ColorTrc.BT709
-        codec.color_range = ColorRange.MPEG
 
-    def _picture(self, frame: Frames) -> av.VideoFrame:
-        upscale = self._options.upscale
-        if upscale > 1:
-            frame = frame.repeat(upscale, axis=0).repeat(upscale, axis=1)
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-        return picture.reformat(
-            format="yuv420p",
-            dst_colorspace=Colorspace.ITU709,
-            dst_color_range=ColorRange.MPEG,
-        )
+
+def set_picture_format(
+    stream: av.VideoStream, options: EncodingOptions, *, width: int, height: int
+) -> None:
+    """Says what pictures a stream is of, made from frames of that size.
+
+    Raises:
+        ValueError: the pictures' size is odd.
+    """
+    width, height = width * options.upscale, height * options.upscale
+    if height % 2 or width % 2:
+        raise ValueError(f"yuv420p needs an even width and height, not {width}x{height}")
+    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+    # A key frame a second, so that players can seek.
+    stream.gop_size = options.fps
+    codec = stream.codec_context
+    # Untagged files are read as BT.601 or BT.709 as the player likes.
+    codec.colorspace = Colorspace.ITU709
+    codec.color_primaries = ColorPrimaries.BT709
+    codec.color_trc = ColorTrc.BT709
+    codec.color_range = ColorRange.MPEG
+
+
+def to_picture(frame: Frames, *, upscale: int) -> av.VideoFrame:
+    """Returns a frame [H, W, 3] uint8 as the encoder takes it."""
+    if upscale > 1:
+        frame = frame.repeat(upscale, axis=0).repeat(upscale, axis=1)
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+    return picture.reformat(
+        format="yuv420p",
+        dst_colorspace=Colorspace.ITU709,
+        dst_color_range=ColorRange.MPEG,
+    )
 
 
 class Transcoder:
@@ -121,8 +150,8 @@ class Transcoder:
     Use it as an async context: leaving it without `finish` abandons the file.
     """
 
-    def __init__(self, path: Path, options: EncodingOptions) -> None:
-        self._writer = Mp4Writer(path, options)
+    def __init__(self, writer: FrameWriter) -> None:
+        self._writer = writer
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="transcoder")
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._is_finished = False
@@ -144,7 +173,7 @@ class Transcoder:
         """Hands `frames` [n, H, W, 3] uint8 over; waits only while the encoder is far behind.
 
         Raises:
-            ValueError: earlier frames could not be encoded, see Mp4Writer.write.
+            ValueError: earlier frames could not be encoded, see FrameWriter.write.
         """
         while len(self._waiting) >= MAX_WAITING_CHUNKS:
             await self._waiting.popleft()

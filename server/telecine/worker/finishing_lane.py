@@ -8,7 +8,7 @@ from pathlib import Path
 
 from telecine.media.thumbnail import CONTENT_TYPE as THUMBNAIL_CONTENT_TYPE
 from telecine.media.thumbnail import encode_thumbnail
-from telecine.media.transcoder import EncodingOptions, Frames, Transcoder
+from telecine.media.transcoder import EncodingOptions, Frames, Mp4Writer, Transcoder
 from telecine.storage.keys import artifact_key
 from telecine.storage.object_store import ObjectStore, StoredObject
 from telecine.v1 import video_pb2
@@ -32,7 +32,7 @@ class FinishingLane:
         options = EncodingOptions(fps=spec.fps, upscale=max(1, spec.upscale))
         with tempfile.TemporaryDirectory(prefix="telecine-") as folder:
             path = Path(folder) / VIDEO_ID
-            async with Transcoder(path, options) as transcoder:
+            async with Transcoder(Mp4Writer(path, options)) as transcoder:
                 yield Finishing(held, transcoder=transcoder, path=path, store=self._store)
 
 
