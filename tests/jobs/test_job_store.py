@@ -27,6 +27,7 @@ FAILED = video_pb2.Video.STATE_FAILED
 CANCELLED = video_pb2.Video.STATE_CANCELLED
 FAILURE = video_pb2.Failure(reason="MODEL_FAILED", message="it did", log_id="7")
 ARTIFACT = video_pb2.Artifact(artifact_id="video.mp4", size_bytes=5, digest="sha256:11")
+FRAGMENT = video_pb2.VideoEvent.FragmentReady(artifact_id="live.mp4", size_bytes=9, num_frames=1)
 
 Write = Callable[[JobStore, Lease], Awaitable[object]]
 WRITES: dict[str, Write] = {
@@ -34,6 +35,7 @@ WRITES: dict[str, Write] = {
     "enter_stage": lambda store, lease: store.enter_stage(lease, video_pb2.STAGE_LOADING),
     "finish_step": lambda store, lease: store.finish_step(lease, make_step(1)),
     "notify": lambda store, lease: store.notify(lease, "SOMETHING", "said"),
+    "announce_fragment": lambda store, lease: store.announce_fragment(lease, FRAGMENT),
     "commit_checkpoint": lambda store, lease: store.commit_checkpoint(lease, pointer(10)),
     "complete": lambda store, lease: store.complete(lease, [ARTIFACT]),
     "fail": lambda store, lease: store.fail(lease, FAILURE),
@@ -221,6 +223,15 @@ async def test_step_repeated_after_a_lost_answer_is_logged_once(
         await store.finish_step(lease, make_step(step_index))
     events = await EventLog(client).read(lease.video_name)
     assert [e.step_finished.step_index for e in events if e.HasField("step_finished")] == [1, 2, 3]
+
+
+async def test_fragments_are_logged_in_order(store: JobStore, client: Redis) -> None:
+    name = (await store.submit(make_submission())).name
+    lease = (await claim_next(store)).lease
+    await store.announce_fragment(lease, FRAGMENT)
+    events = await EventLog(client).read(name)
+    assert events[-1].fragment_ready == FRAGMENT
+    assert events[-1].HasField("event_time")
 
 
 async def test_cancelled_while_queued_ends_at_once_and_is_never_claimed(

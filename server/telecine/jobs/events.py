@@ -47,6 +47,11 @@ def artifact_event(artifact: video_pb2.Artifact) -> bytes:
     return video_pb2.VideoEvent(artifact_ready=artifact).SerializeToString()
 
 
+def fragment_event(fragment: video_pb2.VideoEvent.FragmentReady) -> bytes:
+    """Returns the event of more bytes of a file that is still being made."""
+    return video_pb2.VideoEvent(fragment_ready=fragment).SerializeToString()
+
+
 def notice_event(reason: str, message: str) -> bytes:
     """Returns an event that tells the client something."""
     notice = video_pb2.VideoEvent.Notice(reason=reason, message=message)

@@ -196,6 +196,14 @@ class JobStore:
         """Logs something that the client may want to know."""
         return await self._hold("notify", lease, {"event": events.notice_event(reason, message)})
 
+    async def announce_fragment(
+        self, lease: Lease, fragment: video_pb2.VideoEvent.FragmentReady
+    ) -> Directive:
+        """Logs that more bytes of a file that is still being made can be downloaded."""
+        return await self._hold(
+            "announce_fragment", lease, {"event": events.fragment_event(fragment)}
+        )
+
     async def commit_checkpoint(self, lease: Lease, pointer: CheckpointPointer) -> Directive:
         """Makes a stored checkpoint the one from which the video would be resumed."""
         arguments: dict[str, Argument] = {

@@ -115,6 +115,10 @@ register_held("notify", function(queue, args)
   append_event(queue, args.video, args.event)
 end)
 
+register_held("announce_fragment", function(queue, args)
+  append_event(queue, args.video, args.event)
+end)
+
 register_held("enter_stage", function(queue, args)
   local id = args.video
   local record = read(queue, id, "stage", "stages")
