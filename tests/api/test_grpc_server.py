@@ -10,8 +10,8 @@ import grpc
 import pytest
 
 from telecine.api.grpc_server import SERVICE_NAMES
-from telecine.api.grpc_services import ModelServicer, VideoServicer
-from telecine.v1 import model_service_pb2, video_service_pb2
+from telecine.api.grpc_services import ModelServicer, VideoServicer, WorkerServicer
+from telecine.v1 import model_service_pb2, video_service_pb2, worker_service_pb2
 
 BUF = Path(sys.executable).parent / "buf"
 
@@ -32,7 +32,7 @@ async def buf_curl(address: str, *arguments: str) -> tuple[int, str]:
 
 async def test_reflection_lists_every_method(gateway: Any) -> None:
     _, output = await buf_curl(gateway.address, "--list-methods", "")
-    for file in (video_service_pb2, model_service_pb2):
+    for file in (video_service_pb2, model_service_pb2, worker_service_pb2):
         for service in file.DESCRIPTOR.services_by_name.values():
             for method in service.methods:
                 assert f"{service.full_name}/{method.name}" in output
@@ -74,7 +74,11 @@ async def test_health_does_not_know_other_services(gateway: Any) -> None:
 
 
 def test_every_method_of_the_contract_is_implemented() -> None:
-    for servicer, file in ((VideoServicer, video_service_pb2), (ModelServicer, model_service_pb2)):
+    for servicer, file in (
+        (VideoServicer, video_service_pb2),
+        (ModelServicer, model_service_pb2),
+        (WorkerServicer, worker_service_pb2),
+    ):
         (service,) = file.DESCRIPTOR.services_by_name.values()
         for method in service.methods:
             assert method.name in vars(servicer)

@@ -21,6 +21,7 @@ from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.model_directory import ModelDirectory
 from telecine.jobs.redis_client import connect_redis, translated_errors
+from telecine.jobs.worker_directory import WorkerDirectory
 from telecine.storage.local_object_store import LocalObjectStore
 
 _log = structlog.get_logger(__name__)
@@ -62,7 +63,8 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
             probing.cancel()
             await health.set(NOT_SERVING)
             stopping = asyncio.create_task(server.stop(settings.gateway.stop_grace_seconds))
-            await parts.hub.close()  # watchers would use up the whole grace
+            # Watchers would use up the whole grace.
+            await asyncio.gather(parts.hub.close(), parts.workers.close())
             await stopping
             _log.info("gateway stopped")
 
@@ -73,11 +75,13 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
     redis = connect_redis(settings.redis.url)
     jobs = JobStore(redis)
     hub = EventHub(redis)
+    workers = WorkerDirectory(redis)
     try:
         parts = GatewayParts(
             jobs=jobs,
             hub=hub,
             models=ModelCatalog(ModelDirectory(redis)),
+            workers=workers,
             objects=LocalObjectStore(settings.storage.folder),
             default_model=f"models/{settings.gateway.default_model}",
             max_message_bytes=settings.gateway.max_message_bytes,
@@ -85,6 +89,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
         yield parts, redis
     finally:
         await hub.close()
+        await workers.close()
         await jobs.close()
         await redis.aclose()
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from telecine.api.model_catalog import ModelCatalog
 from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore
+from telecine.jobs.worker_directory import WorkerDirectory
 from telecine.storage.object_store import ObjectStore
 
 
@@ -20,6 +21,7 @@ class GatewayParts:
     jobs: JobStore
     hub: EventHub
     models: ModelCatalog
+    workers: WorkerDirectory
     objects: ObjectStore
     default_model: str
     max_message_bytes: int

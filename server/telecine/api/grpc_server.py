@@ -6,18 +6,21 @@ from grpc_reflection.v1alpha import reflection
 
 from telecine.api.error_interceptor import ErrorInterceptor
 from telecine.api.gateway_parts import GatewayParts
-from telecine.api.grpc_services import ModelServicer, VideoServicer
+from telecine.api.grpc_services import ModelServicer, VideoServicer, WorkerServicer
 from telecine.api.health_service import HealthServicer
 from telecine.v1 import (
     model_service_pb2,
     model_service_pb2_grpc,
     video_service_pb2,
     video_service_pb2_grpc,
+    worker_service_pb2,
+    worker_service_pb2_grpc,
 )
 
 SERVICE_NAMES = (
     video_service_pb2.DESCRIPTOR.services_by_name["VideoService"].full_name,
     model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
+    worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"].full_name,
 )
 
 
@@ -36,6 +39,7 @@ def build_server(parts: GatewayParts, health_servicer: HealthServicer) -> grpc.a
     )
     video_service_pb2_grpc.add_VideoServiceServicer_to_server(VideoServicer(parts), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(parts), server)
+    worker_service_pb2_grpc.add_WorkerServiceServicer_to_server(WorkerServicer(parts), server)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)

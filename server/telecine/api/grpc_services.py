@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 from google.protobuf.empty_pb2 import Empty
 
-from telecine.api import media_uploads, models, video_downloads, videos
+from telecine.api import media_uploads, models, video_downloads, videos, workers
 from telecine.api.gateway_parts import GatewayParts
 from telecine.v1 import (
     model_pb2,
@@ -19,6 +19,9 @@ from telecine.v1 import (
     video_pb2,
     video_service_pb2,
     video_service_pb2_grpc,
+    worker_pb2,
+    worker_service_pb2,
+    worker_service_pb2_grpc,
 )
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -99,3 +102,34 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     ) -> model_pb2.Model:
         """Returns one model."""
         return await models.get_model(self._parts, request)
+
+
+class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
+    """telecine.v1.WorkerService."""
+
+    def __init__(self, parts: GatewayParts) -> None:
+        self._parts = parts
+
+    async def ListWorkers(
+        self, request: worker_service_pb2.ListWorkersRequest, _context: Context
+    ) -> worker_service_pb2.ListWorkersResponse:
+        """Lists the workers."""
+        return await workers.list_workers(self._parts, request)
+
+    async def GetWorker(
+        self, request: worker_service_pb2.GetWorkerRequest, _context: Context
+    ) -> worker_pb2.Worker:
+        """Returns one worker."""
+        return await workers.get_worker(self._parts, request)
+
+    def WatchWorkers(
+        self, request: worker_service_pb2.WatchWorkersRequest, _context: Context
+    ) -> AsyncIterator[worker_pb2.Worker]:
+        """Streams the workers and their changes."""
+        return workers.watch_workers(self._parts, request)
+
+    async def DrainWorker(
+        self, request: worker_service_pb2.DrainWorkerRequest, _context: Context
+    ) -> worker_pb2.Worker:
+        """Drains a worker."""
+        return await workers.drain_worker(self._parts, request)

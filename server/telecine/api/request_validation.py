@@ -15,6 +15,7 @@ MAX_LABEL_CHARACTERS = 63
 _RESOURCE_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _VIDEO_NAME = re.compile(rf"videos/({_RESOURCE_ID})")
 _MODEL_NAME = re.compile(rf"models/({_RESOURCE_ID})")
+_WORKER_NAME = re.compile(rf"workers/({_RESOURCE_ID})")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{0,64}")
 _LABEL_KEY = re.compile(rf"[a-z0-9_-]{{1,{MAX_LABEL_CHARACTERS}}}")
 _TIMESTAMP_SECONDS = range(-62_135_596_800, 253_402_300_800)  # years 1 to 9999
@@ -41,6 +42,12 @@ def parse_model_name(name: str, *, field: str) -> str:
     if match is None:
         raise InvalidFieldError(field, f"{shown(name)} is not of the form models/{{model}}")
     return match.group(1)
+
+
+def check_worker_name(name: str, *, field: str) -> None:
+    """Raises InvalidFieldError unless `name` has the form `workers/{worker}`."""
+    if not _WORKER_NAME.fullmatch(name):
+        raise InvalidFieldError(field, f"{shown(name)} is not of the form workers/{{worker}}")
 
 
 def check_request_id(request_id: str) -> None:

@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from telecine.cli import doctor, generate, models, processes, up, videos
+from telecine.cli import doctor, generate, models, processes, up, videos, workers
 from telecine.cli.console import console
 from telecine.client import TelecineClientError
 
@@ -25,6 +25,7 @@ app.command("cancel")(videos.cancel)
 app.command("delete")(videos.delete)
 app.command("download")(videos.download)
 app.command("models")(models.models)
+app.add_typer(workers.app, name="workers")
 app.command("doctor")(doctor.doctor)
 app.command("gateway")(processes.gateway)
 app.command("worker")(processes.worker)

@@ -26,6 +26,9 @@ from telecine.v1 import (
     video_pb2,
     video_service_pb2,
     video_service_pb2_grpc,
+    worker_pb2,
+    worker_service_pb2,
+    worker_service_pb2_grpc,
 )
 
 RequestT = TypeVar("RequestT")
@@ -51,6 +54,7 @@ class AsyncClient:
         self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
         self._videos = video_service_pb2_grpc.VideoServiceStub(self._channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
+        self._workers = worker_service_pb2_grpc.WorkerServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
         return self
@@ -172,6 +176,44 @@ class AsyncClient:
         """Return one model, with its limits and defaults."""
         request = model_service_pb2.GetModelRequest(name=resource_name("models", name))
         return await self._call(self._models.GetModel, request)
+
+    async def list_workers(self, *, page_size: int = 50) -> AsyncGenerator[worker_pb2.Worker, None]:
+        """Yield the workers by name; the next page is asked for when it is needed."""
+        request = worker_service_pb2.ListWorkersRequest(page_size=page_size)
+        while True:
+            page = await self._call(self._workers.ListWorkers, request)
+            for worker in page.workers:
+                yield worker
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def get_worker(self, name: str) -> worker_pb2.Worker:
+        """Return one worker."""
+        request = worker_service_pb2.GetWorkerRequest(name=resource_name("workers", name))
+        return await self._call(self._workers.GetWorker, request)
+
+    async def watch_workers(self) -> AsyncGenerator[worker_pb2.Worker, None]:
+        """Yield every worker, then each again whenever it changes, through broken streams.
+
+        It never ends; after a break all workers come again.
+        """
+        resumption = Resumption(self._patience_seconds)
+        while True:
+            stream = self._workers.WatchWorkers(worker_service_pb2.WatchWorkersRequest())
+            try:
+                async for worker in stream:
+                    resumption.note_progress()
+                    yield worker
+            except grpc.RpcError as error:
+                await asyncio.sleep(resumption.delay_after(client_error(error)))
+            finally:
+                stream.cancel()
+
+    async def drain_worker(self, name: str) -> worker_pb2.Worker:
+        """Tell a worker to finish its slice, hand its videos back and exit."""
+        request = worker_service_pb2.DrainWorkerRequest(name=resource_name("workers", name))
+        return await self._call(self._workers.DrainWorker, request)
 
     async def _call(
         self, method: "grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]", request: RequestT

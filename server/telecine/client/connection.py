@@ -13,7 +13,11 @@ RETRY_POLICY = {
     "backoffMultiplier": 2,
     "retryableStatusCodes": ["UNAVAILABLE"],
 }
-SERVICES = ("telecine.v1.VideoService", "telecine.v1.ModelService")
+SERVICES = (
+    "telecine.v1.VideoService",
+    "telecine.v1.ModelService",
+    "telecine.v1.WorkerService",
+)
 SERVICE_CONFIG = {
     "methodConfig": [
         {"name": [{"service": service} for service in SERVICES], "retryPolicy": RETRY_POLICY}

@@ -2,7 +2,7 @@
 
 TelecineClientError
 ├── InvalidRequestError      a field is wrong: `field` is its path
-├── NotFoundError            no such video, model or media
+├── NotFoundError            no such video, model, worker or media
 ├── AlreadyExistsError       the request id was used for another request
 ├── VideoStateError          not possible in the video's present state
 ├── EventsTrimmedError       the event log no longer reaches back that far
@@ -66,7 +66,7 @@ class InvalidRequestError(TelecineClientError):
 
 
 class NotFoundError(TelecineClientError):
-    """No such video, model or media."""
+    """No such video, model, worker or media."""
 
 
 class AlreadyExistsError(TelecineClientError):
