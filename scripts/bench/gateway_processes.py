@@ -44,7 +44,7 @@ def running_processes(*, num_events: int) -> Iterator[Processes]:
         settings.write_text(
             f'[gateway]\naddress_file = "{folder / "gateway"}"\n'
             f'[redis]\nurl = "{redis.url}"\n'
-            f'[storage]\nfolder = "{folder / "objects"}"\n'
+            f'[storage]\nurl = "{folder / "objects"}"\n'
         )
         gateway = [sys.executable, "-m", "telecine.cli", "gateway", "--settings", str(settings)]
         script = Path(__file__).with_name("bare_grpc_server.py")

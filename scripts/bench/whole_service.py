@@ -54,7 +54,7 @@ def whole_service(folder: Path, weights: Sequence[Path], *, threads: int) -> Ite
                     "gateway": GatewaySettings(address_file=address),
                     "redis": RedisSettings(url=redis.url),
                     "triton": TritonSettings(grpc_url=triton.grpc_url),
-                    "storage": StorageSettings(folder=folder / "objects"),
+                    "storage": StorageSettings(url=str(folder / "objects")),
                     "worker": WorkerSettings(
                         models=tuple(map(str, weights)), checkpoint_folder=folder / "checkpoints"
                     ),

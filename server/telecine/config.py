@@ -60,9 +60,14 @@ class TritonSettings(Section):
 
 
 class StorageSettings(Section):
-    """Where artifacts and uploads lie."""
+    """Where artifacts and uploads lie.
 
-    folder: Path = Path("var/objects")
+    Attributes:
+        url: a folder, or `s3://bucket/prefix?endpoint=https://host:port&region=name`; see
+            telecine.storage.open_object_store.
+    """
+
+    url: str = "var/objects"
 
 
 class WorkerSettings(Section):
@@ -75,6 +80,10 @@ class WorkerSettings(Section):
         heartbeat_seconds: how often a held job is asked after; a cancel is seen this soon.
         backlog: jobs held at a time, the one on the GPU included.
         slice_steps: denoising steps between two checkpoints.
+        checkpoint_folder: on a fast disk of this machine.
+        checkpoint_quota_bytes: what checkpoints may take there, of all workers together.
+        checkpoint_url: where they are copied to, so that another machine can go on; as in
+            `storage.url`. Empty for nowhere.
         stream_timeout_seconds: silence after which a model server's stream counts as dead.
         model_server_patience_seconds: how long a job is kept while the model server is away,
             before another worker may have it.
@@ -87,6 +96,8 @@ class WorkerSettings(Section):
     backlog: Count = 3
     slice_steps: Count = 10
     checkpoint_folder: Path = Path("var/checkpoints")
+    checkpoint_quota_bytes: Count = 8 << 30
+    checkpoint_url: str = ""
     previews_per_video: Annotated[int, Field(ge=0)] = 5
     stream_timeout_seconds: Seconds = 60.0
     model_server_patience_seconds: Seconds = 60.0

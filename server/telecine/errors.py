@@ -14,7 +14,7 @@ TelecineError
 │   ├── ObjectStoreUnavailableError   where files are stored
 │   └── ModelServerUnavailableError   Triton, or one of its models
 ├── LeaseLostError            a write by a worker that no longer holds the job
-├── CheckpointError           a checkpoint that is corrupt, truncated or of another job
+├── CheckpointError           a checkpoint that is corrupt, foreign, gone or not written
 └── ModelError                a model failed on this input; trying again will not help
 
 Rooms raise these or ValueError. Only telecine.api turns them into gRPC codes and
@@ -153,9 +153,17 @@ class LeaseLostError(TelecineError):
 
 
 class CheckpointError(TelecineError):
-    """A checkpoint that is corrupt, truncated, or of another job or model."""
+    """A checkpoint that cannot be used or kept.
+
+    Its reason is CHECKPOINT_CORRUPT, CHECKPOINT_FOREIGN (of another model), CHECKPOINT_MISSING or
+    CHECKPOINT_NOT_WRITTEN where that is known.
+    """
 
     reason = "CHECKPOINT_UNUSABLE"
+
+    def __init__(self, message: str, *, reason: str = reason) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class ModelError(TelecineError):

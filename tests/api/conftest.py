@@ -117,7 +117,7 @@ async def gateway(
     settings = Settings(
         gateway=GatewaySettings(stop_grace_seconds=0.5),
         redis=RedisSettings(url=redis_url),
-        storage=StorageSettings(folder=tmp_path / "objects"),
+        storage=StorageSettings(url=str(tmp_path / "objects")),
     )
     redis = connect_redis(redis_url)
     directory = ModelDirectory(redis)
@@ -129,8 +129,8 @@ async def gateway(
             models=model_service_pb2_grpc.ModelServiceStub(channel),
             jobs=JobStore(redis),
             directory=directory,
-            objects=LocalObjectStore(settings.storage.folder),
-            objects_folder=settings.storage.folder,
+            objects=LocalObjectStore(tmp_path / "objects"),
+            objects_folder=tmp_path / "objects",
         )
     await redis.aclose()
 

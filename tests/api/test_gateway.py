@@ -35,7 +35,7 @@ def settings_for(redis_url: str, folder: Path, **gateway: Any) -> Settings:
     return Settings(
         gateway=GatewaySettings(probe_seconds=0.1, stop_grace_seconds=0.5, **gateway),
         redis=RedisSettings(url=redis_url),
-        storage=StorageSettings(folder=folder / "objects"),
+        storage=StorageSettings(url=str(folder / "objects")),
     )
 
 
@@ -146,7 +146,7 @@ async def test_process_writes_its_address_logs_json_and_stops_on_a_signal(
     environment = {
         "TELECINE_REDIS__URL": redis_url,
         "TELECINE_GATEWAY__ADDRESS_FILE": str(address_file),
-        "TELECINE_STORAGE__FOLDER": str(tmp_path / "objects"),
+        "TELECINE_STORAGE__URL": str(tmp_path / "objects"),
     }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "telecine.cli", "gateway"),

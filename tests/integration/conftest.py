@@ -120,7 +120,7 @@ class Service:
         shared: dict[str, Section] = {
             "redis": RedisSettings(url=self.redis_url),
             "triton": TritonSettings(grpc_url=self.triton_url),
-            "storage": StorageSettings(folder=self.folder / "objects"),
+            "storage": StorageSettings(url=str(self.folder / "objects")),
         }
         settings = self.folder / f"{name}.toml"
         settings.write_text(to_toml(shared | sections))

@@ -15,5 +15,5 @@ def test_what_is_written_is_what_a_process_loads(tmp_path: Path) -> None:
     assert settings.gateway.address_file == folder.address
     assert settings.redis.url.endswith(f":{ports.redis}/0")
     assert settings.triton.grpc_url.endswith(f":{ports.triton_grpc}")
-    assert settings.storage.folder == folder.objects
+    assert settings.storage.url == str(folder.objects)
     assert settings.worker.checkpoint_folder == folder.checkpoints

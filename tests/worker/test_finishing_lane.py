@@ -23,7 +23,7 @@ async def test_frames_become_a_stored_video_and_a_still_of_its_middle(
     held = HeldVideo(
         assignment,
         jobs=jobs,
-        checkpoints=CheckpointStore(tmp_path / "checkpoints"),
+        checkpoints=CheckpointStore(tmp_path / "checkpoints", remote=None, quota_bytes=1 << 30),
         state=decoding(),
     )
     frames = np.zeros((9, 64, 64, 3), dtype=np.uint8)

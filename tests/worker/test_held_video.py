@@ -20,9 +20,8 @@ from .conftest import WORKER_ID, submission
 
 
 def hold(jobs: JobStore, assignment: Assignment, folder: Path) -> HeldVideo:
-    return HeldVideo(
-        assignment, jobs=jobs, checkpoints=CheckpointStore(folder), state=WorkerStateHolder()
-    )
+    checkpoints = CheckpointStore(folder, remote=None, quota_bytes=1 << 30)
+    return HeldVideo(assignment, jobs=jobs, checkpoints=checkpoints, state=WorkerStateHolder())
 
 
 async def claim_again(jobs: JobStore, held: HeldVideo) -> Assignment:
@@ -68,7 +67,7 @@ async def test_a_corrupt_checkpoint_is_told_of_and_the_one_before_is_used(
     events = await EventLog(client).read(held.video.name)
     await client.aclose()
     reasons = [event.notice.reason for event in events if event.HasField("notice")]
-    assert reasons[-2:] == ["CHECKPOINT_UNUSABLE", "RESUMED"]
+    assert reasons[-2:] == ["CHECKPOINT_CORRUPT", "RESUMED"]
 
 
 async def test_a_checkpoint_that_cannot_be_written_does_not_stop_the_video(

@@ -22,7 +22,7 @@ from telecine.jobs.job_store import JobStore
 from telecine.jobs.model_directory import ModelDirectory
 from telecine.jobs.redis_client import connect_redis, translated_errors
 from telecine.jobs.worker_directory import WorkerDirectory
-from telecine.storage.local_object_store import LocalObjectStore
+from telecine.storage import open_object_store
 
 _log = structlog.get_logger(__name__)
 
@@ -82,7 +82,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
             hub=hub,
             models=ModelCatalog(ModelDirectory(redis)),
             workers=workers,
-            objects=LocalObjectStore(settings.storage.folder),
+            objects=open_object_store(settings.storage.url),
             default_model=f"models/{settings.gateway.default_model}",
             max_message_bytes=settings.gateway.max_message_bytes,
         )

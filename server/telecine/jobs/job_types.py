@@ -52,12 +52,17 @@ class Lease:
 
 @dataclass(frozen=True)
 class CheckpointPointer:
-    """Where a checkpoint lies and how to know that it is whole."""
+    """Where a checkpoint lies and how to know that it is whole.
+
+    Attributes:
+        identity: digest of the model whose state it is; empty in older records.
+    """
 
     key: str
     step_index: int
     digest: str
     size_bytes: int
+    identity: str = ""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def write_settings(folder: DataFolder, ports: Ports) -> None:
         ),
         "redis": RedisSettings(url=f"redis://{LOCAL_HOST}:{ports.redis}/0"),
         "triton": TritonSettings(grpc_url=f"{LOCAL_HOST}:{ports.triton_grpc}"),
-        "storage": StorageSettings(folder=folder.objects),
+        "storage": StorageSettings(url=str(folder.objects)),
         "worker": WorkerSettings(checkpoint_folder=folder.checkpoints),
         "log": LogSettings(),
     }

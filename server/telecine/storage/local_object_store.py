@@ -58,6 +58,14 @@ class LocalObjectStore:
             finally:
                 file.close()
 
+    async def list_keys(self, prefix: str = "") -> AsyncGenerator[str, None]:
+        """Yields, in order, the keys that are `prefix` or begin with `prefix/`; all for none."""
+        root = self._path(prefix) if prefix else self._folder
+        with _translated_errors(prefix):
+            paths = await asyncio.to_thread(_list_files, root)
+        for path in paths:
+            yield path.relative_to(self._folder).as_posix()
+
     async def delete_prefix(self, prefix: str) -> None:
         """Removes the object with that key and all whose keys begin with `prefix/`."""
         with _translated_errors(prefix):
@@ -114,6 +122,20 @@ def _stat(path: Path) -> StoredObject:
         with path.open("rb") as file:
             digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
     return StoredObject(size_bytes, digest)
+
+
+def _list_files(root: Path) -> list[Path]:
+    """Returns the objects at and below a path: files without hidden ones, such as digests."""
+    if root.is_file():
+        return [root]
+    paths = [path for path in root.rglob("*") if path.is_file()]
+    visible = [
+        path
+        for path in paths
+        if not any(part.startswith(".") for part in path.relative_to(root).parts)
+    ]
+    # As an object store orders them: by the bytes of the whole key.
+    return sorted(visible, key=lambda path: path.as_posix())
 
 
 def _open_at(path: Path, offset: int) -> BinaryIO:

@@ -44,6 +44,10 @@ class ObjectStore(Protocol):
         """
         ...
 
+    def list_keys(self, prefix: str = "") -> AsyncGenerator[str, None]:
+        """Yields, in order, the keys that are `prefix` or begin with `prefix/`; all for none."""
+        ...
+
     async def delete_prefix(self, prefix: str) -> None:
         """Removes the object with that key and all whose keys begin with `prefix/`."""
         ...

@@ -69,7 +69,11 @@ class HeldVideo:
         """
         try:
             pointer = await self._checkpoints.save(
-                self.video.name, attempt=self.lease.token, step_index=step_index, state=state
+                self.video.name,
+                attempt=self.lease.token,
+                step_index=step_index,
+                state=state,
+                identity=self.video.model_digest,
             )
         except (OSError, CheckpointError) as error:
             _log.warning("checkpoint_failed", video=self.video.name, error=str(error))
@@ -82,7 +86,7 @@ class HeldVideo:
         while self._checkpoints_left:
             pointer = self._checkpoints_left.popleft()
             try:
-                state = await self._checkpoints.load(pointer)
+                state = await self._checkpoints.load(pointer, identity=self.video.model_digest)
             except CheckpointError as error:
                 await self.notify(error.reason, f"step {pointer.step_index}: {error}")
                 continue

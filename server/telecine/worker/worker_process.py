@@ -17,7 +17,7 @@ from telecine.jobs.checkpoint_store import CheckpointStore
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.model_directory import ModelDirectory
 from telecine.jobs.redis_client import connect_redis
-from telecine.storage.local_object_store import LocalObjectStore
+from telecine.storage import open_object_store
 from telecine.worker.claim_loop import ClaimLoop, ClaimOptions
 from telecine.worker.finishing_lane import FinishingLane
 from telecine.worker.gpu_lane import GpuLane, GpuLaneOptions
@@ -107,7 +107,11 @@ def _assemble_runner(
     options = settings.worker
     return JobRunner(
         jobs,
-        CheckpointStore(options.checkpoint_folder),
+        CheckpointStore(
+            options.checkpoint_folder,
+            remote=open_object_store(options.checkpoint_url) if options.checkpoint_url else None,
+            quota_bytes=options.checkpoint_quota_bytes,
+        ),
         gpu_lane=GpuLane(
             triton,
             watch,
@@ -116,7 +120,7 @@ def _assemble_runner(
             ),
             draining=draining,
         ),
-        finishing_lane=FinishingLane(LocalObjectStore(settings.storage.folder)),
+        finishing_lane=FinishingLane(open_object_store(settings.storage.url)),
         heartbeat_seconds=options.heartbeat_seconds,
     )
 
