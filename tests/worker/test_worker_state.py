@@ -2,6 +2,7 @@
 
 import pytest
 
+from telecine.v1 import worker_pb2
 from telecine.worker.worker_state import TRANSITIONS, WorkerState, WorkerStateHolder
 
 S = WorkerState
@@ -38,6 +39,13 @@ def test_every_state_has_its_row() -> None:
     assert set(TRANSITIONS) == set(WorkerState)
 
 
+def test_the_states_are_those_of_the_contract() -> None:
+    published = {state.to_proto() for state in WorkerState}
+    assert published == set(worker_pb2.Worker.State.values()) - {
+        worker_pb2.Worker.STATE_UNSPECIFIED
+    }
+
+
 def test_a_state_that_may_not_follow_is_refused() -> None:
     with pytest.raises(ValueError, match="DECODING may not follow IDLE"):
         WorkerStateHolder().enter(S.DECODING)
@@ -52,3 +60,11 @@ def test_each_change_is_told_once() -> None:
     holder.hand_back()
     assert told == [S.LOADING, S.IDLE]
     assert holder.state == S.IDLE
+
+
+def test_each_step_is_told_once() -> None:
+    told: list[int] = []
+    holder = WorkerStateHolder(lambda _: told.append(holder.step_index))
+    holder.finish_step(1)
+    holder.finish_step(1)
+    assert told == [1]

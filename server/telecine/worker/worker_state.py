@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 
+from telecine.v1 import worker_pb2
+
 
 class WorkerState(StrEnum):
-    """A worker's states, in the order of a video that meets no trouble."""
+    """A worker's states, those of telecine.v1.Worker.State, as a video meets them."""
 
     IDLE = "IDLE"
     LOADING = "LOADING"
@@ -20,6 +22,10 @@ class WorkerState(StrEnum):
     COMPLETE = "COMPLETE"
     FAILED = "FAILED"
     RECOVERING = "RECOVERING"
+
+    def to_proto(self) -> worker_pb2.Worker.State.ValueType:
+        """Returns the state as it is published."""
+        return worker_pb2.Worker.State.Value(f"STATE_{self}")
 
 
 _S = WorkerState
@@ -45,16 +51,28 @@ TRANSITIONS: Mapping[WorkerState, frozenset[WorkerState]] = {
 
 
 class WorkerStateHolder:
-    """The state of one assignment; tells `on_change` every state entered."""
+    """How far one assignment is; tells `on_change` every state entered and step done."""
 
     def __init__(self, on_change: Callable[[WorkerState], None] = lambda _: None) -> None:
         self._state = WorkerState.IDLE
+        self._step_index = 0
         self._on_change = on_change
 
     @property
     def state(self) -> WorkerState:
         """The state now."""
         return self._state
+
+    @property
+    def step_index(self) -> int:
+        """Denoising steps done."""
+        return self._step_index
+
+    def finish_step(self, step_index: int) -> None:
+        """Notes that so many steps are done: one more, or what a checkpoint holds."""
+        if step_index != self._step_index:
+            self._step_index = step_index
+            self._on_change(self._state)
 
     def enter(self, state: WorkerState) -> None:
         """Enters `state`; entering the present state again changes nothing.
