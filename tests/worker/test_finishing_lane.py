@@ -28,7 +28,7 @@ async def test_frames_become_a_stored_video_and_a_still_of_its_middle(
     )
     frames = np.zeros((9, 64, 64, 3), dtype=np.uint8)
     frames[4] = 255
-    async with FinishingLane(store).open(held) as finishing:
+    async with FinishingLane(store, jobs).open(held) as finishing:
         for chunk in (frames[:1], frames[1:5], frames[5:]):
             await finishing.write(chunk)
         artifacts = await finishing.finish()

@@ -38,6 +38,16 @@ def artifact_key(video: video_pb2.Video, artifact_id: str) -> str:
     return attempt_key(video.name, attempt=video.attempt, artifact_id=artifact_id)
 
 
+def pieces_prefix(video_name: str, *, attempt: int) -> str:
+    """Returns what the keys of all pieces of an attempt's growing file begin with."""
+    return attempt_key(video_name, attempt=attempt, artifact_id="live")
+
+
+def piece_key(video_name: str, *, attempt: int, offset: int) -> str:
+    """Returns where an attempt stores the piece of its growing file that begins at `offset`."""
+    return checked_key(f"{pieces_prefix(video_name, attempt=attempt)}/{offset:012d}")
+
+
 def media_key(media_name: str) -> str:
     """Returns where an upload, `media/{media}`, is stored."""
     return checked_key(media_name)

@@ -3,9 +3,10 @@
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from telecine.jobs.job_store import JobStore
 from telecine.media.thumbnail import CONTENT_TYPE as THUMBNAIL_CONTENT_TYPE
 from telecine.media.thumbnail import encode_thumbnail
 from telecine.media.transcoder import EncodingOptions, Frames, Mp4Writer, Transcoder
@@ -13,6 +14,13 @@ from telecine.storage.keys import artifact_key
 from telecine.storage.object_store import ObjectStore, StoredObject
 from telecine.v1 import video_pb2
 from telecine.worker.held_video import HeldVideo
+from telecine.worker.live_file import (
+    LIVE_ID,
+    LiveFile,
+    has_live_file,
+    open_live_file,
+    remove_pieces,
+)
 from telecine.worker.worker_state import WorkerState
 
 VIDEO_ID = "video.mp4"
@@ -20,31 +28,57 @@ THUMBNAIL_ID = "thumbnail.webp"
 
 
 class FinishingLane:
-    """Makes a video's files while its frames still come, and stores them."""
+    """Makes a video's files while its frames still come, and stores them.
 
-    def __init__(self, store: ObjectStore) -> None:
+    A realtime video's live file is stored and announced piece by piece, as it grows.
+    """
+
+    def __init__(self, store: ObjectStore, jobs: JobStore) -> None:
         self._store = store
+        self._jobs = jobs
 
     @asynccontextmanager
     async def open(self, held: HeldVideo) -> AsyncIterator["Finishing"]:
         """Takes on one video; leaving the context removes what was not stored."""
         spec = held.video.spec
         options = EncodingOptions(fps=spec.fps, upscale=max(1, spec.upscale))
-        with tempfile.TemporaryDirectory(prefix="telecine-") as folder:
-            path = Path(folder) / VIDEO_ID
-            async with Transcoder(Mp4Writer(path, options)) as transcoder:
-                yield Finishing(held, transcoder=transcoder, path=path, store=self._store)
+        async with AsyncExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="telecine-")))
+            transcoder = await stack.enter_async_context(
+                Transcoder(Mp4Writer(folder / VIDEO_ID, options))
+            )
+            live = None
+            if has_live_file(held.video):
+                opening = open_live_file(
+                    folder / LIVE_ID, options, held, store=self._store, jobs=self._jobs
+                )
+                live = await stack.enter_async_context(opening)
+            yield Finishing(
+                held, transcoder=transcoder, live=live, folder=folder, store=self._store
+            )
+
+    async def clear(self, video: video_pb2.Video) -> None:
+        """Removes what was kept only until the video's end."""
+        if has_live_file(video):
+            await remove_pieces(self._store, video)
 
 
 class Finishing:
     """One video on its way from frames to stored files."""
 
     def __init__(
-        self, held: HeldVideo, *, transcoder: Transcoder, path: Path, store: ObjectStore
+        self,
+        held: HeldVideo,
+        *,
+        transcoder: Transcoder,
+        live: LiveFile | None,
+        folder: Path,
+        store: ObjectStore,
     ) -> None:
         self._held = held
         self._transcoder = transcoder
-        self._path = path
+        self._live = live
+        self._folder = folder
         self._store = store
         self._num_frames = 0
         self._still: Frames | None = None
@@ -55,21 +89,29 @@ class Finishing:
         if 0 <= middle < len(frames):
             self._still = frames[middle].copy()
         self._num_frames += len(frames)
+        if self._live is not None:
+            await self._live.write(frames)
         await self._transcoder.write(frames)
 
     async def finish(self) -> list[video_pb2.Artifact]:
         """Completes the files and stores them."""
+        if self._live is not None:
+            await self._live.finish()
         await self._transcoder.finish()
         self._held.state.enter(WorkerState.UPLOADING)
         await self._held.enter_stage(video_pb2.STAGE_UPLOADING)
-        storing = [self._store_video()]
+        storing = [self._store_video(VIDEO_ID, video_pb2.Artifact.KIND_VIDEO)]
         if self._still is not None:
             storing.append(self._store_thumbnail(self._still))
+        if self._live is not None:
+            storing.append(self._store_video(LIVE_ID, video_pb2.Artifact.KIND_LIVE_VIDEO))
         return await asyncio.gather(*storing)
 
-    async def _store_video(self) -> video_pb2.Artifact:
-        stored = await self._store.put_file(self._key(VIDEO_ID), self._path)
-        return _artifact(VIDEO_ID, video_pb2.Artifact.KIND_VIDEO, "video/mp4", stored)
+    async def _store_video(
+        self, artifact_id: str, kind: video_pb2.Artifact.Kind.ValueType
+    ) -> video_pb2.Artifact:
+        stored = await self._store.put_file(self._key(artifact_id), self._folder / artifact_id)
+        return _artifact(artifact_id, kind, "video/mp4", stored)
 
     async def _store_thumbnail(self, still: Frames) -> video_pb2.Artifact:
         encoded = await asyncio.to_thread(encode_thumbnail, still)

@@ -58,9 +58,11 @@ class JobRunner:
         try:
             artifacts = await self._make(held, gpu_released)
             await held.complete(artifacts)
+            await self._finishing_lane.clear(held.video)
             held.state.enter(WorkerState.COMPLETE)
         except VideoCancelled:
             await held.acknowledge_cancel()
+            await self._finishing_lane.clear(held.video)
         except HandBack as hand_back:
             await held.requeue(hand_back.reason)
         except LeaseLostError:
@@ -95,3 +97,4 @@ class JobRunner:
                 log_id=log_id,
             )
         )
+        await self._finishing_lane.clear(held.video)

@@ -120,7 +120,7 @@ def _assemble_runner(
             ),
             draining=draining,
         ),
-        finishing_lane=FinishingLane(open_object_store(settings.storage.url)),
+        finishing_lane=FinishingLane(open_object_store(settings.storage.url), jobs),
         heartbeat_seconds=options.heartbeat_seconds,
     )
 
