@@ -1,5 +1,6 @@
 """The real servers that tests run against, one set for each test process."""
 
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 
 from telecine.inference.triton_server import TritonServer, TritonServerConfig
 from telecine.jobs.redis_server import RedisServer
@@ -26,6 +28,28 @@ def redis_url(redis_server: str) -> str:
     with redis.Redis.from_url(redis_server) as client:
         client.flushall()
     return redis_server
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server; tests that break one start their own."""
+    with S3Server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The S3 server's user, where boto3 looks for one; processes that the test starts too."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+
+
+@pytest.fixture
+def s3_url(s3_server: S3Server, s3_credentials: None) -> str:
+    """The URL of an empty bucket."""
+    bucket = f"bucket-{secrets.token_hex(8)}"
+    s3_server.make_bucket(bucket)
+    return s3_server.url(bucket)
 
 
 @pytest.fixture(scope="session")

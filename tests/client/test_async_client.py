@@ -3,6 +3,7 @@ import random
 from pathlib import Path
 
 import pytest
+from breaking_proxy import BreakingProxy
 from gateway_process import GatewayProcess
 from submissions import make_step
 
@@ -15,8 +16,6 @@ from telecine.client import (
     VideoStateError,
 )
 from telecine.v1 import video_pb2
-
-from .breaking_proxy import BreakingProxy
 
 NUM_STEPS = 20
 

@@ -4,13 +4,12 @@ import random
 from pathlib import Path
 
 import pytest
+from breaking_proxy import BreakingProxy
 from gateway_process import GatewayProcess
 from submissions import make_step
 
 from telecine.client import AsyncClient, Client, NotFoundError
 from telecine.v1 import video_pb2
-
-from .breaking_proxy import BreakingProxy
 
 
 def _public(client_type: type) -> dict[str, list[str]]:

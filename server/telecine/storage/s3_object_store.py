@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,23 +26,33 @@ _PART_BYTES = 16 << 20
 _TRANSFER = TransferConfig(
     multipart_threshold=_PART_BYTES, multipart_chunksize=_PART_BYTES, max_concurrency=4
 )
-_CONNECT_SECONDS = 3.0
-_READ_SECONDS = 15.0
-_NUM_ATTEMPTS = 3
 _NOT_FOUND = {"404", "NoSuchKey", "NotFound"}
 _DIGEST = "sha256"
+
+
+@dataclass(frozen=True)
+class S3Patience:
+    """How long a server that is away is waited for: `num_attempts` times each of the two."""
+
+    connect_seconds: float = 3.0
+    read_seconds: float = 15.0
+    num_attempts: int = 3
 
 
 class S3ObjectStore:
     """Keeps each object under `prefix/key` in a bucket, its SHA-256 in its metadata.
 
     Calls run in threads of the store's own: one that hangs holds up no other work of the process.
-    A call that fails is tried three times, so a store that is away is known to be so after some
-    seconds, and one that hangs within a minute.
     """
 
     def __init__(
-        self, bucket: str, prefix: str = "", *, endpoint: str | None, region: str | None
+        self,
+        bucket: str,
+        prefix: str = "",
+        *,
+        endpoint: str | None,
+        region: str | None,
+        patience: S3Patience = S3Patience(),
     ) -> None:
         """Prepares a store; nothing is connected yet.
 
@@ -50,6 +61,7 @@ class S3ObjectStore:
             prefix: what all keys begin with, without slashes around it.
             endpoint: the server's URL; None for AWS.
             region: the region's name; None for where AWS' tools find it.
+            patience: how long a server that is away is waited for.
         """
         self._bucket = bucket
         self._prefix = f"{checked_key(prefix)}/" if prefix else ""
@@ -60,9 +72,9 @@ class S3ObjectStore:
             region_name=region,
             config=Config(
                 signature_version="s3v4",
-                connect_timeout=_CONNECT_SECONDS,
-                read_timeout=_READ_SECONDS,
-                retries={"mode": "standard", "total_max_attempts": _NUM_ATTEMPTS},
+                connect_timeout=patience.connect_seconds,
+                read_timeout=patience.read_seconds,
+                retries={"mode": "standard", "total_max_attempts": patience.num_attempts},
                 # Servers of one's own seldom have a host name a bucket.
                 s3={"addressing_style": "path" if endpoint else "auto"},
                 max_pool_connections=_NUM_THREADS * 2,
