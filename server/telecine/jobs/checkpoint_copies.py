@@ -97,10 +97,10 @@ class CheckpointCopies:
             except ObjectStoreUnavailableError as error:
                 _log.warning("checkpoint_not_copied", video_id=video_id, error=str(error))
                 self._under_way = None
-                if video_id not in self._pending:
-                    self._pending[video_id] = task
+                if video_id in self._pending:
+                    task.done.set()  # a newer one
                 else:
-                    task.done.set()
+                    self._put(video_id, task)
                 await asyncio.sleep(pause_seconds)
                 pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
                 continue
