@@ -21,6 +21,7 @@ from telecine.worker.live_file import (
     open_live_file,
     remove_pieces,
 )
+from telecine.worker.patient_upload import upload_patiently
 from telecine.worker.worker_state import WorkerState
 
 VIDEO_ID = "video.mp4"
@@ -110,12 +111,14 @@ class Finishing:
     async def _store_video(
         self, artifact_id: str, kind: video_pb2.Artifact.Kind.ValueType
     ) -> video_pb2.Artifact:
-        stored = await self._store.put_file(self._key(artifact_id), self._folder / artifact_id)
+        key, path = self._key(artifact_id), self._folder / artifact_id
+        stored = await upload_patiently(self._held, lambda: self._store.put_file(key, path))
         return _artifact(artifact_id, kind, "video/mp4", stored)
 
     async def _store_thumbnail(self, still: Frames) -> video_pb2.Artifact:
         encoded = await asyncio.to_thread(encode_thumbnail, still)
-        stored = await self._store.put(self._key(THUMBNAIL_ID), encoded)
+        key = self._key(THUMBNAIL_ID)
+        stored = await upload_patiently(self._held, lambda: self._store.put(key, encoded))
         return _artifact(
             THUMBNAIL_ID, video_pb2.Artifact.KIND_THUMBNAIL, THUMBNAIL_CONTENT_TYPE, stored
         )
