@@ -6,6 +6,9 @@ TelecineError
 ├── NotFoundError             no such resource
 ├── AlreadyExistsError        the request id was used for another request
 ├── VideoStateError           not possible in the video's present state
+│   └── VideoEndedError       it ended without the file that was waited for
+├── LiveFileChangedError      a file that was followed is being made anew, with other bytes
+├── UploadIdleError           an upload of which nothing more comes
 ├── EventsTrimmedError        the event log no longer reaches back that far
 ├── NotImplementedYetError    a feature that this version does not have
 ├── QueueFullError            no more jobs are taken now
@@ -83,6 +86,26 @@ class VideoStateError(TelecineError):
     def __init__(self, message: str, *, state: str) -> None:
         super().__init__(message)
         self.state = state
+
+
+class VideoEndedError(VideoStateError):
+    """The video ended without the file that was waited for; the reason is that of its end."""
+
+    def __init__(self, message: str, *, state: str, reason: str) -> None:
+        super().__init__(message, state=state)
+        self.reason = reason
+
+
+class LiveFileChangedError(TelecineError):
+    """A file that was followed is being made anew, with other bytes than those sent."""
+
+    reason = "LIVE_FILE_CHANGED"
+
+
+class UploadIdleError(TelecineError):
+    """An upload of which nothing more comes."""
+
+    reason = "UPLOAD_IDLE"
 
 
 class EventsTrimmedError(TelecineError):

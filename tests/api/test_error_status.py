@@ -18,6 +18,9 @@ CODES = [
     (errors.EventsTrimmedError("gone"), grpc.StatusCode.OUT_OF_RANGE),
     (errors.NotImplementedYetError("spec.tier", "x"), grpc.StatusCode.UNIMPLEMENTED),
     (errors.QueueFullError("full", retry_seconds=5), grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (errors.VideoEndedError("no", state="FAILED", reason="X"), grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.LiveFileChangedError("other"), grpc.StatusCode.ABORTED),
+    (errors.UploadIdleError("idle"), grpc.StatusCode.DEADLINE_EXCEEDED),
     (errors.UnavailableError("away"), grpc.StatusCode.UNAVAILABLE),
     (errors.StoreUnavailableError("away"), grpc.StatusCode.UNAVAILABLE),
 ]

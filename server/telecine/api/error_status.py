@@ -21,6 +21,8 @@ _CODES: tuple[tuple[type[errors.TelecineError], grpc.StatusCode], ...] = (
     (errors.NotFoundError, grpc.StatusCode.NOT_FOUND),
     (errors.AlreadyExistsError, grpc.StatusCode.ALREADY_EXISTS),
     (errors.VideoStateError, grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.LiveFileChangedError, grpc.StatusCode.ABORTED),
+    (errors.UploadIdleError, grpc.StatusCode.DEADLINE_EXCEEDED),
     (errors.EventsTrimmedError, grpc.StatusCode.OUT_OF_RANGE),
     (errors.NotImplementedYetError, grpc.StatusCode.UNIMPLEMENTED),
     (errors.QueueFullError, grpc.StatusCode.RESOURCE_EXHAUSTED),
