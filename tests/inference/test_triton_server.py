@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tritonclient.grpc import InferenceServerClient, InferInput
+from tritonclient.grpc.aio import InferenceServerClient as InferenceServerAioClient
 
 from telecine.errors import ModelServerUnavailableError
+from telecine.inference.model_loader import ModelLoader
 from telecine.inference.requests import SliceRequest
 from telecine.inference.shared_memory import SHARED_MEMORY_FOLDER
 from telecine.inference.triton_client import TritonClient
@@ -35,22 +37,24 @@ def server(
 
 @pytest.fixture
 async def client(server: TritonServer) -> AsyncIterator[TritonClient]:
-    client = TritonClient(server.grpc_url, stream_timeout_seconds=3.0)
+    client = TritonClient(server.grpc_url, stream_timeout_seconds=60.0)
     yield client
     await client.close()
 
 
 def find_stub(server: TritonServer, role: str) -> int:
-    """The process of a model, a child of the server."""
+    """The process of a model, a child of the server: the youngest, as one replaced may linger."""
+    found: dict[int, int] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            fields = stat.read_text().rpartition(")")[2].split()
             command = (stat.parent / "cmdline").read_text()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if parent == server.pid and f"/toybox__{role}/" in command:
-            return int(stat.parent.name)
-    raise AssertionError(f"no process of {role}")
+        if int(fields[1]) == server.pid and f"/toybox__{role}/" in command:
+            found[int(fields[19])] = int(stat.parent.name)
+    assert found, f"no process of {role}"
+    return found[max(found)]
 
 
 async def until_ready(client: TritonClient) -> None:
@@ -79,7 +83,7 @@ async def test_sampler_killed_in_a_slice_is_noticed_and_repaired(
     slice_request: SliceRequest,
     endless_request: SliceRequest,
 ) -> None:
-    with pytest.raises(ModelServerUnavailableError):
+    with pytest.raises(ModelServerUnavailableError, match="lost its process"):
         async for result in client.denoise_slice("toybox", endless_request):
             if result.step_index == 2:
                 await asyncio.sleep(WELL_INTO_A_STEP_SECONDS)
@@ -106,6 +110,17 @@ async def test_killed_encoder_is_noticed_and_repaired(
     with pytest.raises(ModelServerUnavailableError):
         await client.encode_prompt("toybox", "a red circle")
     await client.repair("toybox")
+    assert (await client.encode_prompt("toybox", "a red circle")).num_tokens > 1
+
+
+async def test_encoder_found_dead_without_its_name_is_repaired(
+    server: TritonServer, client: TritonClient
+) -> None:
+    os.kill(find_stub(server, "clip_encoder"), signal.SIGKILL)
+    loader = ModelLoader(InferenceServerAioClient(server.grpc_url))
+    with pytest.raises(ModelServerUnavailableError), loader.watching():
+        raise ModelServerUnavailableError("not named", dead_model="toybox__prompt_encoder")
+    await loader.reload_dead("toybox")
     assert (await client.encode_prompt("toybox", "a red circle")).num_tokens > 1
 
 

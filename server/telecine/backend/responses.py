@@ -9,6 +9,7 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from telecine.backend.request_reader import RequestReader, TritonRequest
+from telecine.inference.lifeline import held
 
 Outputs = Mapping[str, NDArray[Any]]
 """Tensors by name."""
@@ -37,23 +38,29 @@ def stream_responses(
     """Send each result as it comes, until the request is cancelled; then the final flag.
 
     Cancellation is looked for before each result is asked for, so that at most the one
-    that is being made is wasted.
+    that is being made is wasted. The request's lifeline is held until the final flag is sent.
     """
+    with held(request.parameters()):
+        try:
+            _send_each(results, sender, request)
+        except Exception as error:
+            sender.send(_failure(error))
+        finally:
+            results.close()
+            sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+
+def _send_each(
+    results: Generator[Outputs, None, None], sender: ResponseSender, request: TritonRequest
+) -> None:
     num_sent = 0
-    try:
-        while not request.is_cancelled():
-            outputs = next(results, None)
-            if outputs is None:
-                break
-            sender.send(_response(outputs))
-            num_sent += 1
-        else:
-            pb_utils.Logger.log_info(f"cancelled after {num_sent} responses")
-    except Exception as error:
-        sender.send(_failure(error))
-    finally:
-        results.close()
-        sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+    while not request.is_cancelled():
+        outputs = next(results, None)
+        if outputs is None:
+            return
+        sender.send(_response(outputs))
+        num_sent += 1
+    pb_utils.Logger.log_info(f"cancelled after {num_sent} responses")
 
 
 def _response(outputs: Outputs) -> TritonResponse:

@@ -15,7 +15,6 @@ from telecine.errors import (
 _UNAVAILABLE_CODES = frozenset(
     {
         "StatusCode.UNAVAILABLE",
-        "StatusCode.DEADLINE_EXCEEDED",
         "StatusCode.CANCELLED",
         "StatusCode.NOT_FOUND",
     }
@@ -28,16 +27,30 @@ _UNAVAILABLE_SIGNS = (
     "shutting down",
 )
 _DEAD_PROCESS = re.compile(r"Stub process '(?P<model>\w+?)_\d+_\d+' is not healthy")
+# The same, where Triton does not say of which model: the process died while it held a lock that
+# Triton wants, or while its inbox was full.
+_UNNAMED_DEAD_PROCESS = ("Failed to obtain the health mutex", "Stub process is not healthy")
+# The server lives and the model does not answer.
+_SILENT_CODE = "StatusCode.DEADLINE_EXCEEDED"
 
 
-def translate(error: grpc.RpcError | InferenceServerException) -> TelecineError:
-    """Return the error to raise instead: the server's failure, or the model's on this input."""
+def translate(
+    error: grpc.RpcError | InferenceServerException, *, called: str = ""
+) -> TelecineError:
+    """Return the error to raise instead: the server's failure, or the model's on this input.
+
+    Args:
+        error: what was raised.
+        called: the model that was called, for errors that do not say whose process is dead.
+    """
     if isinstance(error, InferenceServerException):
         code, message = str(error.status()), str(error.message())
     else:
         code, message = str(error.code()), str(error.details())
     if dead := _DEAD_PROCESS.search(message):
         return ModelServerUnavailableError(f"Triton: {message}", dead_model=dead["model"])
+    if code == _SILENT_CODE or any(sign in message for sign in _UNNAMED_DEAD_PROCESS):
+        return ModelServerUnavailableError(f"Triton: {message}", dead_model=called)
     if code in _UNAVAILABLE_CODES or any(sign in message for sign in _UNAVAILABLE_SIGNS):
         return ModelServerUnavailableError(f"Triton: {message}")
     if f"{CheckpointError.__name__}: " in message:

@@ -64,6 +64,11 @@ class ModelLoader:
     async def _reload(self, name: str) -> None:
         answer = await self._triton.get_model_config(name, as_json=True)
         config = answer["config"]
+        # An ensemble has no process: it is one of its steps that is dead, and not said which.
+        for step in config.get("ensemble_scheduling", {}).get("step", ()):
+            await self._reload(step["model_name"])
+        if "ensemble_scheduling" in config:
+            return
         parameters = config.setdefault("parameters", {})
         parameters[_INCARNATION] = {"string_value": secrets.token_hex(4)}
         await self._triton.load_model(name, config=json.dumps(config))

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from tritonclient.grpc import InferResult
@@ -11,12 +11,17 @@ from tritonclient.grpc.aio import InferenceServerClient
 
 from telecine.errors import ModelServerUnavailableError
 from telecine.inference.failures import translate
+from telecine.inference.lifeline import PARAMETER, Lifeline
 from telecine.inference.tensor_exchange import TensorExchange
+
+_PROBE_SECONDS = 0.2
+# What a process sent before its end may still be on the way.
+_MAX_CUT_PROBES = 5
 
 
 @dataclass(frozen=True)
 class StreamTimeouts:
-    """Silence after which a stream counts as dead: its model's process may have died unseen.
+    """Silence after which a stream counts as dead: its model's process may hang.
 
     Attributes:
         first_seconds: before the first response, which may wait for a model to warm up.
@@ -46,45 +51,74 @@ async def stream_responses(
         timeouts: how long silence may last.
 
     Raises:
-        ModelServerUnavailableError: Triton cannot be reached, the model's process died, or
-            the stream was silent for too long.
+        ModelServerUnavailableError: Triton cannot be reached, the model's process died (a
+            second after it did), or the stream was silent for too long.
         ModelError: the model failed on this input.
     """
 
     async def only_request() -> AsyncIterator[dict[str, Any]]:
-        yield {"model_name": model_name, "inputs": exchange.inputs, "outputs": exchange.outputs}
+        yield {
+            "model_name": model_name,
+            "inputs": exchange.inputs,
+            "outputs": exchange.outputs,
+            "parameters": {PARAMETER: lifeline.name},
+        }
 
-    responses = triton.stream_infer(only_request())
-    timeout_seconds = timeouts.first_seconds
     is_whole = False
-    try:
-        while (result := await _next_result(responses, model_name, timeout_seconds)) is not None:
-            is_whole = result.get_output(last_output) is not None
-            yield result
-            timeout_seconds = timeouts.next_seconds
-    finally:
-        responses.cancel()
+    with Lifeline() as lifeline:
+        responses = _Responses(triton.stream_infer(only_request()), model_name, lifeline)
+        timeout_seconds = timeouts.first_seconds
+        try:
+            while (result := await responses.next(timeout_seconds)) is not None:
+                is_whole = result.get_output(last_output) is not None
+                yield result
+                timeout_seconds = timeouts.next_seconds
+        finally:
+            responses.cancel()
     if not is_whole:
         raise ModelServerUnavailableError(f"{model_name} broke off", dead_model=model_name)
 
 
-async def _next_result(
-    responses: AsyncIterator[tuple[InferResult | None, Exception | None]],
-    model_name: str,
-    timeout_seconds: float,
-) -> InferResult | None:
-    """Return the next response, None after the last one."""
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            result, error = await anext(responses)
-    except StopAsyncIteration:
-        return None
-    except TimeoutError:
-        raise ModelServerUnavailableError(
-            f"{model_name} was silent for {timeout_seconds:g} s", dead_model=model_name
-        ) from None
-    except grpc.RpcError as rpc_error:
-        raise translate(rpc_error) from rpc_error
-    if error is not None:
-        raise translate(error) from error
-    return result
+class _Responses:
+    """The responses of one request, each waited for as long as there is hope of it."""
+
+    def __init__(self, responses: Any, model_name: str, lifeline: Lifeline) -> None:
+        self._responses = responses
+        self._model_name = model_name
+        self._lifeline = lifeline
+
+    def cancel(self) -> None:
+        self._responses.cancel()
+
+    async def next(self, timeout_seconds: float) -> InferResult | None:
+        """Return the next response, None after the last one."""
+        coming = asyncio.ensure_future(anext(self._responses))
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._wait_for(coming)
+            result, error = coming.result()
+        except StopAsyncIteration:
+            return None
+        except TimeoutError:
+            raise self._dead(f"was silent for {timeout_seconds:g} s") from None
+        except grpc.RpcError as rpc_error:
+            raise translate(rpc_error, called=self._model_name) from rpc_error
+        finally:
+            if coming.cancel():
+                await asyncio.wait((coming,))
+        if error is not None:
+            raise translate(error, called=self._model_name) from error
+        return cast(InferResult, result)
+
+    async def _wait_for(self, coming: asyncio.Future[Any]) -> None:
+        """Return once the response is there; raise where its process has ended without it."""
+        num_cut = 0
+        while not coming.done():
+            await asyncio.wait((coming,), timeout=_PROBE_SECONDS)
+            num_cut += self._lifeline.is_cut()
+            if num_cut > _MAX_CUT_PROBES and not coming.done():
+                raise self._dead("has lost its process")
+
+    def _dead(self, what: str) -> ModelServerUnavailableError:
+        name = self._model_name
+        return ModelServerUnavailableError(f"{name} {what}", dead_model=name)

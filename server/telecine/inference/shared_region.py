@@ -45,9 +45,8 @@ class SharedRegion:
             ValueError: the name is not a client's.
             FileNotFoundError: there is no such region.
         """
-        if not name.startswith(CLIENT_PREFIX) or Path(name).name != name:
-            raise ValueError(f"ring: {name!r} is not a region of a Telecine client")
-        return cls(name, os.open(SHARED_MEMORY_FOLDER / name, os.O_RDWR), is_owner=False)
+        path = SHARED_MEMORY_FOLDER / client_region(name)
+        return cls(name, os.open(path, os.O_RDWR), is_owner=False)
 
     def __enter__(self) -> Self:
         return self
@@ -71,3 +70,14 @@ class SharedRegion:
         # A view that still lives keeps the mapping until it goes.
         with contextlib.suppress(BufferError):
             self.memory.close()
+
+
+def client_region(name: str) -> str:
+    """Return `name` if it is that of a region of a Telecine client.
+
+    Raises:
+        ValueError: it is not, or could lead out of shared memory.
+    """
+    if not name.startswith(CLIENT_PREFIX) or Path(name).name != name:
+        raise ValueError(f"ring: {name!r} is not a region of a Telecine client")
+    return name

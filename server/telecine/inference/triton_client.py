@@ -94,7 +94,7 @@ class TritonClient:
             try:
                 return await self._encode(name, prompt)
             except (InferenceServerException, grpc.RpcError) as error:
-                raise translate(error) from error
+                raise translate(error, called=name) from error
 
     async def denoise_slice(
         self, model: str, request: SliceRequest

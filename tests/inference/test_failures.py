@@ -1,0 +1,46 @@
+"""What Triton and gRPC raise, in the project's own errors."""
+
+import pytest
+from tritonclient.utils import InferenceServerException
+
+from telecine.errors import CheckpointError, ModelError, ModelServerUnavailableError
+from telecine.inference.failures import translate
+
+INTERNAL = "StatusCode.INTERNAL"
+
+
+def test_dead_process_that_triton_names_is_known() -> None:
+    message = "Stub process 'toybox__t5_encoder_0_0' is not healthy."
+    error = translate(InferenceServerException(message, INTERNAL), called="toybox__prompt_encoder")
+    assert isinstance(error, ModelServerUnavailableError)
+    assert error.dead_model == "toybox__t5_encoder"
+
+
+@pytest.mark.parametrize(
+    ("message", "status"),
+    [
+        ("Failed to obtain the health mutex.", INTERNAL),
+        ("Stub process is not healthy.", INTERNAL),
+        ("Deadline Exceeded", "StatusCode.DEADLINE_EXCEEDED"),
+    ],
+)
+def test_dead_process_that_triton_does_not_name_is_of_the_model_called(
+    message: str, status: str
+) -> None:
+    error = translate(InferenceServerException(message, status), called="toybox__prompt_encoder")
+    assert isinstance(error, ModelServerUnavailableError)
+    assert error.dead_model == "toybox__prompt_encoder"
+
+
+def test_server_that_is_away_has_no_dead_model() -> None:
+    error = translate(
+        InferenceServerException("failed to connect", "StatusCode.UNAVAILABLE"), called="toybox__x"
+    )
+    assert isinstance(error, ModelServerUnavailableError)
+    assert not error.dead_model
+
+
+def test_models_own_errors_are_its_own() -> None:
+    assert isinstance(translate(InferenceServerException("ValueError: x", INTERNAL)), ModelError)
+    error = translate(InferenceServerException("CheckpointError: corrupt", INTERNAL))
+    assert isinstance(error, CheckpointError)
