@@ -35,6 +35,7 @@ class GatewaySettings(Section):
         max_message_bytes: the largest message taken; media come in chunks instead.
         default_model: the model of a request that names none.
         probe_seconds: how often Redis is probed for the health service.
+        upload_idle_seconds: how long an upload may bring nothing before it is dropped.
         stop_grace_seconds: how long running calls may go on after a stop signal.
     """
 
@@ -44,6 +45,7 @@ class GatewaySettings(Section):
     max_message_bytes: Count = 4 * 1024 * 1024
     default_model: str = "toybox"
     probe_seconds: Seconds = 1.0
+    upload_idle_seconds: Seconds = 30.0
     stop_grace_seconds: Seconds = 5.0
 
 

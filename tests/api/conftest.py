@@ -115,7 +115,7 @@ async def gateway(
 ) -> AsyncIterator[Gateway]:
     """A gateway whose only model is toybox."""
     settings = Settings(
-        gateway=GatewaySettings(stop_grace_seconds=0.5),
+        gateway=GatewaySettings(stop_grace_seconds=0.5, upload_idle_seconds=1.0),
         redis=RedisSettings(url=redis_url),
         storage=StorageSettings(url=str(tmp_path / "objects")),
     )

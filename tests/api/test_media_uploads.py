@@ -1,7 +1,9 @@
 """An upload is stored whole when it is what it says, else not at all."""
 
 import hashlib
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -120,6 +122,19 @@ async def test_endless_upload_is_refused_at_the_byte_too_many(
 
     refusal = await refused(gateway.videos.UploadMedia(endless()))
     assert refusal.field == "header.size_bytes"
+
+
+async def test_upload_that_goes_idle_is_dropped_and_leaves_nothing(
+    gateway: Any, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    call = gateway.videos.UploadMedia()
+    await call.write(header("image/png", len(PNG)))
+    await call.write(Upload(data=PNG[:1000]))
+    refusal = await refused(call)
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "UPLOAD_IDLE")
+    assert stored_files(gateway) == []
+    assert list(tmp_path.glob("telecine-upload-*")) == []
 
 
 async def test_upload_that_breaks_off_leaves_nothing(gateway: Any) -> None:

@@ -85,6 +85,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
             objects=open_object_store(settings.storage.url),
             default_model=f"models/{settings.gateway.default_model}",
             max_message_bytes=settings.gateway.max_message_bytes,
+            upload_idle_seconds=settings.gateway.upload_idle_seconds,
         )
         yield parts, redis
     finally:

@@ -16,6 +16,7 @@ class GatewayParts:
     Attributes:
         default_model: the name of the model that a request without one gets.
         max_message_bytes: what an answer must stay under, so that every client can read it.
+        upload_idle_seconds: how long an upload may bring nothing before it is dropped.
     """
 
     jobs: JobStore
@@ -25,3 +26,4 @@ class GatewayParts:
     objects: ObjectStore
     default_model: str
     max_message_bytes: int
+    upload_idle_seconds: float

@@ -9,7 +9,7 @@ from pathlib import Path
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.media_types import HEAD_BYTES, MEDIA_TYPES
 from telecine.api.request_validation import shown
-from telecine.errors import InvalidFieldError
+from telecine.errors import InvalidFieldError, UploadIdleError
 from telecine.storage.keys import media_key
 from telecine.v1 import video_pb2, video_service_pb2
 
@@ -24,7 +24,9 @@ async def upload_media(parts: GatewayParts, requests: _Requests) -> video_pb2.Me
     Raises:
         InvalidFieldError: the header is wrong, the bytes are more or fewer than it says, or
             not of the type it says.
+        UploadIdleError: nothing came for too long.
     """
+    requests = _without_idling(requests, idle_seconds=parts.upload_idle_seconds)
     header = await _read_header(requests)
     with tempfile.TemporaryDirectory(prefix="telecine-upload-") as folder:
         path = Path(folder) / "media"
@@ -40,6 +42,19 @@ async def upload_media(parts: GatewayParts, requests: _Requests) -> video_pb2.Me
     )
     media.create_time.GetCurrentTime()
     return media
+
+
+async def _without_idling(requests: _Requests, *, idle_seconds: float) -> _Requests:
+    """Yields the messages; a client that is gone without a word must not hold its file for ever."""
+    while True:
+        try:
+            async with asyncio.timeout(idle_seconds):
+                request = await anext(requests, None)
+        except TimeoutError:
+            raise UploadIdleError(f"nothing came for {idle_seconds:g} s") from None
+        if request is None:
+            return
+        yield request
 
 
 async def _read_header(requests: _Requests) -> video_service_pb2.MediaHeader:
