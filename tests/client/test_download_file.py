@@ -34,3 +34,22 @@ def test_a_damaged_file_leaves_what_was_there(tmp_path: Path, data: bytes) -> No
             file.write(response)
     assert (tmp_path / "out.mp4").read_bytes() == b"older"
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_a_growing_file_is_in_its_place_from_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    begin, end = _responses(b"frames", promised=b"frames")
+    with DownloadFile(path, is_growing=True) as file:
+        file.write(begin)
+        assert path.read_bytes() == b"fra"
+        file.restart()
+        file.write(begin)
+        file.write(end)
+    assert path.read_bytes() == b"frames"
+
+
+def test_a_growing_file_that_breaks_off_stays_as_far_as_it_came(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    with pytest.raises(DownloadError), DownloadFile(path, is_growing=True) as file:
+        file.write(_responses(b"frames", promised=b"frames")[0])
+    assert path.read_bytes() == b"fra"

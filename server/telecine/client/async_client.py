@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
@@ -10,11 +11,12 @@ import grpc
 
 from telecine.client.connection import CHANNEL_OPTIONS, Resumption
 from telecine.client.download_file import DownloadFile
-from telecine.client.errors import client_error
+from telecine.client.errors import LiveFileChangedError, client_error
 from telecine.client.requests import (
     VideoFilter,
     VideoOptions,
     create_video_request,
+    download_video_request,
     list_videos_request,
     resource_name,
     upload_requests,
@@ -137,25 +139,41 @@ class AsyncClient:
         await self._call(self._videos.DeleteVideo, request)
 
     async def download_video(
-        self, name: str, path: str | Path, *, artifact_id: str = ""
+        self, name: str, path: str | Path, *, artifact_id: str = "", follow: bool = False
     ) -> video_pb2.Artifact:
-        """Write one file of a video to `path`, through broken streams, and check its digest."""
-        request = video_service_pb2.DownloadVideoRequest(
-            name=resource_name("videos", name), artifact_id=artifact_id
-        )
-        resumption = Resumption(self._patience_seconds)
-        with DownloadFile(Path(path)) as file:
+        """Write one file of a video to `path`, through broken streams, and check its digest.
+
+        With `follow`, wait for a video that is still being made. The file then grows at `path`:
+        that of a realtime video plays while it does. What came stays there after an error.
+        """
+        request = download_video_request(name, artifact_id, follow=follow)
+        with DownloadFile(Path(path), is_growing=follow) as file:
             while True:
-                request.read_offset = file.offset
                 try:
-                    async for response in self._videos.DownloadVideo(request):
-                        resumption.note_progress()
-                        file.write(response)
+                    async with aclosing(self._download(request)) as responses:
+                        async for response in responses:
+                            file.write(response)
                     break
-                except grpc.RpcError as error:
-                    await asyncio.sleep(resumption.delay_after(client_error(error)))
+                except LiveFileChangedError:
+                    file.restart()
+                    request.read_offset = 0
         assert file.artifact is not None
         return file.artifact
+
+    async def read_video(
+        self, name: str, *, artifact_id: str = "", read_offset: int = 0, follow: bool = False
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield a file's bytes from an offset on, through broken streams.
+
+        With `follow`, wait for a video that is still being made: the bytes of a realtime one
+        come as they are made, in fragmented MP4. Their digest is not checked.
+        """
+        request = download_video_request(name, artifact_id, follow=follow)
+        request.read_offset = read_offset
+        async with aclosing(self._download(request)) as responses:
+            async for response in responses:
+                if response.data:
+                    yield response.data
 
     async def upload_media(
         self, path: str | Path, *, content_type: str | None = None
@@ -214,6 +232,27 @@ class AsyncClient:
         """Tell a worker to finish its slice, hand its videos back and exit."""
         request = worker_service_pb2.DrainWorkerRequest(name=resource_name("workers", name))
         return await self._call(self._workers.DrainWorker, request)
+
+    async def _download(
+        self, request: video_service_pb2.DownloadVideoRequest
+    ) -> AsyncGenerator[video_service_pb2.DownloadVideoResponse, None]:
+        resumption = Resumption(self._patience_seconds)
+        while True:
+            stream = self._videos.DownloadVideo(request)
+            try:
+                async for response in stream:
+                    if response.HasField("artifact"):
+                        # A default of now need not be the default of the next call.
+                        request.artifact_id = response.artifact.artifact_id
+                    if response.data:
+                        resumption.note_progress()
+                        request.read_offset += len(response.data)
+                    yield response
+                return
+            except grpc.RpcError as error:
+                await asyncio.sleep(resumption.delay_after(client_error(error)))
+            finally:
+                stream.cancel()
 
     async def _call(
         self, method: "grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]", request: RequestT

@@ -5,6 +5,7 @@ TelecineClientError
 ├── NotFoundError            no such video, model, worker or media
 ├── AlreadyExistsError       the request id was used for another request
 ├── VideoStateError          not possible in the video's present state
+├── LiveFileChangedError     what was followed is made anew, with other bytes
 ├── EventsTrimmedError       the event log no longer reaches back that far
 ├── NotImplementedYetError   a feature that the server does not have
 ├── ResourceExhaustedError   no more is taken now, or a message is too large
@@ -77,6 +78,10 @@ class VideoStateError(TelecineClientError):
     """Not possible in the video's present state."""
 
 
+class LiveFileChangedError(TelecineClientError):
+    """A followed file is made anew, with other bytes than those that came: begin again."""
+
+
 class EventsTrimmedError(TelecineClientError):
     """The event log no longer reaches back to the event asked for."""
 
@@ -102,6 +107,7 @@ ERROR_OF_CODE: dict[grpc.StatusCode, type[TelecineClientError]] = {
     grpc.StatusCode.NOT_FOUND: NotFoundError,
     grpc.StatusCode.ALREADY_EXISTS: AlreadyExistsError,
     grpc.StatusCode.FAILED_PRECONDITION: VideoStateError,
+    grpc.StatusCode.ABORTED: LiveFileChangedError,
     grpc.StatusCode.OUT_OF_RANGE: EventsTrimmedError,
     grpc.StatusCode.UNIMPLEMENTED: NotImplementedYetError,
     grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhaustedError,

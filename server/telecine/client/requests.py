@@ -82,6 +82,15 @@ def list_videos_request(
     return request
 
 
+def download_video_request(
+    name: str, artifact_id: str, *, follow: bool
+) -> video_service_pb2.DownloadVideoRequest:
+    """Ask for a file from its beginning."""
+    return video_service_pb2.DownloadVideoRequest(
+        name=resource_name("videos", name), artifact_id=artifact_id, follow=follow
+    )
+
+
 def upload_requests(
     path: Path, content_type: str | None
 ) -> Iterator[video_service_pb2.UploadMediaRequest]:

@@ -10,11 +10,12 @@ import grpc
 
 from telecine.client.connection import CHANNEL_OPTIONS, Resumption
 from telecine.client.download_file import DownloadFile
-from telecine.client.errors import client_error
+from telecine.client.errors import LiveFileChangedError, client_error
 from telecine.client.requests import (
     VideoFilter,
     VideoOptions,
     create_video_request,
+    download_video_request,
     list_videos_request,
     resource_name,
     upload_requests,
@@ -134,25 +135,39 @@ class Client:
         self._call(self._videos.DeleteVideo, request)
 
     def download_video(
-        self, name: str, path: str | Path, *, artifact_id: str = ""
+        self, name: str, path: str | Path, *, artifact_id: str = "", follow: bool = False
     ) -> video_pb2.Artifact:
-        """Write one file of a video to `path`, through broken streams, and check its digest."""
-        request = video_service_pb2.DownloadVideoRequest(
-            name=resource_name("videos", name), artifact_id=artifact_id
-        )
-        resumption = Resumption(self._patience_seconds)
-        with DownloadFile(Path(path)) as file:
+        """Write one file of a video to `path`, through broken streams, and check its digest.
+
+        With `follow`, wait for a video that is still being made. The file then grows at `path`:
+        that of a realtime video plays while it does. What came stays there after an error.
+        """
+        request = download_video_request(name, artifact_id, follow=follow)
+        with DownloadFile(Path(path), is_growing=follow) as file:
             while True:
-                request.read_offset = file.offset
                 try:
-                    for response in self._videos.DownloadVideo(request):
-                        resumption.note_progress()
+                    for response in self._download(request):
                         file.write(response)
                     break
-                except grpc.RpcError as error:
-                    time.sleep(resumption.delay_after(client_error(error)))
+                except LiveFileChangedError:
+                    file.restart()
+                    request.read_offset = 0
         assert file.artifact is not None
         return file.artifact
+
+    def read_video(
+        self, name: str, *, artifact_id: str = "", read_offset: int = 0, follow: bool = False
+    ) -> Generator[bytes, None, None]:
+        """Yield a file's bytes from an offset on, through broken streams.
+
+        With `follow`, wait for a video that is still being made: the bytes of a realtime one
+        come as they are made, in fragmented MP4. Their digest is not checked.
+        """
+        request = download_video_request(name, artifact_id, follow=follow)
+        request.read_offset = read_offset
+        for response in self._download(request):
+            if response.data:
+                yield response.data
 
     def upload_media(self, path: str | Path, *, content_type: str | None = None) -> video_pb2.Media:
         """Send an image or a sound track that a video can be made from."""
@@ -207,6 +222,27 @@ class Client:
         """Tell a worker to finish its slice, hand its videos back and exit."""
         request = worker_service_pb2.DrainWorkerRequest(name=resource_name("workers", name))
         return self._call(self._workers.DrainWorker, request)
+
+    def _download(
+        self, request: video_service_pb2.DownloadVideoRequest
+    ) -> Generator[video_service_pb2.DownloadVideoResponse, None, None]:
+        resumption = Resumption(self._patience_seconds)
+        while True:
+            stream = self._videos.DownloadVideo(request)
+            try:
+                for response in stream:
+                    if response.HasField("artifact"):
+                        # A default of now need not be the default of the next call.
+                        request.artifact_id = response.artifact.artifact_id
+                    if response.data:
+                        resumption.note_progress()
+                        request.read_offset += len(response.data)
+                    yield response
+                return
+            except grpc.RpcError as error:
+                time.sleep(resumption.delay_after(client_error(error)))
+            finally:
+                stream.cancel()
 
     def _call(
         self, method: "grpc.UnaryUnaryMultiCallable[RequestT, ResponseT]", request: RequestT
