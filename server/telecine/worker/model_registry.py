@@ -1,30 +1,151 @@
-"""What a weights folder holds: its model's card and the digest of its files."""
+"""The models that this worker can serve: weights folders, and versions in a registry."""
 
 import asyncio
-import hashlib
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 from google.protobuf import json_format
 
+from telecine.errors import NotFoundError, ObjectStoreUnavailableError
+from telecine.storage.object_store import ObjectStore
 from telecine.v1 import model_pb2
+from telecine.worker.model_cache import ModelCache
+from telecine.worker.model_manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    PublishedVersion,
+    describe_folder,
+    parse_manifest,
+    require_same,
+    version_prefix,
+)
 
 CARD_NAME = "model.json"
 BUILT_IN_FOLDER = Path(__file__).resolve().parent.parent / "weights"
-_READ_BYTES = 1 << 20
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A model that this worker can serve, named after its weights folder."""
+    """A model that this worker can serve.
+
+    Attributes:
+        card: what clients are told of it, its name and digest included.
+        published: its version in the registry; None for a folder.
+    """
 
     card: model_pb2.Model
-    folder: Path
+    published: PublishedVersion | None = None
 
     @property
     def model_id(self) -> str:
         """The model's name in requests and in the Triton repository: `toybox`."""
         return self.card.name.removeprefix("models/")
+
+
+@dataclass(frozen=True)
+class RejectedModel:
+    """What was to be served and cannot be, and why."""
+
+    weights: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ModelSet:
+    """What came of reading several models: those that are good, and the others."""
+
+    models: tuple[RegisteredModel, ...]
+    rejected: tuple[RejectedModel, ...]
+
+
+class ModelRegistry:
+    """Reads weights folders, and versions that were published to an object store.
+
+    A version lies under `{model}/{version}/`; its manifest is written last and names all its
+    files, so a version is there whole or not at all.
+    """
+
+    def __init__(
+        self, published: ObjectStore | None = None, cache: ModelCache | None = None
+    ) -> None:
+        """Prepares a registry.
+
+        Args:
+            published: where versions are published; None for folders alone.
+            cache: what it holds is served also while `published` is away.
+        """
+        self._published = published
+        self._cache = cache
+
+    async def read(self, weights: str) -> RegisteredModel:
+        """Returns a model: a built-in one's name, a path, or a published `model[@version]`.
+
+        Without a version the newest counts.
+
+        Raises:
+            ValueError: it is not there or not whole; the message names the file.
+            ObjectStoreUnavailableError: the registry is away and the cache has no such version.
+        """
+        model_id, _, version = weights.partition("@")
+        is_local = "/" in weights or (not version and (BUILT_IN_FOLDER / weights).is_dir())
+        if is_local or self._published is None:
+            return await asyncio.to_thread(read_folder, find_weights(weights))
+        try:
+            return await self._read_published(self._published, model_id, version)
+        except ObjectStoreUnavailableError:
+            cached = self._cache.find(model_id, version) if self._cache else []
+            if not cached:
+                raise
+            return await asyncio.to_thread(self._read_cached, newest_version(cached))
+
+    async def read_all(self, weights: Sequence[str]) -> ModelSet:
+        """Returns those that can be served; logs and returns the others. Never raises."""
+        results = await asyncio.gather(*map(self.read, weights), return_exceptions=True)
+        models, rejected = [], []
+        for name, result in zip(weights, results, strict=True):
+            if isinstance(result, RegisteredModel):
+                models.append(result)
+            elif isinstance(result, (ValueError, OSError, ObjectStoreUnavailableError)):
+                _log.error("model_rejected", weights=name, reason=str(result))
+                rejected.append(RejectedModel(name, str(result)))
+            else:
+                raise result
+        return ModelSet(tuple(models), tuple(rejected))
+
+    async def list_published(self, model_id: str = "") -> list[tuple[str, str]]:
+        """Returns model and version of all that is published; raises what `list_keys` may."""
+        if self._published is None:
+            return []
+        keys = [key.split("/") async for key in self._published.list_keys(model_id)]
+        return [(key[0], key[1]) for key in keys if key[2:] == [MANIFEST_NAME]]
+
+    async def _read_published(
+        self, store: ObjectStore, model_id: str, version: str
+    ) -> RegisteredModel:
+        if not version:
+            versions = [version for _, version in await self.list_published(model_id)]
+            if not versions:
+                raise ValueError(f"{model_id}: not in the registry")
+            version = max(versions, key=version_order)
+        prefix = version_prefix(model_id, version)
+        try:
+            manifest = parse_manifest(await _read_text(store, f"{prefix}/{MANIFEST_NAME}"))
+            card = parse_card(await _read_text(store, f"{prefix}/{CARD_NAME}"))
+        except NotFoundError as error:
+            raise ValueError(f"{error}: not in the registry") from error
+        except ValueError as error:
+            raise ValueError(f"{prefix}: {error}") from error
+        published = PublishedVersion(model_id, version, manifest)
+        return RegisteredModel(_named(card, model_id, manifest), published)
+
+    def _read_cached(self, published: PublishedVersion) -> RegisteredModel:
+        assert self._cache is not None
+        card = parse_card((self._cache.folder_of(published) / CARD_NAME).read_text())
+        return RegisteredModel(_named(card, published.model_id, published.manifest), published)
 
 
 def find_weights(weights: str) -> Path:
@@ -33,45 +154,59 @@ def find_weights(weights: str) -> Path:
     return built_in if "/" not in weights and built_in.is_dir() else Path(weights)
 
 
-def read_model(weights: str) -> RegisteredModel:
+def read_folder(folder: Path) -> RegisteredModel:
     """Reads the card of a weights folder and digests its files.
 
     Raises:
-        ValueError: there is no card, or it cannot be read; the message names the file.
+        ValueError: there is no card, it cannot be read, or the files are not what the folder's
+            manifest says, where it has one; the message names the file.
     """
-    folder = find_weights(weights)
     path = folder / CARD_NAME
     try:
-        card = json_format.Parse(path.read_text(), model_pb2.Model())
-    except (OSError, UnicodeDecodeError, json_format.ParseError) as error:
+        card = parse_card(path.read_text())
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
+    manifest = describe_folder(folder)
+    if (published := folder / MANIFEST_NAME).exists():
+        try:
+            require_same(manifest, parse_manifest(published.read_text()))
+        except ValueError as error:
+            raise ValueError(f"{folder}: {error}") from error
     # A folder is what people rename, so its name is the model's, as in the Triton repository.
-    card.name = f"models/{folder.resolve().name}"
-    card.digest = digest_folder(folder)
-    return RegisteredModel(card=card, folder=folder)
+    return RegisteredModel(_named(card, folder.resolve().name, manifest))
 
 
-async def read_models(weights: tuple[str, ...]) -> list[RegisteredModel]:
-    """Reads several folders; the digests are taken outside the event loop."""
-    return await asyncio.gather(*(asyncio.to_thread(read_model, folder) for folder in weights))
+def parse_card(text: str) -> model_pb2.Model:
+    """Returns the card of a model.
 
-
-def digest_folder(folder: Path) -> str:
-    """Returns `sha256:` and the digest over the names and bytes of every file in `folder`.
-
-    Hidden files do not count, so that an editor or a sync tool changes no model.
+    Raises:
+        ValueError: it is not one, or has no version.
     """
-    total = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        if path.is_file() and not any(part.startswith(".") for part in relative.parts):
-            total.update(f"{relative.as_posix()}\0{_digest_file(path)}\n".encode())
-    return f"sha256:{total.hexdigest()}"
+    try:
+        card = json_format.Parse(text, model_pb2.Model())
+    except json_format.ParseError as error:
+        raise ValueError(str(error)) from error
+    if not card.version:
+        raise ValueError("version: missing")
+    return card
 
 
-def _digest_file(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_READ_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+def newest_version(versions: Sequence[PublishedVersion]) -> PublishedVersion:
+    """Returns the newest of several versions."""
+    return max(versions, key=lambda published: version_order(published.version))
+
+
+def version_order(version: str) -> list[tuple[int, str]]:
+    """Returns what versions are compared by: numbers in them count as numbers."""
+    parts = re.findall(r"\d+|\D+", version)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+
+async def _read_text(store: ObjectStore, key: str) -> str:
+    return b"".join([chunk async for chunk in store.read(key)]).decode()
+
+
+def _named(card: model_pb2.Model, model_id: str, manifest: Manifest) -> model_pb2.Model:
+    card.name = f"models/{model_id}"
+    card.digest = manifest.digest
+    return card

@@ -23,7 +23,7 @@ from telecine.worker.finishing_lane import FinishingLane
 from telecine.worker.gpu_lane import GpuLane, GpuLaneOptions
 from telecine.worker.job_runner import JobRunner
 from telecine.worker.model_publisher import ModelPublisher
-from telecine.worker.model_registry import RegisteredModel, read_models
+from telecine.worker.model_registry import ModelRegistry, RegisteredModel
 from telecine.worker.model_server_watch import ModelServerWatch
 
 _log = structlog.get_logger(__name__)
@@ -36,9 +36,12 @@ async def run_worker(settings: Settings) -> None:
     queue; videos whose frames are being made are finished; nothing new is claimed.
 
     Raises:
-        ValueError: a weights folder cannot be read.
+        ValueError: none of the models can be served; one that cannot is only logged.
     """
-    models = await read_models(settings.worker.models)
+    found = await ModelRegistry().read_all(settings.worker.models)
+    if not found.models:
+        raise ValueError("; ".join(rejected.reason for rejected in found.rejected))
+    models = found.models
     draining = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
