@@ -1,3 +1,5 @@
+import asyncio
+import re
 import signal
 import subprocess
 import sys
@@ -6,8 +8,9 @@ from pathlib import Path
 import pytest
 import typer
 from gateway_process import GatewayProcess
+from live_worker import LiveWorker
 
-from telecine.cli.generate import describe_failure, parse_labels, parse_size
+from telecine.cli.generate import describe_failure, parse_labels, parse_size, parse_tier
 from telecine.client import Client
 from telecine.v1 import video_pb2
 
@@ -33,6 +36,52 @@ def test_a_failure_names_its_reason_and_log_id() -> None:
     described = describe_failure(video_pb2.Video(failure=failure))
     assert described == "out of range (MODEL_FAILED, log id l1)"
     assert describe_failure(video_pb2.Video()) == ""
+
+
+def test_a_tier_is_a_word() -> None:
+    assert parse_tier("Realtime") == video_pb2.TIER_REALTIME
+    with pytest.raises(typer.BadParameter, match="batch"):
+        parse_tier("unspecified")
+
+
+def test_a_realtime_video_is_saved_while_it_is_made(
+    gateway: GatewayProcess, tmp_path: Path
+) -> None:
+    path = tmp_path / "new" / "out.mp4"
+    command = [sys.executable, "-m", "telecine.cli", "generate", "a red circle"]
+    options = ["--tier", "realtime", "-o", path, "--server", gateway.address]
+    process = subprocess.Popen(
+        [*command, *options, "--data-dir", tmp_path / "unused"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("queued")
+    content = asyncio.run(_make_live(gateway, path))
+    written, told = process.communicate(timeout=30)
+    assert process.returncode == 0, told
+    assert path.read_bytes() == content
+    assert written == f"{path}\n"
+    assert re.search(r"first frames after \d+\.\d s", told)
+
+
+async def _make_live(gateway: GatewayProcess, path: Path) -> bytes:
+    worker = await LiveWorker.claim(gateway.jobs, gateway.objects)
+    for number, piece in enumerate((b"header", b"fragment")):
+        await worker.announce(piece, num_frames=number)
+        await _until_written(path, worker.content)
+    await worker.complete()
+    await gateway.redis.aclose()
+    return worker.content
+
+
+async def _until_written(path: Path, content: bytes) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            if path.exists() and path.read_bytes() == content:
+                return
+            await asyncio.sleep(0.01)
 
 
 def test_an_interrupt_cancels_the_video(gateway: GatewayProcess, tmp_path: Path) -> None:

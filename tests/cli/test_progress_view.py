@@ -1,6 +1,7 @@
 import io
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 
 from telecine.cli.progress_view import STAGE_WORDS, ProgressView
@@ -34,6 +35,17 @@ def test_a_terminal_shows_step_and_time_left() -> None:
     told = _show(Event(step_finished=step), is_terminal=True)
     assert "step 7/30" in told
     assert "12 s left" in told
+
+
+def test_time_to_the_first_frames_is_told_once() -> None:
+    console = Console(file=io.StringIO(), width=120)
+    with ProgressView(console, create_time=Timestamp(seconds=100)) as view:
+        for second, num_frames in ((101, 0), (102, 1), (103, 5)):
+            fragment = Event.FragmentReady(num_frames=num_frames)
+            event_time = Timestamp(seconds=second, nanos=500_000_000)
+            view.show(Event(fragment_ready=fragment, event_time=event_time))
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().splitlines() == ["first frames after 2.5 s"]
 
 
 def test_a_notice_is_told() -> None:

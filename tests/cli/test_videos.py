@@ -89,6 +89,13 @@ def test_download_prints_where_the_file_is(
     assert path.read_bytes() == b"frames"
 
 
+def test_download_to_standard_output_gives_the_bytes_alone(
+    run: Run, finished: video_pb2.Video
+) -> None:
+    result = run("download", finished.name, "--follow", "-o", "-")
+    assert result.stdout_bytes == b"frames"
+
+
 def test_models_shows_limits(run: Run, documents: Documents) -> None:
     assert "1 to 97" in run("models").stdout
     assert documents(run("models", "--json"))[0]["name"] == "models/toybox"

@@ -1,7 +1,9 @@
 """`telecine generate`: from a prompt to a file, whether a server runs or not."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +19,11 @@ from telecine.local.stop_signals import StopRequestedError, StopSignals
 from telecine.v1 import video_pb2
 
 INTERRUPTED_EXIT_CODE = 130
+TIER_OF_WORD = {
+    video_pb2.Tier.Name(tier).removeprefix("TIER_").lower(): tier
+    for tier in video_pb2.Tier.values()
+    if tier
+}
 
 
 def generate(
@@ -36,6 +43,10 @@ def generate(
     fps: Annotated[int | None, typer.Option(help="Frames a second.")] = None,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels.")] = None,
     sampler: Annotated[str | None, typer.Option(help="The sampler's name.")] = None,
+    tier: Annotated[
+        str | None,
+        typer.Option(help="realtime, premium, standard or batch; realtime is saved as it is made."),
+    ] = None,
     upscale: Annotated[int | None, typer.Option(help="Repeat every pixel this often.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, any number.")] = None,
 ) -> None:
@@ -50,6 +61,7 @@ def generate(
         "fps": fps,
         "size": parse_size(size) if size else None,
         "sampler": sampler,
+        "tier": parse_tier(tier) if tier else None,
         "upscale": upscale,
         "labels": parse_labels(label) if label else None,
     }
@@ -69,6 +81,14 @@ def parse_size(text: str) -> tuple[int, int]:
     if not (width.isdecimal() and height.isdecimal()):
         raise typer.BadParameter(f"a size is WIDTHxHEIGHT, not {text}", param_hint="--size")
     return int(width), int(height)
+
+
+def parse_tier(text: str) -> video_pb2.Tier.ValueType:
+    """`realtime` as its enum value."""
+    if text.lower() not in TIER_OF_WORD:
+        taken = ", ".join(TIER_OF_WORD)
+        raise typer.BadParameter(f"a tier is one of {taken}", param_hint="--tier")
+    return TIER_OF_WORD[text.lower()]
 
 
 def parse_labels(texts: list[str]) -> dict[str, str]:
@@ -94,8 +114,28 @@ def _server(server: str, data_dir: Path, signals: StopSignals) -> Iterator[str]:
 
 def _generate(client: Client, prompt: str, options: VideoOptions, path: Path | None) -> Path:
     video = client.create_video(prompt, **options)
+    target = path or Path(f"{video.name.removeprefix('videos/')}.mp4")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fetch = partial(client.download_video, video.name, target)
+    fetching = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetch")
     try:
-        with ProgressView(console) as view:
+        is_live = video.spec.tier == video_pb2.TIER_REALTIME
+        fetched = fetching.submit(fetch, follow=True) if is_live else None
+        video = _watch(client, video)
+        if fetched is None:
+            fetch()
+        else:
+            fetched.result()
+    finally:
+        fetching.shutdown(wait=False)
+    console.print(f"[green]done[/] {video.name}, seed {video.spec.seed}", highlight=False)
+    return target
+
+
+def _watch(client: Client, video: video_pb2.Video) -> video_pb2.Video:
+    """Show a video's events until it has succeeded; an interrupt cancels it."""
+    try:
+        with ProgressView(console, create_time=video.create_time) as view:
             for event in client.watch_video(video.name, is_preview_omitted=True):
                 view.show(event)
     except StopRequestedError:
@@ -107,11 +147,7 @@ def _generate(client: Client, prompt: str, options: VideoOptions, path: Path | N
     if video.state != video_pb2.Video.STATE_SUCCEEDED:
         console.print(f"[red]{state_word(video.state)}[/] {escape(describe_failure(video))}")
         raise typer.Exit(1)
-    target = path or Path(f"{video.name.removeprefix('videos/')}.mp4")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    client.download_video(video.name, target)
-    console.print(f"[green]done[/] {video.name}, seed {video.spec.seed}", highlight=False)
-    return target
+    return video
 
 
 def describe_failure(video: video_pb2.Video) -> str:

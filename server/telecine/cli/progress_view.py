@@ -3,6 +3,7 @@
 from types import TracebackType
 from typing import Self
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -21,10 +22,17 @@ STAGE_WORDS = {
 
 
 class ProgressView:
-    """Shows events as they come; on no terminal, a line for each stage."""
+    """Shows events as they come; on no terminal, a line for each stage.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        console: where to.
+        create_time: when the video was accepted, to tell how long its first frames took.
+    """
+
+    def __init__(self, console: Console, *, create_time: Timestamp | None = None) -> None:
         self._console = console
+        self._create_time = create_time
+        self._has_frames = False
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description:<20}"),
@@ -61,6 +69,8 @@ class ProgressView:
                 self._describe(STAGE_WORDS.get(event.stage_changed.stage, "working"))
             case "step_finished":
                 self._show_step(event.step_finished)
+            case "fragment_ready":
+                self._show_fragment(event)
             case "notice":
                 self._console.print(f"[yellow]{escape(event.notice.message)}[/]")
 
@@ -79,6 +89,14 @@ class ProgressView:
             steps=f"step {step.step_index}/{step.num_inference_steps}",
             eta=f"{seconds:.0f} s left" if step.HasField("eta") else "",
         )
+
+    def _show_fragment(self, event: video_pb2.VideoEvent) -> None:
+        if self._has_frames or not event.fragment_ready.num_frames:
+            return
+        self._has_frames = True
+        if self._create_time is not None:
+            waited = event.event_time.ToNanoseconds() - self._create_time.ToNanoseconds()
+            self._console.print(f"first frames after {waited / 1e9:.1f} s", highlight=False)
 
     def _describe(self, description: str) -> None:
         self._progress.update(self._task, description=description)

@@ -1,5 +1,6 @@
 """The commands that look at, end and fetch videos."""
 
+import sys
 from datetime import UTC
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,7 @@ from telecine.cli.progress_view import STAGE_WORDS, ProgressView, state_word
 from telecine.client import VideoFilter
 from telecine.v1 import video_pb2
 
+STANDARD_OUTPUT = Path("-")
 STATE_OF_WORD = {state_word(state): state for state in video_pb2.Video.State.values() if state}
 
 
@@ -116,16 +118,32 @@ def download(
     data_dir: DataDirOption,
     path: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Where the file goes. Default: by its name."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Where the file goes, - for standard output. Default: by its name.",
+        ),
     ] = None,
     artifact: Annotated[str, typer.Option(help="Which file. Default: the video.")] = "",
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="Wait for a video that is still being made; a realtime one comes as it is made.",
+        ),
+    ] = False,
     server: ServerOption = "",
 ) -> None:
     """Fetch a file of a video."""
     video_id = name.removeprefix("videos/")
     target = path or Path(f"{video_id}-{artifact}" if artifact else f"{video_id}.mp4")
     with connect(server, data_dir) as client:
-        client.download_video(name, target, artifact_id=artifact)
+        if target == STANDARD_OUTPUT:
+            for data in client.read_video(name, artifact_id=artifact, follow=follow):
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
+            return
+        client.download_video(name, target, artifact_id=artifact, follow=follow)
     output.print(str(target), highlight=False, soft_wrap=True)
 
 
