@@ -9,7 +9,7 @@ import grpc
 from google.protobuf.duration_pb2 import Duration
 
 from telecine.jobs.job_store import JobStore
-from telecine.jobs.job_types import FinishedStep, Lease
+from telecine.jobs.job_types import Capability, FinishedStep, Lease
 from telecine.v1 import model_pb2, video_pb2, video_service_pb2, video_service_pb2_grpc
 
 CALLS_AT_ONCE = 64
@@ -41,6 +41,7 @@ MODEL = model_pb2.Model(
         sampler="euler",
     ),
 )
+CAPABILITY = Capability(models=("toybox",), loaded_models=("toybox",), memory_bytes=0)
 CREATION = video_service_pb2.CreateVideoRequest(
     spec=video_pb2.VideoSpec(prompt="a small red circle moves left over a blue background")
 )
@@ -97,7 +98,9 @@ class Worker:
     async def with_new_video(cls, stub: Any, jobs: JobStore) -> "Worker":
         """Queues a video through the gateway and claims whatever is next."""
         await stub.CreateVideo(CREATION)
-        assignment = await jobs.claim("bench", models=["toybox"], lease_seconds=120)
+        assignment = await jobs.claim(
+            "bench", capability=CAPABILITY, slice_steps=10, lease_seconds=120
+        )
         if assignment is None:
             raise RuntimeError("the video just queued cannot be claimed")
         return cls(jobs, assignment.lease)

@@ -10,6 +10,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+from submissions import claim
 
 from telecine.api.gateway import serve
 from telecine.config import GatewaySettings, RedisSettings, Settings, StorageSettings
@@ -78,7 +79,7 @@ class Gateway:
 
     async def claim(self) -> Lease:
         """Takes the next video, as a worker does."""
-        assignment = await self.jobs.claim("worker-1", models=["toybox"], lease_seconds=30)
+        assignment = await claim(self.jobs, lease_seconds=30)
         assert assignment is not None
         return assignment.lease
 

@@ -96,8 +96,8 @@ def test_sent_message_is_not_changed() -> None:
 
 
 def test_cost_doubles_with_guidance() -> None:
-    without = resolve_spec(spec(guidance_scale=1), MODEL).cost_seconds
-    assert resolve_spec(spec(guidance_scale=2), MODEL).cost_seconds == pytest.approx(2 * without)
+    without = resolve_spec(spec(guidance_scale=1), MODEL).step_units
+    assert resolve_spec(spec(guidance_scale=2), MODEL).step_units == pytest.approx(2 * without)
 
 
 SIZE = video_pb2.Size

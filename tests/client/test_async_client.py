@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from breaking_proxy import BreakingProxy
 from gateway_process import GatewayProcess
-from submissions import make_step
+from submissions import claim, make_step
 
 from telecine.client import (
     AsyncClient,
@@ -88,7 +88,7 @@ async def test_a_watcher_sees_every_event_once_through_a_killed_gateway(
     async with AsyncClient(gateway.address) as client:
         video = await client.create_video("a red circle")
         watching = asyncio.create_task(watch(client, video.name))
-        assignment = await gateway.jobs.claim("worker-1", models=["toybox"], lease_seconds=60)
+        assignment = await claim(gateway.jobs, lease_seconds=60)
         assert assignment is not None
         for step_index in range(1, NUM_STEPS + 1):
             await gateway.jobs.finish_step(assignment.lease, make_step(step_index))

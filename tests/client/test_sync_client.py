@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from breaking_proxy import BreakingProxy
 from gateway_process import GatewayProcess
-from submissions import make_step
+from submissions import claim, make_step
 
 from telecine.client import AsyncClient, Client, NotFoundError
 from telecine.v1 import video_pb2
@@ -57,7 +57,7 @@ async def test_a_watcher_sees_every_event_once_through_broken_connections(
     proxy = BreakingProxy(gateway.port, num_breaks=3, break_bytes=40_000)
     async with proxy.serve() as address, AsyncClient(gateway.address) as direct:
         video = await direct.create_video("a red circle")
-        assignment = await gateway.jobs.claim("worker-1", models=["toybox"], lease_seconds=60)
+        assignment = await claim(gateway.jobs, lease_seconds=60)
         assert assignment is not None
         watching = asyncio.create_task(asyncio.to_thread(watch))
         for step_index in range(1, 21):

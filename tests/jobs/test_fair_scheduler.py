@@ -1,27 +1,30 @@
 """The order in which videos of several tenants and tiers are claimed."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import pytest
-from submissions import MODEL, claim_next, make_submission
+from submissions import CAPABILITY, SLICE_STEPS, claim, claim_next, make_submission
 
 from telecine.jobs.job_store import JobStore
-from telecine.jobs.job_types import CheckpointPointer
+from telecine.jobs.job_types import CheckpointPointer, SliceReport, Verdict
 from telecine.v1 import video_pb2
-
-HALF_DONE = CheckpointPointer("v/1-10.ckpt", 10, "sha256:22", 100)
 
 
 async def submit_many(store: JobStore, tenant: str, count: int, **spec: object) -> list[str]:
     return [(await store.submit(make_submission(tenant, **spec))).name for _ in range(count)]
 
 
-async def claim_tenants(store: JobStore, owners: dict[str, str], count: int) -> list[str]:
+async def claim_tenants(
+    store: JobStore, owners: dict[str, str], count: int, *, seconds: Mapping[str, float] = {}
+) -> list[str]:
+    """Makes videos one after the other, each in one go of 10 GPU seconds; returns whose."""
     claimed = []
     for _ in range(count):
         assignment = await claim_next(store)
-        claimed.append(owners[assignment.video.name])
-        await store.complete(assignment.lease, [])
+        owner = owners[assignment.video.name]
+        claimed.append(owner)
+        await store.complete(assignment.lease, [], gpu_seconds=seconds.get(owner, 10.0))
     return claimed
 
 
@@ -54,11 +57,9 @@ async def test_tiers_share_by_their_weights(store: JobStore) -> None:
 
 
 async def test_shares_are_of_cost_and_not_of_count(store: JobStore) -> None:
-    long = [
-        (await store.submit(make_submission("alice", cost_seconds=40.0))).name for _ in range(5)
-    ]
+    long = [(await store.submit(make_submission("alice", step_units=40.0))).name for _ in range(5)]
     owners = owned(long, "alice") | owned(await submit_many(store, "bob", 20), "bob")
-    order = Counter(await claim_tenants(store, owners, 20))
+    order = Counter(await claim_tenants(store, owners, 20, seconds={"alice": 40.0}))
     assert order == {"alice": 4, "bob": 16}
 
 
@@ -78,11 +79,11 @@ async def test_a_tenant_is_not_charged_for_what_it_used_while_none_else_waited(
     await claim_tenants(store, owners, 10)
     owners |= owned(await submit_many(store, "bob", 2), "bob")
     owners |= owned(await submit_many(store, "alice", 2), "alice")
-    assert await claim_tenants(store, owners, 4) == ["alice", "bob", "alice", "bob"]
+    assert await claim_tenants(store, owners, 4) == ["bob", "alice", "bob", "alice"]
 
 
 async def test_a_cancelled_head_leaves_no_tag_behind(store: JobStore) -> None:
-    costly = await store.submit(make_submission("alice", cost_seconds=1000.0))
+    costly = await store.submit(make_submission("alice", step_units=1000.0))
     owners = owned(await submit_many(store, "alice", 2), "alice")
     owners |= owned(await submit_many(store, "bob", 2), "bob")
     await store.cancel(costly.name)
@@ -91,13 +92,17 @@ async def test_a_cancelled_head_leaves_no_tag_behind(store: JobStore) -> None:
 
 async def test_work_handed_back_is_charged_only_for_what_was_kept(store: JobStore) -> None:
     alice = await submit_many(store, "alice", 2)
-    bob = await submit_many(store, "bob", 3)
-    half_done = await claim_next(store)
-    await store.commit_checkpoint(half_done.lease, HALF_DONE)
-    await store.requeue(half_done.lease, reason="DRAINING")
-    order = [(await claim_next(store)).video.name for _ in range(5)]
-    # Alice has used 5 of 10 seconds, then 10, then 20; Bob 0, 10, 20.
-    assert order == [bob[0], alice[0], alice[1], bob[1], bob[2]]
+    bob = await submit_many(store, "bob", 2)
+    lease = (await claim_next(store)).lease
+    report = SliceReport(5, 1.0, CheckpointPointer("v/1-5.ckpt", 5, "sha256:22", 100))
+    verdict = await store.finish_slice(
+        lease, report, capability=CAPABILITY, slice_steps=SLICE_STEPS
+    )
+    assert verdict is Verdict.CONTINUE
+    await store.requeue(lease, reason="DRAINING")
+    # Alice has used one second, and a slice is charged with about one.
+    order = [(await claim_next(store)).video.name for _ in range(4)]
+    assert order == [bob[0], alice[0], bob[1], alice[1]]
 
 
 async def test_position_counts_who_will_be_claimed_before(store: JobStore) -> None:
@@ -130,15 +135,15 @@ async def test_a_flow_whose_model_none_serves_does_not_hold_up_others(store: Job
     await submit_many(store, "alice", 3, model="models/unserved")
     bob = await submit_many(store, "bob", 3)
     assert [(await claim_next(store)).video.name for _ in bob] == bob
-    assert await store.claim("w", models=[MODEL], lease_seconds=60) is None
+    assert await claim(store) is None
 
 
-@pytest.mark.parametrize("cost_seconds", [0.0, -1.0])
+@pytest.mark.parametrize("step_units", [0.0, -1.0])
 async def test_work_that_claims_to_cost_nothing_still_moves_its_flow_on(
-    store: JobStore, cost_seconds: float
+    store: JobStore, step_units: float
 ) -> None:
     for _ in range(3):
-        await store.submit(make_submission("alice", cost_seconds=cost_seconds))
+        await store.submit(make_submission("alice", step_units=step_units))
     bob = await store.submit(make_submission("bob"))
     claimed = [(await claim_next(store)).video.name for _ in range(2)]
     assert bob.name in claimed

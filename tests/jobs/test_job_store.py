@@ -6,7 +6,15 @@ from dataclasses import replace
 
 import pytest
 from redis.asyncio import Redis
-from submissions import MODEL, NUM_STEPS, claim_next, make_step, make_submission
+from submissions import (
+    CAPABILITY,
+    MODEL,
+    NUM_STEPS,
+    claim,
+    claim_next,
+    make_step,
+    make_submission,
+)
 
 from telecine.errors import (
     AlreadyExistsError,
@@ -17,7 +25,7 @@ from telecine.errors import (
 )
 from telecine.jobs.event_log import EventLog
 from telecine.jobs.job_store import JobStore
-from telecine.jobs.job_types import CheckpointPointer, Lease
+from telecine.jobs.job_types import CheckpointPointer, Lease, QueueLimits
 from telecine.v1 import video_pb2
 
 QUEUED = video_pb2.Video.STATE_QUEUED
@@ -152,7 +160,7 @@ async def test_request_id_is_free_again_once_its_video_is_deleted(store: JobStor
 
 
 async def test_full_queue_refuses_new_videos_and_repeats_old_ones(client: Redis) -> None:
-    store = JobStore(client, max_queued=2)
+    store = JobStore(client, limits=QueueLimits(max_queued=2))
     first = await store.submit(make_submission(request_id="r1"))
     await store.submit(make_submission())
     with pytest.raises(QueueFullError) as refusal:
@@ -241,7 +249,7 @@ async def test_cancelled_while_queued_ends_at_once_and_is_never_claimed(
     cancelled = await store.cancel(video.name)
     assert cancelled.state == CANCELLED
     assert cancelled.HasField("end_time")
-    assert await store.claim("w", models=[MODEL], lease_seconds=60) is None
+    assert await claim(store) is None
     assert await states_logged(client, video.name) == [QUEUED, CANCELLED]
 
 
@@ -368,9 +376,9 @@ async def test_only_ended_videos_are_deleted_and_nothing_of_them_stays(
 
 async def test_claim_takes_only_models_that_the_worker_serves(store: JobStore) -> None:
     await store.submit(make_submission(model="models/other"))
-    assert await store.claim("w", models=[MODEL], lease_seconds=60) is None
+    assert await claim(store) is None
     video = await store.submit(make_submission("bob"))
-    assignment = await store.claim("w", models=["absent", MODEL], lease_seconds=60)
+    assignment = await claim(store, capability=replace(CAPABILITY, models=("absent", MODEL)))
     assert assignment is not None
     assert assignment.video.name == video.name
 

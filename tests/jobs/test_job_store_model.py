@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from submissions import MODEL, make_step, make_submission
+from submissions import claim, make_step, make_submission
 
 from telecine.errors import LeaseLostError, NotFoundError, VideoStateError
 from telecine.jobs.event_log import EventLog
@@ -124,7 +124,7 @@ class JobStoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.names_in("QUEUED"))
     @rule()
     def claim(self) -> None:
-        assignment = self.run(self.store.claim("w", models=[MODEL], lease_seconds=600))
+        assignment = self.run(claim(self.store, lease_seconds=600))
         assert assignment is not None
         lease, video = assignment.lease, self.videos[assignment.lease.video_name]
         flow = [
@@ -141,7 +141,7 @@ class JobStoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.names_in("QUEUED"))
     @rule()
     def claim_from_empty_queue(self) -> None:
-        assert self.run(self.store.claim("w", models=[MODEL], lease_seconds=600)) is None
+        assert self.run(claim(self.store, lease_seconds=600)) is None
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), step_index=STEPS)

@@ -2,7 +2,7 @@
 
 import pytest
 from redis.asyncio import Redis
-from submissions import MODEL, claim_next, make_submission
+from submissions import claim, claim_next, make_submission
 
 from telecine.errors import StoreUnavailableError
 from telecine.jobs.job_store import JobStore
@@ -25,7 +25,7 @@ async def test_killed_redis_loses_no_accepted_video_and_no_lease(
     assert not (await store.heartbeat(lease)).is_cancelled
     await store.complete(lease, [])
     done = {lease.video_name}
-    while assignment := await store.claim("w", models=[MODEL], lease_seconds=60):
+    while assignment := await claim(store):
         done.add((await store.complete(assignment.lease, [])).name)
     assert done == names
 

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from redis.asyncio import Redis
 from submissions import claim_next, make_submission
 
 from telecine.errors import InvalidFieldError
 from telecine.jobs.job_store import JobStore
-from telecine.jobs.job_types import VideoQuery
+from telecine.jobs.job_types import QueueLimits, VideoQuery
 from telecine.v1 import video_pb2
 
 ALL = VideoQuery(tenant="alice")
@@ -91,7 +92,8 @@ async def test_filters_by_state_model_labels_and_time(store: JobStore) -> None:
     }
 
 
-async def test_rare_video_is_found_though_one_call_reads_a_bounded_part(store: JobStore) -> None:
+async def test_rare_video_is_found_though_one_call_reads_a_bounded_part(client: Redis) -> None:
+    store = JobStore(client, limits=QueueLimits(max_queued_per_tenant=3000))
     rare = await store.submit(make_submission(labels={"rare": "yes"}))
     await submit_many(store, 2100)
     query = VideoQuery("alice", labels=(("rare", "yes"),))

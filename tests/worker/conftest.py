@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from submissions import claim_next
 
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.job_types import Assignment, Submission
@@ -33,7 +34,7 @@ def submission(request_id: str = "", *, model: str = "toybox") -> Submission:
         model_digest="sha256:0",
         expanded_prompt="",
         warnings=(),
-        cost_seconds=1.0,
+        step_units=1.0,
     )
 
 
@@ -52,6 +53,4 @@ async def jobs(redis_url: str) -> AsyncIterator[JobStore]:
 async def assignment(jobs: JobStore) -> Assignment:
     """A video that this test's worker has claimed."""
     await jobs.submit(submission())
-    claimed = await jobs.claim(WORKER_ID, models=["toybox"], lease_seconds=30.0)
-    assert claimed is not None
-    return claimed
+    return await claim_next(jobs, lease_seconds=30.0)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from submissions import claim
 
 from telecine.errors import LeaseLostError
 from telecine.jobs.checkpoint_store import CheckpointStore
@@ -16,7 +17,7 @@ from telecine.worker.held_video import HeldVideo
 from telecine.worker.interruptions import VideoCancelled
 from telecine.worker.worker_state import WorkerStateHolder
 
-from .conftest import WORKER_ID, submission
+from .conftest import submission
 
 
 def hold(jobs: JobStore, assignment: Assignment, folder: Path) -> HeldVideo:
@@ -27,7 +28,7 @@ def hold(jobs: JobStore, assignment: Assignment, folder: Path) -> HeldVideo:
 async def claim_again(jobs: JobStore, held: HeldVideo) -> Assignment:
     """Hands the video back and claims it once more."""
     await held.requeue("TEST")
-    claimed = await jobs.claim(WORKER_ID, models=["toybox"], lease_seconds=30.0)
+    claimed = await claim(jobs, lease_seconds=30.0)
     assert claimed is not None
     return claimed
 
@@ -106,7 +107,7 @@ async def test_steps_are_not_waited_for_while_redis_is_away(tmp_path: Path) -> N
         jobs = JobStore(client)
         await jobs.load_functions()
         await jobs.submit(submission())
-        claimed = await jobs.claim(WORKER_ID, models=["toybox"], lease_seconds=30.0)
+        claimed = await claim(jobs, lease_seconds=30.0)
         assert claimed is not None
         held = hold(jobs, claimed, tmp_path / "checkpoints")
         server.kill()

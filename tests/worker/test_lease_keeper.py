@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from submissions import claim
 
 from telecine.errors import LeaseLostError
 from telecine.jobs.job_store import JobStore
@@ -14,7 +15,7 @@ from telecine.v1 import video_pb2
 from telecine.worker.interruptions import VideoCancelled
 from telecine.worker.lease_keeper import LeaseKeeper
 
-from .conftest import WORKER_ID, submission
+from .conftest import submission
 
 FOREVER = 60.0
 
@@ -42,7 +43,7 @@ async def test_body_is_broken_off_when_the_lease_is_lost(
 
 async def test_a_held_lease_outlives_its_length(jobs: JobStore) -> None:
     await jobs.submit(submission())
-    held = await jobs.claim(WORKER_ID, models=["toybox"], lease_seconds=1.0)
+    held = await claim(jobs, lease_seconds=1.0)
     assert held is not None
     async with LeaseKeeper(jobs, held.lease, heartbeat_seconds=0.05):
         await asyncio.sleep(1.5)
@@ -76,7 +77,7 @@ async def test_body_goes_on_while_redis_is_away(tmp_path: Path) -> None:
         jobs = JobStore(client)
         await jobs.load_functions()
         await jobs.submit(submission())
-        held = await jobs.claim(WORKER_ID, models=["toybox"], lease_seconds=60.0)
+        held = await claim(jobs, lease_seconds=60.0)
         assert held is not None
         async with LeaseKeeper(jobs, held.lease, heartbeat_seconds=0.02):
             server.kill()

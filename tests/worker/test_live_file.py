@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from redis.asyncio import Redis
+from submissions import claim_next
 
 from telecine.errors import LeaseLostError, ObjectStoreUnavailableError
 from telecine.jobs.checkpoint_store import CheckpointStore
@@ -26,7 +27,7 @@ from telecine.worker.finishing_lane import FinishingLane
 from telecine.worker.held_video import HeldVideo
 from telecine.worker.worker_state import WorkerState, WorkerStateHolder
 
-from .conftest import WORKER_ID, submission
+from .conftest import submission
 
 FRAMES = np.random.default_rng(3).integers(0, 255, (9, 64, 64, 3), dtype=np.uint8)
 CHUNKS = (FRAMES[:1], FRAMES[1:5], FRAMES[5:])
@@ -55,8 +56,7 @@ async def held(jobs: JobStore, tmp_path: Path) -> HeldVideo:
 
 
 async def claim(jobs: JobStore, tmp_path: Path) -> HeldVideo:
-    assignment = await jobs.claim(WORKER_ID, models=["toybox"], lease_seconds=30.0)
-    assert assignment is not None
+    assignment = await claim_next(jobs, lease_seconds=30.0)
     state = WorkerStateHolder()
     for entered in ("LOADING", "READY", "INITIALIZING", "GENERATING", "DECODING"):
         state.enter(WorkerState(entered))

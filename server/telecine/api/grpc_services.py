@@ -63,6 +63,18 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
         """Stops a video."""
         return await videos.cancel_video(self._parts, request)
 
+    async def PauseVideo(
+        self, request: video_service_pb2.PauseVideoRequest, _context: Context
+    ) -> video_pb2.Video:
+        """Sets a video aside."""
+        return await videos.pause_video(self._parts, request)
+
+    async def ResumeVideo(
+        self, request: video_service_pb2.ResumeVideoRequest, _context: Context
+    ) -> video_pb2.Video:
+        """Queues a paused video again."""
+        return await videos.resume_video(self._parts, request)
+
     async def DeleteVideo(
         self, request: video_service_pb2.DeleteVideoRequest, _context: Context
     ) -> Empty:

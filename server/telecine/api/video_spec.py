@@ -18,8 +18,10 @@ MAX_OUTPUT_SIDE = 4096  # pixels; the largest that every H.264 player takes
 _DRAWN_SEEDS = 2**53
 _MAX_SEED = 2**63 - 1
 _NANOS = 1_000_000_000
-# A first guess, per pixel, frame and step; corrected by what each slice really took.
-_SECONDS_PER_PIXEL_STEP = 4e-8
+_MAX_DURATION_SECONDS = 315_576_000_000  # as google.protobuf.Duration has it
+_PIXELS_PER_UNIT = 1_000_000
+# How often a step of a sampler asks the network; once where it is not listed.
+_EVALUATIONS = {"heun": 2, "rk4": 4}
 
 # proto3 takes any number for an enum.
 _TIERS = frozenset(video_pb2.Tier.values())
@@ -38,12 +40,15 @@ class ResolvedSpec:
     """A request with every field set, ready to be queued.
 
     Attributes:
-        cost_seconds: GPU time it is expected to take, for the fair scheduler.
+        step_units: what a step costs, for the fair scheduler: megapixels of all frames x
+            evaluations of the network.
+        start_within_seconds: how long it may wait for its first worker; None for ever.
     """
 
     spec: video_pb2.VideoSpec
     num_frames: int
-    cost_seconds: float
+    step_units: float
+    start_within_seconds: float | None
 
 
 def resolve_spec(sent: video_pb2.VideoSpec, model: model_pb2.Model) -> ResolvedSpec:
@@ -81,7 +86,11 @@ def resolve_spec(sent: video_pb2.VideoSpec, model: model_pb2.Model) -> ResolvedS
     )
     spec.upscale = _upscale(sent, spec.size)
     num_frames = _num_frames(sent, spec, model)
-    return ResolvedSpec(spec, num_frames, _cost_seconds(spec, num_frames))
+    start_within_seconds = None
+    if sent.HasField("start_within"):
+        spec.start_within.CopyFrom(sent.start_within)
+        start_within_seconds = _start_within_seconds(sent.start_within)
+    return ResolvedSpec(spec, num_frames, _step_units(spec, num_frames), start_within_seconds)
 
 
 def frames_of(duration: Duration, fps: int, *, multiple: int) -> int:
@@ -204,6 +213,13 @@ def _num_frames(
     return num_frames
 
 
-def _cost_seconds(spec: video_pb2.VideoSpec, num_frames: int) -> float:
-    evaluations = spec.num_inference_steps * (2 if spec.guidance_scale > 1 else 1)
-    return _SECONDS_PER_PIXEL_STEP * evaluations * num_frames * spec.size.width * spec.size.height
+def _start_within_seconds(duration: Duration) -> float:
+    if not 0 <= duration.nanos < _NANOS or not 1 <= duration.seconds <= _MAX_DURATION_SECONDS:
+        raise InvalidFieldError("spec.start_within", "must be at least 1 s")
+    return duration.seconds + duration.nanos / _NANOS
+
+
+def _step_units(spec: video_pb2.VideoSpec, num_frames: int) -> float:
+    evaluations = _EVALUATIONS.get(spec.sampler, 1) * (2 if spec.guidance_scale > 1 else 1)
+    num_pixels = num_frames * spec.size.width * spec.size.height
+    return evaluations * num_pixels / _PIXELS_PER_UNIT

@@ -47,7 +47,8 @@ async def create_video(
             model_digest=model.digest,
             expanded_prompt="",
             warnings=(),
-            cost_seconds=resolved.cost_seconds,
+            step_units=resolved.step_units,
+            start_within_seconds=resolved.start_within_seconds,
         )
     )
 
@@ -90,6 +91,22 @@ async def cancel_video(
     """Stops a video; one that has ended stays as it is."""
     check_video_name(request.name)
     return await parts.jobs.cancel(request.name)
+
+
+async def pause_video(
+    parts: GatewayParts, request: video_service_pb2.PauseVideoRequest
+) -> video_pb2.Video:
+    """Sets a video aside, a running one at the end of its slice."""
+    check_video_name(request.name)
+    return await parts.jobs.pause(request.name)
+
+
+async def resume_video(
+    parts: GatewayParts, request: video_service_pb2.ResumeVideoRequest
+) -> video_pb2.Video:
+    """Queues a paused video again, or takes a pause back that has not happened yet."""
+    check_video_name(request.name)
+    return await parts.jobs.resume(request.name)
 
 
 async def delete_video(parts: GatewayParts, request: video_service_pb2.DeleteVideoRequest) -> None:

@@ -106,6 +106,23 @@ def cancel(name: NameArgument, data_dir: DataDirOption, server: ServerOption = "
         output.print(f"{video.name} {state_word(video.state)}")
 
 
+def pause(name: NameArgument, data_dir: DataDirOption, server: ServerOption = "") -> None:
+    """Set a video aside; it keeps what is done."""
+    with connect(server, data_dir) as client:
+        video = client.pause_video(name)
+    if video.state == video_pb2.Video.STATE_RUNNING:
+        output.print(f"{video.name} is paused at the end of its slice")
+    else:
+        output.print(f"{video.name} {state_word(video.state)}")
+
+
+def resume(name: NameArgument, data_dir: DataDirOption, server: ServerOption = "") -> None:
+    """Go on with a paused video."""
+    with connect(server, data_dir) as client:
+        video = client.resume_video(name)
+    output.print(f"{video.name} {state_word(video.state)}")
+
+
 def delete(name: NameArgument, data_dir: DataDirOption, server: ServerOption = "") -> None:
     """Remove a video that has ended, with its files."""
     with connect(server, data_dir) as client:

@@ -133,6 +133,16 @@ class AsyncClient:
         request = video_service_pb2.CancelVideoRequest(name=resource_name("videos", name))
         return await self._call(self._videos.CancelVideo, request)
 
+    async def pause_video(self, name: str) -> video_pb2.Video:
+        """Set a video aside; a running one stops at the end of its slice and keeps what is done."""
+        request = video_service_pb2.PauseVideoRequest(name=resource_name("videos", name))
+        return await self._call(self._videos.PauseVideo, request)
+
+    async def resume_video(self, name: str) -> video_pb2.Video:
+        """Queue a paused video again; it goes on where it was."""
+        request = video_service_pb2.ResumeVideoRequest(name=resource_name("videos", name))
+        return await self._call(self._videos.ResumeVideo, request)
+
     async def delete_video(self, name: str) -> None:
         """Remove a video that has ended, with its files."""
         request = video_service_pb2.DeleteVideoRequest(name=resource_name("videos", name))

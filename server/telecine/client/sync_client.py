@@ -129,6 +129,16 @@ class Client:
         request = video_service_pb2.CancelVideoRequest(name=resource_name("videos", name))
         return self._call(self._videos.CancelVideo, request)
 
+    def pause_video(self, name: str) -> video_pb2.Video:
+        """Set a video aside; a running one stops at the end of its slice and keeps what is done."""
+        request = video_service_pb2.PauseVideoRequest(name=resource_name("videos", name))
+        return self._call(self._videos.PauseVideo, request)
+
+    def resume_video(self, name: str) -> video_pb2.Video:
+        """Queue a paused video again; it goes on where it was."""
+        request = video_service_pb2.ResumeVideoRequest(name=resource_name("videos", name))
+        return self._call(self._videos.ResumeVideo, request)
+
     def delete_video(self, name: str) -> None:
         """Remove a video that has ended, with its files."""
         request = video_service_pb2.DeleteVideoRequest(name=resource_name("videos", name))

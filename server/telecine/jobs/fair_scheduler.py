@@ -18,7 +18,7 @@ TIER_WEIGHTS: Mapping[video_pb2.Tier.ValueType, float] = MappingProxyType(
     }
 )
 # A job that claims to cost nothing would let its flow pass all others for ever.
-MIN_COST_SECONDS = 0.001
+MIN_STEP_UNITS = 0.001
 
 
 def resolve_tier(tier: video_pb2.Tier.ValueType) -> video_pb2.Tier.ValueType:

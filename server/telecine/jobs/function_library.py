@@ -24,8 +24,15 @@ _FOLDER = Path(__file__).parent / "functions"
 _FILES = (
     "records",
     "event_log",
+    "costs",
     "fair_scheduler",
+    "tenants",
+    "slices",
+    "places",
+    "deadlines",
     "client_calls",
+    "pauses",
+    "leases",
     "worker_calls",
     "worker_directory",
 )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import TypeAlias
 
 from telecine.v1 import video_pb2
@@ -25,7 +26,9 @@ class Submission:
         model_digest: digest of that model's weights and configuration.
         expanded_prompt: the prompt that conditions the model, where it was expanded.
         warnings: what the caller should know about the request.
-        cost_seconds: estimated GPU time.
+        step_units: what a step costs: megapixels of all frames x evaluations of the network.
+        memory_bytes: GPU memory it needs; 0 where any worker will do.
+        start_within_seconds: how long it may wait for its first worker; None for ever.
     """
 
     spec: video_pb2.VideoSpec
@@ -37,7 +40,33 @@ class Submission:
     model_digest: str
     expanded_prompt: str
     warnings: tuple[str, ...]
-    cost_seconds: float
+    step_units: float
+    memory_bytes: int = 0
+    start_within_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class QueueLimits:
+    """How much may wait and run; a tenant's videos above `max_running_per_tenant` wait."""
+
+    max_queued: int = 10_000
+    max_queued_per_tenant: int = 2_000
+    max_running_per_tenant: int = 64
+
+
+@dataclass(frozen=True)
+class Capability:
+    """What a worker can make.
+
+    Attributes:
+        models: ids of the models it serves, such as `toybox`.
+        loaded_models: those of them that are loaded; a switch to another one takes time.
+        memory_bytes: GPU memory that it has for one video; 0 counts as without limit.
+    """
+
+    models: tuple[str, ...]
+    loaded_models: tuple[str, ...]
+    memory_bytes: int
 
 
 @dataclass(frozen=True)
@@ -76,9 +105,39 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Directive:
-    """What the holder of a lease should do next."""
+    """What clients have asked of a video that a worker holds.
+
+    A pause waits for the end of the slice, where `finish_slice` decides.
+    """
 
     is_cancelled: bool
+    is_pause_requested: bool = False
+
+
+class Verdict(StrEnum):
+    """What a worker should do after a slice; it holds the video until it says how it went."""
+
+    CONTINUE = "CONTINUE"  # the next slice is charged
+    YIELD = "YIELD"  # requeue: another video is due
+    PAUSE = "PAUSE"  # acknowledge_pause
+    CANCEL = "CANCEL"  # acknowledge_cancel
+
+
+@dataclass(frozen=True)
+class SliceReport:
+    """A slice that the device has finished.
+
+    Attributes:
+        step_index: steps done with it.
+        gpu_seconds: how long it held the device.
+        checkpoint: where its state lies; None where it is not written.
+        is_checkpoint_coming: whether it is being written: `commit_checkpoint` follows.
+    """
+
+    step_index: int
+    gpu_seconds: float
+    checkpoint: CheckpointPointer | None
+    is_checkpoint_coming: bool = False
 
 
 @dataclass(frozen=True)

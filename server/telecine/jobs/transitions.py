@@ -20,14 +20,20 @@ class Transition(NamedTuple):
 TRANSITIONS: tuple[Transition, ...] = (
     Transition(ABSENT, "submit", "QUEUED"),
     Transition("QUEUED", "claim", "RUNNING"),
+    Transition("QUEUED", "pause", "PAUSED"),
     Transition("QUEUED", "cancel", "CANCELLED"),
+    Transition("QUEUED", "expire", "FAILED"),
     Transition("RUNNING", "complete", "SUCCEEDED"),
     Transition("RUNNING", "fail", "FAILED"),
-    # CancelVideo only asks; the worker that holds the video, or its lost lease, ends it.
+    # CancelVideo and PauseVideo only ask; the worker that holds the video, or its lost lease,
+    # does it.
     Transition("RUNNING", "acknowledge_cancel", "CANCELLED"),
+    Transition("RUNNING", "acknowledge_pause", "PAUSED"),
     Transition("RUNNING", "requeue", "QUEUED"),
     Transition("RUNNING", "lose_lease", "QUEUED"),
     Transition("RUNNING", "abandon", "FAILED"),
+    Transition("PAUSED", "resume", "QUEUED"),
+    Transition("PAUSED", "cancel", "CANCELLED"),
     Transition("SUCCEEDED", "delete", ABSENT),
     Transition("FAILED", "delete", ABSENT),
     Transition("CANCELLED", "delete", ABSENT),

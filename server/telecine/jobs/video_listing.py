@@ -37,12 +37,12 @@ async def list_page(redis: Redis, library: FunctionLibrary, query: VideoQuery) -
         if not ids:
             return VideoPage(tuple(found), "")
         cursor = times[-1]
-        for record, position in await _read(library, ids):
+        for record, position, start_micros in await _read(library, ids):
             if not is_wanted(record):
                 continue
             if len(found) == query.page_size:
                 return VideoPage(tuple(found), _encode_token(query, _create_time(found[-1])))
-            found.append(assemble_video(record, queue_position=position))
+            found.append(assemble_video(record, queue_position=position, start_micros=start_micros))
     return VideoPage(tuple(found), _encode_token(query, cursor or 0))
 
 
@@ -61,9 +61,9 @@ async def _older_than(
     return [entry[0] for entry in entries], [int(entry[1]) for entry in entries]
 
 
-async def _read(library: FunctionLibrary, ids: list[bytes]) -> list[tuple[Record, int]]:
+async def _read(library: FunctionLibrary, ids: list[bytes]) -> list[tuple[Record, int, int]]:
     snapshots: list[Any] = await library.call("get_many", {"videos": b",".join(ids)})
-    return [(decode_record(answer), position) for answer, position in snapshots]
+    return [(decode_record(answer), *place) for answer, *place in snapshots]
 
 
 def _filter(query: VideoQuery) -> Callable[[Record], bool]:

@@ -42,8 +42,11 @@ def decode_record(answer: Sequence[bytes]) -> dict[bytes, bytes]:
     return dict(zip(answer[::2], answer[1::2], strict=True))
 
 
-def assemble_video(record: Record, *, queue_position: int) -> video_pb2.Video:
-    """Returns the video of a record; its position counts only while it is queued."""
+def assemble_video(record: Record, *, queue_position: int, start_micros: int) -> video_pb2.Video:
+    """Returns the video of a record.
+
+    Its position and its expected start, -1 for unknown, count only while it is queued.
+    """
     # Encoded messages join by concatenation: what was submitted, then what came of it.
     video = video_pb2.Video.FromString(record[b"submitted"] + record.get(b"outcome", b""))
     video.name = video_name(record[b"video"].decode())
@@ -58,6 +61,8 @@ def assemble_video(record: Record, *, queue_position: int) -> video_pb2.Video:
     _set_time(video.end_time, record, b"end_time")
     if video.state == video_pb2.Video.STATE_QUEUED:
         video.queue_position = queue_position
+        if start_micros >= 0:
+            video.estimated_start_time.FromMicroseconds(start_micros)
     return video
 
 

@@ -8,7 +8,7 @@ import structlog
 
 from telecine.errors import StoreUnavailableError
 from telecine.jobs.job_store import JobStore
-from telecine.jobs.job_types import Assignment
+from telecine.jobs.job_types import Assignment, Capability
 from telecine.worker.job_runner import JobRunner
 from telecine.worker.model_server_watch import ModelServerWatch
 
@@ -24,6 +24,7 @@ class ClaimOptions:
 
     worker_id: str
     models: Sequence[str]
+    slice_steps: int
     lease_seconds: float
     backlog: int
 
@@ -60,10 +61,12 @@ class ClaimLoop:
             await asyncio.wait(self._held)
 
     async def _claim_once(self) -> None:
+        models = tuple(self._options.models)
         try:
             assignment = await self._jobs.claim(
                 self._options.worker_id,
-                models=self._options.models,
+                capability=Capability(models, models, memory_bytes=0),
+                slice_steps=self._options.slice_steps,
                 lease_seconds=self._options.lease_seconds,
             )
             if assignment is None:

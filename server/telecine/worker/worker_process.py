@@ -81,6 +81,7 @@ async def _run(
         options=ClaimOptions(
             worker_id=worker_id,
             models=[model.model_id for model in models],
+            slice_steps=options.slice_steps,
             lease_seconds=options.lease_seconds,
             backlog=options.backlog,
         ),

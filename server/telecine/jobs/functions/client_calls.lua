@@ -1,122 +1,139 @@
 -- What the gateway calls.
 
--- A record as Videos are made from it, with its place in the queue, -1 for none.
-local function snapshot(queue, id, known_position)
-  local position = known_position or -1
-  if not known_position and read(queue, id, "state").state == "QUEUED" then
-    position = queue_position(queue, id)
-  end
-  return { redis.call("HGETALL", video_key(queue, id)), position }
-end
-
--- The states of a video must rise in time, and pages of a listing need one order.
-local function next_create_time(queue)
-  local now = math.max(clock_micros(), queue_number(queue, "last_create_time") + 1)
-  redis.call("HSET", queue, "last_create_time", now)
-  return now
-end
-
 -- The video that this very request made before, nil for none.
 local function find_repeat(queue, args)
-  if redis.call("EXISTS", video_key(queue, args.video)) == 1 then
-    return args.video
+  local video = video_record(queue, args.video)
+  if video.values.state then
+    return video
   end
   if args.request_id == "" then
     return nil
   end
-  local request = request_key(queue, args.tenant, args.request_id)
-  local known = redis.call("HMGET", request, "video", "fingerprint")
-  if known[1] and known[2] ~= args.fingerprint then
+  local request = record_at(request_key(queue, args.tenant, args.request_id))
+  if not request.values.video then
+    return nil
+  end
+  if request.values.fingerprint ~= args.fingerprint then
     refuse("ALREADY_EXISTS", args.request_id)
   end
-  return known[1] or nil
+  return video_record(queue, request.values.video)
 end
 
+-- The states of a video must rise in time, and pages of a listing need one order.
+local function next_create_time(queue)
+  local counters = record_at(queue)
+  local now = math.max(clock_micros(), number(counters, "last_create_time") + 1)
+  put(counters, "last_create_time", now)
+  return now
+end
+
+local function note_flow(queue, args)
+  local flow = flow_record(queue, args.flow)
+  put_all(flow, { flow = args.flow, tenant = args.tenant, weight = args.weight })
+  put(flow, "is_realtime", args.is_realtime == "1" and "1" or nil)
+  put(tenant_record(queue, args.tenant), "flow:" .. args.flow, 1)
+end
+
+local function new_video(queue, args, create_time)
+  local video = video_record(queue, args.video)
+  for _, name in ipairs({ "video", "tenant", "flow", "weight", "model", "pool", "request_id",
+    "submitted", "num_inference_steps", "step_units" }) do
+    put(video, name, args[name])
+  end
+  put_all(video, {
+    sequence = add(record_at(queue), "last_sequence", 1), create_time = create_time,
+    attempt = 0, step_index = 0,
+  })
+  if args.start_within_seconds ~= "" then
+    put(video, "start_deadline",
+      create_time + math.floor(tonumber(args.start_within_seconds) * MICROS))
+  end
+  return video
+end
+
+-- Nobody can watch a video before this has answered: no watcher is told of its first event.
 register("submit", function(queue, args)
   local known = find_repeat(queue, args)
   if known then
     return snapshot(queue, known)
   end
-  if queue_number(queue, "num_QUEUED") >= tonumber(args.max_queued) then
-    refuse("QUEUE_FULL", args.max_queued)
-  end
-  local id = args.video
+  check_queue_limits(queue, args)
   local create_time = next_create_time(queue)
   if args.request_id ~= "" then
-    redis.call("HSET", request_key(queue, args.tenant, args.request_id),
-      "video", id, "fingerprint", args.fingerprint)
+    put_all(record_at(request_key(queue, args.tenant, args.request_id)),
+      { video = args.video, fingerprint = args.fingerprint })
   end
-  redis.call("HSET", video_key(queue, id),
-    "video", id, "tenant", args.tenant, "flow", args.flow, "model", args.model,
-    "request_id", args.request_id, "submitted", args.submitted,
-    "num_inference_steps", args.num_inference_steps, "cost_seconds", args.cost_seconds,
-    "sequence", redis.call("HINCRBY", queue, "last_sequence", 1),
-    "create_time", create_time, "attempt", 0, "step_index", 0)
-  redis.call("ZADD", index_key(queue, args.tenant), create_time, id)
-  redis.call("HSET", flow_key(queue, args.flow), "weight", args.weight)
-  move(queue, id, "ABSENT", "submit")
-  enqueue(queue, id)
-  local position = queue_position(queue, id)
-  append_event(queue, id, args.queued_event, position)
-  return snapshot(queue, id, position)
+  note_flow(queue, args)
+  local video = new_video(queue, args, create_time)
+  redis.call("ZADD", index_key(queue, args.tenant), create_time, args.video)
+  move(queue, video, "submit")
+  enqueue(queue, video)
+  watch_deadline(queue, video)
+  local rank = number(flow_record(queue, args.flow), "num_waiting:" .. args.pool) - 1
+  local place = place_of(queue, video, create_time, rank)
+  log_event(queue, video, args.queued_event, place.position)
+  return snapshot(queue, video, place)
 end)
 
 register("get", function(queue, args)
-  return snapshot(queue, args.video)
+  return snapshot(queue, video_record(queue, args.video))
 end, { "no-writes" })
 
 -- Snapshots of several videos, those that are gone left out.
 register("get_many", function(queue, args)
   local snapshots = {}
   for id in string.gmatch(args.videos, "[^,]+") do
-    if redis.call("EXISTS", video_key(queue, id)) == 1 then
-      table.insert(snapshots, snapshot(queue, id))
+    local video = video_record(queue, id)
+    if video.values.state then
+      table.insert(snapshots, snapshot(queue, video))
     end
   end
   return snapshots
 end, { "no-writes" })
 
--- Ends a waiting video; asks the worker that holds a running one to end it.
+-- Ends a video that no worker holds; asks the worker that holds a running one to end it.
 register("cancel", function(queue, args)
-  local id = args.video
-  local state = read(queue, id, "state").state
+  local video = video_record(queue, args.video)
+  local state = video.values.state
   if state == "QUEUED" then
-    dequeue(queue, id)
-    move(queue, id, state, "cancel")
-    redis.call("HSET", video_key(queue, id), "end_time", clock_micros())
-    append_event(queue, id, args.cancelled_event)
-    forget_past_when_idle(queue)
+    end_waiting(queue, video, "cancel", { event = args.cancelled_event })
+  elseif state == "PAUSED" then
+    move(queue, video, "cancel")
+    put(video, "end_time", clock_micros())
+    append_event(queue, video, args.cancelled_event)
   elseif state == "RUNNING" then
-    redis.call("HSET", video_key(queue, id), "is_cancel_requested", 1)
+    put(video, "is_cancel_requested", 1)
   end
-  return snapshot(queue, id)
+  return snapshot(queue, video)
 end)
 
 register("delete", function(queue, args)
-  local id = args.video
-  local record = read(queue, id, "state", "tenant", "request_id")
-  if not record.state then
-    return { {}, -1 }
+  local video = video_record(queue, args.video)
+  local values = video.values
+  if not values.state then
+    return { {}, -1, -1 }
   end
-  local last = snapshot(queue, id)
-  move(queue, id, record.state, "delete")
-  redis.call("DEL", video_key(queue, id), queue .. ":events:" .. id)
-  redis.call("ZREM", index_key(queue, record.tenant), id)
-  if record.request_id ~= "" then
-    redis.call("DEL", request_key(queue, record.tenant, record.request_id))
+  local last = snapshot(queue, video)
+  move(queue, video, "delete")
+  redis.call("ZREM", index_key(queue, values.tenant), args.video)
+  redis.call("DEL", queue .. ":events:" .. args.video)
+  if values.request_id ~= "" then
+    remove_record(record_at(request_key(queue, values.tenant, values.request_id)))
   end
-  notify_watchers(queue, id)
+  remove_record(video)
+  notify_watchers(queue, args.video)
   return last
 end)
 
 -- Logs the places of waiting videos that are watched, where they have changed.
 register("announce_positions", function(queue, args)
+  local now = clock_micros()
   for id in string.gmatch(args.videos, "[^,]+") do
-    local record = read(queue, id, "state", "logged_position")
-    if record.state == "QUEUED" then
-      local position = queue_position(queue, id)
-      if position ~= tonumber(record.logged_position) then
-        append_event(queue, id, args.moved_event, position)
+    local video = video_record(queue, id)
+    if video.values.state == "QUEUED" then
+      local position = place_of(queue, video, now).position
+      if position ~= number(video, "logged_position") then
+        append_event(queue, video, args.moved_event, position)
       end
     end
   end

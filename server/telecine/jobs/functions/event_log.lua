@@ -8,14 +8,20 @@ local function notify_watchers(queue, id)
 end
 
 -- `event` is an encoded VideoEvent; its id and time are those of the entry.
-local function append_event(queue, id, event, position)
+local function log_event(queue, video, event, position)
   local entry = { "event", event }
   if position then
     entry = { "event", event, "queue_position", position }
-    redis.call("HSET", video_key(queue, id), "logged_position", position)
+    put(video, "logged_position", position)
   end
-  local log = queue .. ":events:" .. id
+  local log = queue .. ":events:" .. video.values.video
   local event_id = redis.call("XADD", log, "MAXLEN", "~", EVENTS_KEPT, "*", unpack(entry))
-  redis.call("HSETNX", video_key(queue, id), "first_event_id", event_id)
-  notify_watchers(queue, id)
+  if not video.values.first_event_id then
+    put(video, "first_event_id", event_id)
+  end
+end
+
+local function append_event(queue, video, event, position)
+  log_event(queue, video, event, position)
+  notify_watchers(queue, video.values.video)
 end

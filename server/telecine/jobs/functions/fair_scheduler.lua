@@ -1,174 +1,202 @@
--- Start-time fair queuing (Goyal, Vin, Cheng 1997) over flows, one a tenant and tier.
--- Only the head of a flow is tagged: start = max(virtual time, the flow's last finish),
--- finish = start + cost / weight. So a cancelled job leaves no stale tag behind.
--- Heads lie in one sorted set a model, by start tag: a worker looks at its models only.
+-- Start-time fair queuing (Goyal, Vin, Cheng 1997) over flows, one a tenant and tier; what is
+-- dispatched is the slice.
+--
+-- A pool is a model and a memory class. It has a virtual time v, and each flow a finish tag F
+-- there. A flow's head waits with start tag F, which was raised to v when the flow began to
+-- wait: only then, so that what a lost worker's flow gets back is not lost to it. A slice that a
+-- worker runs is charged in all pools that the worker serves, and moves all their virtual times
+-- on alike: their clocks may show different times, and only how far a tag is from its own clock
+-- (its lead) is compared between pools.
 
-local IDLE_FLOW_SECONDS = 86400
-local FLOWS_COUNTED = 64
+local GIB = 1073741824
 
-local function flow_key(queue, flow)
-  return queue .. ":flow:" .. flow
+local function flow_record(queue, flow)
+  return record_at(queue .. ":flow:" .. flow)
 end
 
-local function waiting_key(queue, flow)
-  return queue .. ":waiting:" .. flow
+-- The videos of a flow that wait in a pool, by order of arrival.
+local function waiting_key(queue, flow, pool)
+  return queue .. ":waiting:" .. pool .. ":" .. flow.values.flow
 end
 
-local function heads_key(queue, model)
-  return queue .. ":heads:" .. model
+-- The flows whose heads wait in a pool, by start tag; those of realtime in a set of their own.
+local function heads_key(queue, pool, is_realtime)
+  return queue .. (is_realtime and ":realtime_heads:" or ":heads:") .. pool
 end
 
-local function flow_number(queue, flow, field)
-  return tonumber(redis.call("HGET", flow_key(queue, flow), field) or 0)
+-- Pools by memory class.
+local function pools_key(queue)
+  return queue .. ":pools"
 end
 
-local function head_of(queue, flow)
-  return redis.call("ZRANGE", waiting_key(queue, flow), 0, 0)[1]
+local function virtual_time(queue, pool)
+  return number(record_at(queue), "virtual_time:" .. pool)
 end
 
--- Tags the flow's head anew: call it when the head, or the flow's last finish, has changed.
-local function tag_head(queue, flow)
-  local key = flow_key(queue, flow)
-  local old_model = redis.call("HGET", key, "head_model")
-  if old_model then
-    redis.call("ZREM", heads_key(queue, old_model), flow)
+local function is_realtime(flow)
+  return flow.values.is_realtime == "1"
+end
+
+-- A head's name in the order: equal tags go by the age of the videos.
+local function head_name(flow, sequence)
+  return string.format("%015d %s", sequence, flow.values.flow)
+end
+
+local function flow_of_head(head)
+  return string.sub(head, 17)
+end
+
+-- The start tag of the flow's next slice in a pool.
+local function start_tag(queue, flow, pool)
+  local finish = number(flow, "finish:" .. pool)
+  if flow.values["head:" .. pool] then
+    return finish
   end
-  local head = head_of(queue, flow)
-  if not head then
-    redis.call("HDEL", key, "head_model", "num_waiting", "waiting_cost")
-    redis.call("EXPIRE", key, IDLE_FLOW_SECONDS)
-    return
+  return math.max(virtual_time(queue, pool), finish)
+end
+
+-- Puts the video of that sequence at the flow's head; nil takes the flow out of the order.
+local function set_head(queue, flow, pool, sequence)
+  local key = heads_key(queue, pool, is_realtime(flow))
+  local old = flow.values["head:" .. pool]
+  local head = sequence and head_name(flow, sequence)
+  if old and old ~= head then
+    redis.call("ZREM", key, old)
   end
-  local model = read(queue, head, "model").model
-  local start = math.max(queue_number(queue, "virtual_time"), flow_number(queue, flow, "finish"))
-  redis.call("HSET", key, "head_model", model)
-  redis.call("PERSIST", key)
-  redis.call("ZADD", heads_key(queue, model), start, flow)
-end
-
--- GPU seconds that the video still needs when `steps_kept` of its steps need not be redone.
-local function cost_left(record, steps_kept)
-  local num_steps = math.max(1, tonumber(record.num_inference_steps))
-  return tonumber(record.cost_seconds) * (1 - math.min(num_steps, steps_kept) / num_steps)
-end
-
-local function count_waiting(queue, record, change)
-  local key = flow_key(queue, record.flow)
-  redis.call("HINCRBY", key, "num_waiting", change)
-  redis.call("HINCRBYFLOAT", key, "waiting_cost", change * record.cost_seconds)
-end
-
--- Puts a video into its flow; one that waited there before gets its old place again.
-local function enqueue(queue, id)
-  local record = read(queue, id, "flow", "cost_seconds", "sequence")
-  redis.call("ZADD", waiting_key(queue, record.flow), record.sequence, id)
-  count_waiting(queue, record, 1)
-  if head_of(queue, record.flow) == id then
-    tag_head(queue, record.flow)
+  if head and old ~= head then
+    local start = start_tag(queue, flow, pool)
+    put(flow, "finish:" .. pool, start)
+    redis.call("ZADD", key, flow.values["finish:" .. pool], head)
   end
-  redis.call("XADD", queue .. ":wake", "MAXLEN", 1, "*", "video", id)
+  put(flow, "head:" .. pool, head)
 end
 
--- Takes a video out of its flow.
-local function dequeue(queue, id)
-  local record = read(queue, id, "flow", "cost_seconds")
-  local was_head = head_of(queue, record.flow) == id
-  redis.call("ZREM", waiting_key(queue, record.flow), id)
-  count_waiting(queue, record, -1)
-  if was_head then
-    tag_head(queue, record.flow)
+-- Finds the flow's head in a pool anew; a tenant that runs as much as it may has none.
+local function find_head(queue, flow, pool)
+  local first = {}
+  if not tenant_record(queue, flow.values.tenant).values.is_held then
+    first = redis.call("ZRANGE", waiting_key(queue, flow, pool), 0, 0, "WITHSCORES")
   end
+  set_head(queue, flow, pool, first[2] and tonumber(first[2]))
 end
 
--- The flow with the smallest start tag among those whose head is of one of `models`.
-local function next_flow(queue, models)
-  local best, best_start
-  for model in string.gmatch(models, "[^,]+") do
-    local head = redis.call("ZRANGE", heads_key(queue, model), 0, 0, "WITHSCORES")
-    local start = tonumber(head[2])
-    if start and (not best or start < best_start) then
-      best, best_start = head[1], start
+-- Adds to what a flow has used, in all `pools`; a negative amount is given back.
+local function charge(queue, video, pools, gpu_seconds)
+  local flow = flow_record(queue, video.values.flow)
+  add(flow, "charged_seconds", gpu_seconds)
+  local counters = record_at(queue)
+  for _, pool in ipairs(pools) do
+    local finish = add(flow, "finish:" .. pool, gpu_seconds / number(video, "weight"))
+    local latest = "latest_finish:" .. pool
+    put(counters, latest, math.max(number(counters, latest), finish))
+    local head = flow.values["head:" .. pool]
+    if head then
+      local key = heads_key(queue, pool, is_realtime(flow))
+      redis.call("ZADD", key, flow.values["finish:" .. pool], head)
     end
   end
-  return best, best_start
 end
 
--- Takes the head of a flow out, charges the flow for it and moves virtual time on.
-local function dispatch(queue, flow, start)
-  local id = head_of(queue, flow)
-  local record = read(queue, id, "cost_seconds", "num_inference_steps", "checkpoint_step")
-  local cost = cost_left(record, tonumber(record.checkpoint_step or 0))
-  local finish = start + cost / flow_number(queue, flow, "weight")
-  redis.call("HSET", flow_key(queue, flow), "finish", finish)
-  redis.call("HSET", queue,
-    "virtual_time", math.max(queue_number(queue, "virtual_time"), start),
-    "last_finish", math.max(queue_number(queue, "last_finish"), finish))
-  dequeue(queue, id)
-  return id
+local function pool_names(list)
+  local names = {}
+  for name in string.gmatch(list or "", "[^,]+") do
+    names[#names + 1] = name
+  end
+  return names
 end
 
--- Takes back from a flow's account what a video that stops now has not used.
-local function refund(queue, id, steps_kept)
-  local record = read(queue, id, "flow", "cost_seconds", "num_inference_steps")
-  local weight = flow_number(queue, record.flow, "weight")
-  local unused = cost_left(record, steps_kept)
-  if weight > 0 and unused > 0 then
-    local finish = flow_number(queue, record.flow, "finish") - unused / weight
-    redis.call("HSET", flow_key(queue, record.flow), "finish", finish)
-    tag_head(queue, record.flow)
+-- Charges a flow for a slice that begins now. What is charged stays open until the slice ends:
+-- `settle` closes it, and nothing else does.
+local function charge_slice(queue, video, pools, gpu_seconds)
+  local flow = flow_record(queue, video.values.flow)
+  for _, pool in ipairs(pools) do
+    put(flow, "finish:" .. pool, start_tag(queue, flow, pool))
+  end
+  charge(queue, video, pools, gpu_seconds)
+  put_all(video, { charged = gpu_seconds, pools = table.concat(pools, ",") })
+end
+
+-- Replaces what was charged for the slice by what it has really used, nothing where it broke
+-- off: work that must be redone is charged to nobody.
+local function settle(queue, video, gpu_seconds)
+  local correction = gpu_seconds - number(video, "charged")
+  if correction ~= 0 then
+    charge(queue, video, pool_names(video.values.pools), correction)
+  end
+  drop(video, "charged")
+end
+
+-- Moves the virtual times of `pools` on by the same amount; never back.
+local function advance(queue, pools, lead)
+  for _, pool in ipairs(pools) do
+    if lead > 0 then
+      add(record_at(queue), "virtual_time:" .. pool, lead)
+    end
   end
 end
 
 -- When nothing waits or runs, a busy period has ended: what came before it is forgotten.
 local function forget_past_when_idle(queue)
-  if queue_number(queue, "num_QUEUED") + queue_number(queue, "num_RUNNING") == 0 then
-    local virtual_time = queue_number(queue, "virtual_time")
-    local last_finish = queue_number(queue, "last_finish")
-    redis.call("HSET", queue, "virtual_time", math.max(virtual_time, last_finish))
+  local counters = record_at(queue)
+  if number(counters, "num_QUEUED") + number(counters, "num_RUNNING") > 0 then
+    return
   end
-end
-
--- How many videos wait in a flow, and how far apart their start tags are on average.
-local function waiting_of(queue, flow)
-  local values = redis.call("HMGET", flow_key(queue, flow), "num_waiting", "waiting_cost", "weight")
-  local num_waiting = tonumber(values[1] or 0)
-  local cost = tonumber(values[2] or 0) / math.max(1, num_waiting)
-  return num_waiting, math.max(1e-9, cost / tonumber(values[3]))
-end
-
--- How many videos of `other` have start tags before `tag`, one of `flow`.
-local function num_before(queue, other, start, flow, tag)
-  local num_waiting, spacing = waiting_of(queue, other)
-  local steps = (tag - start) / spacing
-  if other < flow then -- equal tags go by the flow's name
-    return math.min(num_waiting, math.floor(steps + 1e-9) + 1)
-  end
-  return math.min(num_waiting, math.max(0, math.ceil(steps - 1e-9)))
-end
-
--- Videos that will be claimed before this one, if none comes and none goes. Exact within its
--- own flow; elsewhere as exact as costs are alike in each flow. At most 64 other flows are
--- looked at, and the rest taken to be like them: this runs in every submit.
-local function queue_position(queue, id)
-  local flow = read(queue, id, "flow").flow
-  local rank = redis.call("ZRANK", waiting_key(queue, flow), id)
-  local heads = heads_key(queue, redis.call("HGET", flow_key(queue, flow), "head_model"))
-  local start = tonumber(redis.call("ZSCORE", heads, flow))
-  local _, spacing = waiting_of(queue, flow)
-  local tag = start + rank * spacing
-  local others = redis.call("ZRANGE", heads, "-inf", tag, "BYSCORE", "LIMIT", 0, FLOWS_COUNTED + 1,
-    "WITHSCORES")
-  local num_ahead, num_others = 0, 0
-  for i = 1, #others, 2 do
-    if others[i] ~= flow and num_others < FLOWS_COUNTED then
-      local other_start = tonumber(others[i + 1])
-      num_ahead = num_ahead + num_before(queue, others[i], other_start, flow, tag)
-      num_others = num_others + 1
+  for name in pairs(counters.values) do
+    local pool = string.match(name, "^latest_finish:(.+)$")
+    if pool then
+      local latest = math.max(virtual_time(queue, pool), number(counters, name))
+      put(counters, "virtual_time:" .. pool, latest)
     end
   end
-  if num_others == FLOWS_COUNTED then
-    local num_all = redis.call("ZCOUNT", heads, "-inf", tag) - 1
-    num_ahead = math.floor(num_ahead * num_all / num_others)
+end
+
+local function count_waiting(queue, video, change)
+  local pool = video.values.pool
+  local flow = flow_record(queue, video.values.flow)
+  local units = change * units_left(video, number(video, "checkpoint_step"))
+  add(flow, "waiting_units:" .. pool, units)
+  if add(flow, "num_waiting:" .. pool, change) == 0 then
+    drop(flow, "num_waiting:" .. pool, "waiting_units:" .. pool)
   end
-  return rank + num_ahead
+  local num_videos = add(flow, "num_waiting", change) + number(flow, "num_running")
+  keep_while(flow, num_videos > 0)
+end
+
+local function count_running(queue, video, change)
+  local flow = flow_record(queue, video.values.flow)
+  keep_while(flow, add(flow, "num_running", change) + number(flow, "num_waiting") > 0)
+end
+
+local function open_pool(queue, pool)
+  local counters = record_at(queue)
+  if not counters.values["virtual_time:" .. pool] then
+    put(counters, "virtual_time:" .. pool, 0)
+    redis.call("ZADD", pools_key(queue), string.match(pool, "%d+$"), pool)
+  end
+end
+
+-- Puts a video into its flow; one that waited there before gets its old place again.
+local function enqueue(queue, video)
+  local pool, sequence = video.values.pool, number(video, "sequence")
+  local flow = flow_record(queue, video.values.flow)
+  open_pool(queue, pool)
+  redis.call("ZADD", waiting_key(queue, flow, pool), sequence, video.values.video)
+  count_waiting(queue, video, 1)
+  local head = flow.values["head:" .. pool]
+  local is_first = not head or head_name(flow, sequence) < head
+  if is_first and not tenant_record(queue, flow.values.tenant).values.is_held then
+    set_head(queue, flow, pool, sequence)
+  end
+  redis.call("XADD", queue .. ":wake", "MAXLEN", 1, "*", "video", video.values.video)
+end
+
+-- Takes a video out of its flow.
+local function dequeue(queue, video)
+  local pool = video.values.pool
+  local flow = flow_record(queue, video.values.flow)
+  redis.call("ZREM", waiting_key(queue, flow, pool), video.values.video)
+  count_waiting(queue, video, -1)
+  if flow.values["head:" .. pool] == head_name(flow, number(video, "sequence")) then
+    find_head(queue, flow, pool)
+  end
 end

@@ -3,6 +3,7 @@
 -- All keys begin with the queue's key, which carries the hash tag of its shard.
 
 local MICROS = 1000000
+local IDLE_SECONDS = 86400
 
 local function video_key(queue, id)
   return queue .. ":video:" .. id
@@ -29,44 +30,132 @@ local function clock_micros()
   return tonumber(time[1]) * MICROS + tonumber(time[2])
 end
 
--- Reads some fields of a record into a table; absent ones are nil.
-local function read(queue, id, ...)
-  local names = { ... }
-  local values = redis.call("HMGET", video_key(queue, id), unpack(names))
-  local record = {}
-  for i, name in ipairs(names) do
-    record[name] = values[i] or nil
+-- The hashes that this call has read, by key: each is read once, and written once when the
+-- call ends. A value is a string, as Redis has it.
+local records = {}
+
+local function record_at(key)
+  local record = records[key]
+  if not record then
+    record = { key = key, values = {}, changed = {} }
+    local flat = redis.call("HGETALL", key)
+    for i = 1, #flat, 2 do
+      record.values[flat[i]] = flat[i + 1]
+    end
+    records[key] = record
   end
   return record
 end
 
-local function queue_number(queue, field)
-  return tonumber(redis.call("HGET", queue, field) or 0)
+local function number(record, name)
+  return tonumber(record.values[name] or 0)
+end
+
+-- Sets a field; nil removes it.
+local function put(record, name, value)
+  if type(value) == "number" then
+    value = string.format("%.17g", value)
+  end
+  if record.values[name] ~= value then
+    record.values[name] = value
+    record.changed[name] = true
+  end
+end
+
+local function put_all(record, values)
+  for name, value in pairs(values) do
+    put(record, name, value)
+  end
+end
+
+local function add(record, name, amount)
+  local sum = number(record, name) + amount
+  put(record, name, sum)
+  return sum
+end
+
+local function drop(record, ...)
+  for _, name in ipairs({ ... }) do
+    put(record, name, nil)
+  end
+end
+
+local function remove_record(record)
+  redis.call("DEL", record.key)
+  record.values, record.changed = {}, {}
+end
+
+-- A record that nothing uses is forgotten after a day.
+local function keep_while(record, is_used)
+  local is_idle = not is_used and "1" or nil
+  if record.values.is_idle ~= is_idle then
+    put(record, "is_idle", is_idle)
+    record.expiry = is_idle and { "EXPIRE", record.key, IDLE_SECONDS } or { "PERSIST", record.key }
+  end
+end
+
+local function write_record(record)
+  local set, removed = {}, {}
+  for name in pairs(record.changed) do
+    local value = record.values[name]
+    if value then
+      set[#set + 1] = name
+      set[#set + 1] = value
+    else
+      removed[#removed + 1] = name
+    end
+  end
+  if set[1] then
+    redis.call("HSET", record.key, unpack(set))
+  end
+  if removed[1] then
+    redis.call("HDEL", record.key, unpack(removed))
+  end
+  if record.expiry then
+    redis.call(unpack(record.expiry))
+  end
+end
+
+local function video_record(queue, id)
+  return record_at(video_key(queue, id))
+end
+
+local function tenant_record(queue, tenant)
+  return record_at(queue .. ":tenant:" .. tenant)
+end
+
+-- Counts a video in or out of a state, for the queue and for its tenant.
+local function count(queue, video, state, change)
+  if state == "ABSENT" then
+    return
+  end
+  add(record_at(queue), "num_" .. state, change)
+  if state == "QUEUED" or state == "RUNNING" then
+    local tenant = tenant_record(queue, video.values.tenant)
+    add(tenant, "num_" .. state, change)
+    keep_while(tenant, number(tenant, "num_QUEUED") + number(tenant, "num_RUNNING") > 0)
+  end
 end
 
 -- Puts a video into the state that TRANSITIONS names, and counts it there.
-local function move(queue, id, state, trigger)
-  local target = (TRANSITIONS[state] or {})[trigger]
+local function move(queue, video, trigger)
+  local source = video.values.state or "ABSENT"
+  local target = (TRANSITIONS[source] or {})[trigger]
   if not target then
-    refuse("WRONG_STATE", state)
+    refuse("WRONG_STATE", source)
   end
-  if state ~= "ABSENT" then
-    redis.call("HINCRBY", queue, "num_" .. state, -1)
-  end
-  if target ~= "ABSENT" then
-    redis.call("HINCRBY", queue, "num_" .. target, 1)
-    redis.call("HSET", video_key(queue, id), "state", target)
-  end
+  count(queue, video, source, -1)
+  count(queue, video, target, 1)
+  put(video, "state", target)
   return target
 end
 
 -- Adds the time since the stage was entered to what the video spent in it, and leaves it.
-local function leave_stage(queue, id, now)
-  local record = read(queue, id, "stage", "stage_time")
-  if record.stage then
-    local spent = math.max(0, now - tonumber(record.stage_time))
-    redis.call("HINCRBY", video_key(queue, id), "timing:" .. record.stage, spent)
-    redis.call("HDEL", video_key(queue, id), "stage", "stage_time")
+local function leave_stage(video, now)
+  local stage = video.values.stage
+  if stage then
+    add(video, "timing:" .. stage, math.max(0, now - number(video, "stage_time")))
+    drop(video, "stage", "stage_time")
   end
 end
 
@@ -83,7 +172,12 @@ local function register(name, body, flags)
   redis.register_function({
     function_name = LIBRARY .. "_" .. name,
     callback = function(keys, args)
-      return body(keys[1], named(args))
+      records = {}
+      local answer = body(keys[1], named(args))
+      for _, record in pairs(records) do
+        write_record(record)
+      end
+      return answer
     end,
     flags = flags,
   })

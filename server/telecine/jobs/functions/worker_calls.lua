@@ -1,229 +1,232 @@
--- What workers call. All but claim and expire_leases check the fencing token before they write.
+-- What workers call. All but claim and notify_waiting check the fencing token before they write.
 
 local CHECKPOINTS_KEPT = 3
-local LEASES_EXPIRED_AT_ONCE = 100
 local WAITING_TOLD_AT_ONCE = 100
-
-local function leases_key(queue)
-  return queue .. ":leases"
-end
-
-local function extend_lease(queue, args)
-  local lease_micros = tonumber(args.lease_seconds) * MICROS
-  redis.call("ZADD", leases_key(queue), clock_micros() + lease_micros, args.video)
-end
-
-local function refuse_stale(args)
-  refuse("LEASE_LOST", args.video .. " is no longer held with token " .. args.token)
-end
-
--- Refuses the call unless its token is the one that the video is held with.
-local function check_token(queue, args)
-  local record = read(queue, args.video, "state", "token")
-  if record.state ~= "RUNNING" or record.token ~= args.token then
-    refuse_stale(args)
-  end
-end
-
-local function directive(queue, id)
-  return tonumber(read(queue, id, "is_cancel_requested").is_cancel_requested or 0)
-end
-
--- A function that writes for the holder of a lease, extends the lease, and answers whether
--- the video is to be cancelled.
-local function register_held(name, body)
-  register(name, function(queue, args)
-    check_token(queue, args)
-    body(queue, args)
-    extend_lease(queue, args)
-    return directive(queue, args.video)
-  end)
-end
-
--- Takes a running video from its worker. The next tag of its flow depends on what it used.
-local function release(queue, id, trigger, steps_kept)
-  leave_stage(queue, id, clock_micros())
-  refund(queue, id, steps_kept)
-  redis.call("ZREM", leases_key(queue), id)
-  redis.call("HDEL", video_key(queue, id), "token", "worker_id")
-  return move(queue, id, "RUNNING", trigger)
-end
-
-local function finish(queue, id, trigger, ending)
-  local record = read(queue, id, "step_index", "num_inference_steps")
-  local steps_used = record.num_inference_steps
-  if trigger == "acknowledge_cancel" then
-    steps_used = record.step_index
-  end
-  release(queue, id, trigger, tonumber(steps_used))
-  redis.call("HSET", video_key(queue, id),
-    "end_time", clock_micros(), "outcome", ending.outcome or "")
-  redis.call("HDEL", video_key(queue, id), "checkpoints", "checkpoint_step")
-  append_event(queue, id, ending.event)
-  forget_past_when_idle(queue)
-end
-
-local function put_back(queue, id, trigger, queued_event)
-  local steps_kept = tonumber(read(queue, id, "checkpoint_step").checkpoint_step or 0)
-  release(queue, id, trigger, steps_kept)
-  redis.call("HSET", video_key(queue, id), "step_index", steps_kept)
-  enqueue(queue, id)
-  append_event(queue, id, queued_event, queue_position(queue, id))
-end
 
 -- A function that ends a lease. A repeat of the call that ended it, whose answer was lost,
 -- changes nothing and gets the same answer.
 local function register_ending(name, body)
   register(name, function(queue, args)
     local call = name .. " " .. args.token
-    if read(queue, args.video, "last_ending").last_ending ~= call then
-      check_token(queue, args)
-      body(queue, args)
-      redis.call("HSET", video_key(queue, args.video), "last_ending", call)
+    local video = video_record(queue, args.video)
+    if video.values.last_ending ~= call then
+      body(queue, held_video(queue, args), args)
+      put(video, "last_ending", call)
     end
-    return snapshot(queue, args.video)
+    return snapshot(queue, video)
   end)
 end
 
 -- Tokens rise, and never fall behind the clock: a store that lost its newest writes does not
 -- hand out a token that a worker still holds.
 local function next_token(queue)
-  local token = math.max(clock_micros(), queue_number(queue, "last_token") + 1)
-  redis.call("HSET", queue, "last_token", token)
+  local counters = record_at(queue)
+  local token = math.max(clock_micros(), number(counters, "last_token") + 1)
+  put(counters, "last_token", token)
   return token
 end
 
+-- The video that this very claim was answered with, while its lease stands.
+local function find_claimed(queue, args)
+  if args.claim_id == "" then
+    return nil
+  end
+  local id = redis.call("HGET", claims_key(queue), args.claim_id)
+  return id and video_record(queue, id)
+end
+
+local function hold(queue, video, step_index, args)
+  move(queue, video, "claim")
+  ignore_deadline(queue, video)
+  put_all(video, {
+    token = next_token(queue), worker_id = args.worker_id,
+    start_time = video.values.start_time or clock_micros(),
+    units_held = units_left(video, step_index),
+  })
+  add(video, "attempt", 1)
+  add(record_at(queue), "running_units:" .. video.values.pool, number(video, "units_held"))
+  count_running(queue, video, 1)
+  if args.claim_id ~= "" then
+    put(video, "claim_id", args.claim_id)
+    redis.call("HSET", claims_key(queue), args.claim_id, video.values.video)
+  end
+  hold_if_full(queue, video.values.tenant, tonumber(args.max_running_per_tenant))
+end
+
+local function claim_next(queue, args)
+  local pools, is_loaded = served_pools(queue, args)
+  local video, lead = take_next(queue, pools, is_loaded, args)
+  while video and is_overdue(video, clock_micros()) do
+    expire(queue, video, args)
+    video, lead = take_next(queue, pools, is_loaded, args)
+  end
+  if not video then
+    return nil
+  end
+  local step_index = number(video, "checkpoint_step")
+  put(record_at(queue), "slice_steps", args.slice_steps)
+  begin_slice(queue, video, step_index, pools, args)
+  dequeue(queue, video)
+  advance(queue, pools, lead)
+  hold(queue, video, step_index, args)
+  append_event(queue, video, args.running_event)
+  return video
+end
+
 register("claim", function(queue, args)
-  local flow, start = next_flow(queue, args.models)
-  if not flow then
+  local video = find_claimed(queue, args) or claim_next(queue, args)
+  if not video then
     return false
   end
-  local id = dispatch(queue, flow, start)
-  local key = video_key(queue, id)
-  move(queue, id, "QUEUED", "claim")
-  redis.call("HSET", key, "token", next_token(queue), "worker_id", args.worker_id)
-  redis.call("HSETNX", key, "start_time", clock_micros())
-  redis.call("HINCRBY", key, "attempt", 1)
-  extend_lease(queue, { video = id, lease_seconds = args.lease_seconds })
-  append_event(queue, id, args.running_event)
-  return snapshot(queue, id)
+  extend_lease(queue, video.values.video, args.lease_seconds)
+  return snapshot(queue, video)
 end)
 
 register_held("heartbeat", function() end)
 
-register_held("notify", function(queue, args)
-  append_event(queue, args.video, args.event)
+register_held("notify", function(queue, video, args)
+  append_event(queue, video, args.event)
 end)
 
-register_held("announce_fragment", function(queue, args)
-  append_event(queue, args.video, args.event)
+register_held("announce_fragment", function(queue, video, args)
+  append_event(queue, video, args.event)
 end)
 
-register_held("enter_stage", function(queue, args)
-  local id = args.video
-  local record = read(queue, id, "stage", "stages")
-  if record.stage == args.stage then
+register_held("enter_stage", function(queue, video, args)
+  if video.values.stage == args.stage then
     return
   end
-  leave_stage(queue, id, clock_micros())
-  local stages = record.stages or ""
+  local now = clock_micros()
+  leave_stage(video, now)
+  local stages = video.values.stages or ""
   if not string.find("," .. stages .. ",", "," .. args.stage .. ",", 1, true) then
-    stages = (stages == "" and "" or stages .. ",") .. args.stage
+    put(video, "stages", (stages == "" and "" or stages .. ",") .. args.stage)
   end
-  redis.call("HSET", video_key(queue, id),
-    "stage", args.stage, "stage_time", clock_micros(), "stages", stages)
-  append_event(queue, id, args.event)
+  put_all(video, { stage = args.stage, stage_time = now })
+  append_event(queue, video, args.event)
 end)
 
 -- A repeat of the newest step, whose answer was lost, is not logged again.
-register_held("finish_step", function(queue, args)
-  if read(queue, args.video, "step_index").step_index == args.step_index then
+register_held("finish_step", function(queue, video, args)
+  if video.values.step_index == args.step_index then
     return
   end
-  redis.call("HSET", video_key(queue, args.video), "step_index", args.step_index)
-  append_event(queue, args.video, args.event)
+  put(video, "step_index", args.step_index)
+  append_event(queue, video, args.event)
   if args.preview_event ~= "" then
-    append_event(queue, args.video, args.preview_event)
+    append_event(queue, video, args.preview_event)
   end
 end)
 
 -- `checkpoint` is one line; the newest three are kept, newest first.
-register_held("commit_checkpoint", function(queue, args)
-  local kept = { args.checkpoint }
-  local older = read(queue, args.video, "checkpoints").checkpoints or ""
-  for checkpoint in string.gmatch(older, "[^\n]+") do
-    if checkpoint ~= args.checkpoint and #kept < CHECKPOINTS_KEPT then
-      table.insert(kept, checkpoint)
+local function keep_checkpoint(video, checkpoint, step_index)
+  local kept = { checkpoint }
+  for older in string.gmatch(video.values.checkpoints or "", "[^\n]+") do
+    if older ~= checkpoint and #kept < CHECKPOINTS_KEPT then
+      table.insert(kept, older)
     end
   end
-  redis.call("HSET", video_key(queue, args.video),
-    "checkpoints", table.concat(kept, "\n"), "checkpoint_step", args.step_index)
-end)
-
-register_ending("complete", function(queue, args)
-  for i = 1, tonumber(args.num_artifacts) do
-    append_event(queue, args.video, args["artifact_event_" .. i])
-  end
-  finish(queue, args.video, "complete", args)
-end)
-
-register_ending("fail", function(queue, args)
-  finish(queue, args.video, "fail", args)
-end)
-
-register_ending("acknowledge_cancel", function(queue, args)
-  finish(queue, args.video, "acknowledge_cancel", args)
-end)
-
-register_ending("requeue", function(queue, args)
-  if directive(queue, args.video) == 1 then
-    finish(queue, args.video, "acknowledge_cancel", { event = args.cancelled_event })
-  else
-    append_event(queue, args.video, args.notice_event)
-    put_back(queue, args.video, "requeue", args.queued_event)
-  end
-end)
-
--- Ends one lost lease: the video waits again, unless it was to be cancelled or has lost too many.
-local function lose_lease(queue, id, args)
-  local lost = redis.call("HINCRBY", video_key(queue, id), "lost_leases", 1)
-  append_event(queue, id, args.notice_event)
-  if directive(queue, id) == 1 then
-    finish(queue, id, "acknowledge_cancel", { event = args.cancelled_event })
-  elseif lost >= tonumber(args.max_lost_leases) then
-    finish(queue, id, "abandon", { event = args.failed_event, outcome = args.failed_outcome })
-  else
-    put_back(queue, id, "lose_lease", args.queued_event)
-  end
+  put_all(video, { checkpoints = table.concat(kept, "\n"), checkpoint_step = step_index })
 end
+
+-- For a checkpoint that was still being written when its slice ended.
+register_held("commit_checkpoint", function(_, video, args)
+  keep_checkpoint(video, args.checkpoint, args.step_index)
+end)
+
+local function account_slice(queue, video, args)
+  local step_index, gpu_seconds = tonumber(args.step_index), tonumber(args.gpu_seconds)
+  learn_rate(queue, video, step_index - number(video, "slice_start"), gpu_seconds)
+  settle(queue, video, gpu_seconds * fresh_share(video, step_index))
+  local units = units_left(video, step_index)
+  add(record_at(queue), "running_units:" .. video.values.pool, units - number(video, "units_held"))
+  put_all(video, {
+    units_held = units, slice_end = step_index, lost_leases = 0, step_index = step_index,
+    charged_step = math.max(number(video, "charged_step"), step_index),
+  })
+end
+
+local function judge(queue, video, args)
+  if video.values.is_cancel_requested then
+    return "CANCEL"
+  elseif video.values.is_pause_requested then
+    return "PAUSE"
+  end
+  return go_on_or_yield(queue, video, tonumber(args.step_index), args)
+end
+
+-- A repeat, whose answer was lost, gets the same verdict and is not charged again.
+register_held("finish_slice", function(queue, video, args)
+  if video.values.slice_end == args.step_index then
+    return video.values.verdict
+  end
+  account_slice(queue, video, args)
+  if args.checkpoint ~= "" then
+    keep_checkpoint(video, args.checkpoint, args.step_index)
+  end
+  put(video, "verdict", judge(queue, video, args))
+  return video.values.verdict
+end)
+
+register_ending("complete", function(queue, video, args)
+  for i = 1, tonumber(args.num_artifacts) do
+    append_event(queue, video, args["artifact_event_" .. i])
+  end
+  finish(queue, video, "complete", args)
+end)
+
+register_ending("fail", function(queue, video, args)
+  finish(queue, video, "fail", args)
+end)
+
+register_ending("acknowledge_cancel", function(queue, video, args)
+  finish(queue, video, "acknowledge_cancel", args)
+end)
+
+-- A pause that was taken back meanwhile sends the video to the queue.
+register_ending("acknowledge_pause", function(queue, video, args)
+  give_back(queue, video, "requeue", args)
+end)
+
+register_ending("requeue", function(queue, video, args)
+  append_event(queue, video, args.notice_event)
+  if args.counts_as_loss == "1" then
+    lose(queue, video, "requeue", args)
+  else
+    give_back(queue, video, "requeue", args)
+  end
+end)
 
 -- Tells the videos that wait for a model why they wait, each once; none while a worker has
 -- the model ready.
+local function tell_waiting(queue, pool, flow, args)
+  local told = 0
+  local waiting = redis.call("ZRANGE", waiting_key(queue, flow, pool), 0, WAITING_TOLD_AT_ONCE - 1)
+  for _, id in ipairs(waiting) do
+    local video = video_record(queue, id)
+    if video.values.waiting_notice ~= args.reason then
+      put(video, "waiting_notice", args.reason)
+      append_event(queue, video, args.event)
+      told = told + 1
+    end
+  end
+  return told
+end
+
 register("notify_waiting", function(queue, args)
   if redis.call("EXISTS", queue .. ":model_alive:" .. args.model) == 1 then
     return 0
   end
   local told = 0
-  local flows = redis.call("ZRANGE", heads_key(queue, args.model), 0, FLOWS_COUNTED - 1)
-  for _, flow in ipairs(flows) do
-    local waiting = redis.call("ZRANGE", waiting_key(queue, flow), 0, WAITING_TOLD_AT_ONCE - 1)
-    for _, id in ipairs(waiting) do
-      local record = read(queue, id, "model", "waiting_notice")
-      if record.model == args.model and record.waiting_notice ~= args.reason then
-        redis.call("HSET", video_key(queue, id), "waiting_notice", args.reason)
-        append_event(queue, id, args.event)
-        told = told + 1
+  local pools = served_pools(queue, { models = args.model, loaded_models = "", memory_bytes = "0" })
+  for _, pool in ipairs(pools) do
+    for _, is_of_realtime in ipairs({ true, false }) do
+      local heads = redis.call("ZRANGE", heads_key(queue, pool, is_of_realtime), 0,
+        FLOWS_COUNTED - 1)
+      for _, head in ipairs(heads) do
+        told = told + tell_waiting(queue, pool, flow_record(queue, flow_of_head(head)), args)
       end
     end
   end
   return told
-end)
-
-register("expire_leases", function(queue, args)
-  local expired = redis.call("ZRANGE", leases_key(queue), "-inf", clock_micros(), "BYSCORE",
-    "LIMIT", 0, LEASES_EXPIRED_AT_ONCE)
-  for _, id in ipairs(expired) do
-    lose_lease(queue, id, args)
-  end
-  return #expired
 end)

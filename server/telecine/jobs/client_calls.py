@@ -1,0 +1,135 @@
+"""What clients do to videos, each in one atomic step (functions/client_calls.lua, pauses.lua)."""
+
+import math
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import redis.exceptions
+from redis.asyncio import Redis
+
+from telecine.jobs import events, keys
+from telecine.jobs.fair_scheduler import MIN_STEP_UNITS, flow_name, resolve_tier
+from telecine.jobs.function_library import Argument, FunctionLibrary
+from telecine.jobs.job_types import QueueLimits, Submission, VideoPage, VideoQuery
+from telecine.jobs.store_answers import refusal_of, to_video
+from telecine.jobs.video_listing import list_page
+from telecine.jobs.video_record import encode_submitted
+from telecine.v1 import video_pb2
+
+_GIB = 1 << 30
+
+
+class ClientCalls:
+    """The client's half of JobStore."""
+
+    _redis: Redis
+    _library: FunctionLibrary
+    _limits: QueueLimits
+    _tier_weights: Mapping[video_pb2.Tier.ValueType, float]
+
+    async def submit(self, submission: Submission) -> video_pb2.Video:
+        """Queues a video and returns it; the same request again returns the same video.
+
+        Raises:
+            AlreadyExistsError: the request id was used for another request.
+            QueueFullError: as many videos wait, of all tenants or of this one, as may.
+        """
+        tier = resolve_tier(submission.spec.tier)
+        model = submission.spec.model.removeprefix("models/")
+        start_within = submission.start_within_seconds
+        answer = await self._call(
+            "submit",
+            {
+                "video": secrets.token_hex(10),
+                "tenant": submission.tenant,
+                "flow": flow_name(submission.tenant, tier),
+                "weight": self._tier_weights[tier],
+                "is_realtime": int(tier == video_pb2.TIER_REALTIME),
+                "model": model,
+                "pool": f"{model}:{math.ceil(submission.memory_bytes / _GIB)}",
+                "request_id": submission.request_id,
+                "fingerprint": submission.fingerprint,
+                "submitted": encode_submitted(submission),
+                "num_inference_steps": submission.spec.num_inference_steps,
+                "step_units": max(MIN_STEP_UNITS, submission.step_units),
+                "start_within_seconds": "" if start_within is None else start_within,
+                "max_queued": self._limits.max_queued,
+                "max_queued_per_tenant": self._limits.max_queued_per_tenant,
+                "queued_event": events.state_event(video_pb2.Video.STATE_QUEUED),
+            },
+        )
+        return to_video(answer)
+
+    async def get(self, name: str) -> video_pb2.Video:
+        """Returns a video as it is now.
+
+        Raises:
+            NotFoundError: there is no such video.
+        """
+        return to_video(await self._call("get", named(name)), name)
+
+    async def list_videos(self, query: VideoQuery) -> VideoPage:
+        """Returns a page of videos, newest first; pages stay stable while videos are added.
+
+        A page may hold fewer videos than asked for and still not be the last.
+
+        Raises:
+            InvalidFieldError: `page_token` is none of this query.
+        """
+        return await list_page(self._redis, self._library, query)
+
+    async def cancel(self, name: str) -> video_pb2.Video:
+        """Ends a queued or paused video, asks the worker of a running one to, leaves others.
+
+        Raises:
+            NotFoundError: there is no such video.
+        """
+        cancelled = events.state_event(video_pb2.Video.STATE_CANCELLED)
+        answer = await self._call("cancel", named(name) | {"cancelled_event": cancelled})
+        return to_video(answer, name)
+
+    async def pause(self, name: str) -> video_pb2.Video:
+        """Sets a queued video aside, asks the worker of a running one to do so after its slice.
+
+        Raises:
+            NotFoundError: there is no such video.
+            VideoStateError: it has ended.
+        """
+        paused = events.state_event(video_pb2.Video.STATE_PAUSED)
+        answer = await self._call("pause", named(name) | {"paused_event": paused})
+        return to_video(answer, name)
+
+    async def resume(self, name: str) -> video_pb2.Video:
+        """Queues a paused video at its old place, takes back a pause that has not happened yet.
+
+        Raises:
+            NotFoundError: there is no such video.
+            VideoStateError: it has ended.
+        """
+        queued = events.state_event(video_pb2.Video.STATE_QUEUED)
+        answer = await self._call("resume", named(name) | {"queued_event": queued})
+        return to_video(answer, name)
+
+    async def delete(self, name: str) -> video_pb2.Video:
+        """Removes a video that has ended and returns what it was.
+
+        Raises:
+            NotFoundError: there is no such video.
+            VideoStateError: it has not ended.
+        """
+        return to_video(await self._call("delete", named(name)), name)
+
+    async def _call(self, function: str, arguments: Mapping[str, Argument]) -> Any:
+        try:
+            return await self._library.call(function, arguments)
+        except redis.exceptions.ResponseError as error:
+            refusal = refusal_of(str(error))
+            if refusal is None:
+                raise
+            raise refusal from None
+
+
+def named(name: str) -> dict[str, Argument]:
+    """Returns the argument that says which video a call is about."""
+    return {"video": keys.video_id_of(name)}

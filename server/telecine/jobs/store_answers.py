@@ -1,0 +1,50 @@
+"""What the job store's functions answer: videos, and refusals as errors of the one tree."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from telecine.errors import (
+    AlreadyExistsError,
+    LeaseLostError,
+    NotFoundError,
+    QueueFullError,
+    TelecineError,
+    VideoStateError,
+)
+from telecine.jobs.video_record import assemble_video, decode_record
+from telecine.v1 import video_pb2
+
+_FULL_RETRY_SECONDS = 5.0
+
+
+def to_video(answer: Sequence[Any], name: str = "") -> video_pb2.Video:
+    """Returns the video of a snapshot.
+
+    Raises:
+        NotFoundError: it is the snapshot of no video.
+    """
+    record = decode_record(answer[0])
+    if not record:
+        raise NotFoundError(name)
+    return assemble_video(record, queue_position=answer[1], start_micros=answer[2])
+
+
+def refusal_of(message: str) -> TelecineError | None:
+    """Returns what a function refused with; None where it did not refuse but break."""
+    code, _, rest = message.partition(" ")
+    detail = rest.split(" script: ")[0]  # Redis adds where the function stood
+    match code:
+        case "LEASE_LOST":
+            return LeaseLostError(detail)
+        case "ALREADY_EXISTS":
+            return AlreadyExistsError(detail)
+        case "QUEUE_FULL":
+            full = f"{detail} videos wait already"
+            return QueueFullError(full, retry_seconds=_FULL_RETRY_SECONDS)
+        case "TENANT_QUEUE_FULL":
+            full = f"{detail} of your videos wait already"
+            return QueueFullError(full, retry_seconds=_FULL_RETRY_SECONDS)
+        case "WRONG_STATE":
+            return VideoStateError(f"not possible while the video is {detail}", state=detail)
+        case _:
+            return None
