@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from submissions import claim
+from submissions import CAPABILITY, claim
 
 from telecine.errors import LeaseLostError
 from telecine.jobs.checkpoint_store import CheckpointStore
 from telecine.jobs.event_log import EventLog
 from telecine.jobs.job_store import JobStore
-from telecine.jobs.job_types import Assignment, FinishedStep
+from telecine.jobs.job_types import Assignment, FinishedStep, Verdict
 from telecine.jobs.redis_client import connect_redis
 from telecine.jobs.redis_server import RedisServer
 from telecine.v1 import video_pb2
@@ -27,10 +27,28 @@ def hold(jobs: JobStore, assignment: Assignment, folder: Path) -> HeldVideo:
 
 async def claim_again(jobs: JobStore, held: HeldVideo) -> Assignment:
     """Hands the video back and claims it once more."""
+    await held.settle()
     await held.requeue("TEST")
     claimed = await claim(jobs, lease_seconds=30.0)
     assert claimed is not None
     return claimed
+
+
+async def end_slice(held: HeldVideo, step_index: int) -> Verdict:
+    """Ends a slice of five steps on a device that takes 0.5 s a step."""
+    held.begin_slice()
+    for index in range(step_index - 4, step_index + 1):
+        await held.finish_step(FinishedStep(index, 12, 0.9, 1.0, 1.0), gpu_seconds=0.5)
+    return await held.finish_slice(
+        b"state %d" % step_index, step_index=step_index, capability=CAPABILITY, slice_steps=5
+    )
+
+
+async def notices(redis_url: str, name: str) -> list[str]:
+    client = connect_redis(redis_url)
+    events = await EventLog(client).read(name)
+    await client.aclose()
+    return [event.notice.reason for event in events if event.HasField("notice")]
 
 
 def truncate_checkpoint(folder: Path, *, step_index: int) -> None:
@@ -49,7 +67,7 @@ async def test_the_newest_checkpoint_is_resumed_from(
 ) -> None:
     held = hold(jobs, assignment, tmp_path)
     for step_index in (5, 10):
-        await held.save_checkpoint(b"state %d" % step_index, step_index=step_index)
+        assert await end_slice(held, step_index) == Verdict.CONTINUE
     resumed = hold(jobs, await claim_again(jobs, held), tmp_path)
     assert await resumed.load_checkpoint() == (b"state 10", 10)
 
@@ -59,26 +77,72 @@ async def test_a_corrupt_checkpoint_is_told_of_and_the_one_before_is_used(
 ) -> None:
     held = hold(jobs, assignment, tmp_path)
     for step_index in (5, 10):
-        await held.save_checkpoint(b"state %d" % step_index, step_index=step_index)
+        assert await end_slice(held, step_index) == Verdict.CONTINUE
+    await held.settle()
     truncate_checkpoint(tmp_path, step_index=10)
     resumed = hold(jobs, await claim_again(jobs, held), tmp_path)
     assert await resumed.load_checkpoint() == (b"state 5", 5)
     assert await resumed.load_checkpoint() == (b"", 0)
-    client = connect_redis(redis_url)
-    events = await EventLog(client).read(held.video.name)
-    await client.aclose()
-    reasons = [event.notice.reason for event in events if event.HasField("notice")]
-    assert reasons[-2:] == ["CHECKPOINT_CORRUPT", "RESUMED"]
+    assert (await notices(redis_url, held.video.name))[-2:] == ["CHECKPOINT_CORRUPT", "RESUMED"]
 
 
 async def test_a_checkpoint_that_cannot_be_written_does_not_stop_the_video(
-    jobs: JobStore, assignment: Assignment, tmp_path: Path
+    jobs: JobStore, assignment: Assignment, tmp_path: Path, redis_url: str
 ) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")
     held = hold(jobs, assignment, in_the_way)
-    await held.save_checkpoint(b"state", step_index=5)
+    assert await end_slice(held, 5) == Verdict.CONTINUE
+    assert not await held.is_saved(5)
     assert (await jobs.get(held.video.name)).state == video_pb2.Video.STATE_RUNNING
+    assert await notices(redis_url, held.video.name) == ["CHECKPOINT_NOT_WRITTEN"]
+
+
+async def test_a_slice_is_saved_while_the_next_one_runs(
+    jobs: JobStore, assignment: Assignment, tmp_path: Path
+) -> None:
+    held = hold(jobs, assignment, tmp_path)
+    await end_slice(held, 5)
+    assert await held.is_saved(5)
+    await end_slice(held, 10)
+    assert not await held.is_saved(5)
+    assert await held.is_saved(10)
+
+
+async def test_a_video_gives_way_to_one_of_the_realtime_tier(
+    jobs: JobStore, assignment: Assignment, tmp_path: Path
+) -> None:
+    held = hold(jobs, assignment, tmp_path)
+    realtime = submission()
+    realtime.spec.tier = video_pb2.TIER_REALTIME
+    urgent = await jobs.submit(realtime)
+    assert await end_slice(held, 5) == Verdict.YIELD
+    assert await held.is_saved(5)
+    assert (await claim_again(jobs, held)).video.name == urgent.name
+
+
+async def test_the_end_of_a_slice_is_where_a_pause_happens(
+    jobs: JobStore, assignment: Assignment, tmp_path: Path
+) -> None:
+    held = hold(jobs, assignment, tmp_path)
+    await jobs.pause(held.video.name)
+    assert await end_slice(held, 5) == Verdict.PAUSE
+    await held.settle()
+    await held.acknowledge_pause()
+    assert (await jobs.get(held.video.name)).state == video_pb2.Video.STATE_PAUSED
+    await jobs.resume(held.video.name)
+    resumed = await claim(jobs, lease_seconds=30.0)
+    assert resumed is not None
+    assert await hold(jobs, resumed, tmp_path).load_checkpoint() == (b"state 5", 5)
+
+
+async def test_a_video_that_has_ended_leaves_no_checkpoint(
+    jobs: JobStore, assignment: Assignment, tmp_path: Path
+) -> None:
+    held = hold(jobs, assignment, tmp_path)
+    await end_slice(held, 5)
+    await held.complete([])
+    assert not list(tmp_path.rglob("*.ckpt"))
 
 
 async def test_every_write_obeys_a_cancel(
@@ -101,7 +165,7 @@ async def test_a_write_of_a_worker_that_lost_the_video_is_refused(
         await held.complete([])
 
 
-async def test_steps_are_not_waited_for_while_redis_is_away(tmp_path: Path) -> None:
+async def test_work_goes_on_while_redis_is_away_and_is_told_later(tmp_path: Path) -> None:
     with RedisServer(tmp_path / "redis") as server:
         client = connect_redis(server.url)
         jobs = JobStore(client)
@@ -111,10 +175,13 @@ async def test_steps_are_not_waited_for_while_redis_is_away(tmp_path: Path) -> N
         assert claimed is not None
         held = hold(jobs, claimed, tmp_path / "checkpoints")
         server.kill()
-        await held.finish_step(FinishedStep(1, 12, 0.9, 1.0, 1.0))
-        await held.save_checkpoint(b"state", step_index=5)
+        assert await end_slice(held, 5) == Verdict.CONTINUE
+        assert await held.is_saved(5)
         server.start()
-        await held.enter_stage(video_pb2.STAGE_DENOISING)
-        assert (await jobs.get(held.video.name)).stage == video_pb2.STAGE_DENOISING
+        await held.settle()
+        again = await claim_again(jobs, held)
+        assert again.video.step_index == 5
+        resumed = hold(jobs, again, tmp_path / "checkpoints")
+        assert await resumed.load_checkpoint() == (b"state 5", 5)
         await jobs.close()
         await client.aclose()

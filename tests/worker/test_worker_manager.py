@@ -11,6 +11,7 @@ from telecine.jobs.job_types import Assignment
 from telecine.jobs.redis_client import connect_redis
 from telecine.jobs.worker_directory import WorkerDirectory
 from telecine.v1 import worker_pb2
+from telecine.worker.gpu_turn import GpuTurn
 from telecine.worker.worker_manager import HeldAssignment, WorkerManager, WorkerOptions
 from telecine.worker.worker_state import WorkerState
 
@@ -81,12 +82,13 @@ async def test_an_idle_worker_says_what_it_is(
 async def test_the_headline_is_what_the_gpu_lane_does(
     manager: WorkerManager, directory: WorkerDirectory, assignment: Assignment
 ) -> None:
-    finishing = manager.begin(assignment)
+    turn = GpuTurn()
+    finishing = manager.begin(assignment, turn)
     enter(finishing, WorkerState.LOADING, WorkerState.READY, WorkerState.INITIALIZING)
     enter(finishing, WorkerState.GENERATING, WorkerState.DECODING)
-    finishing.leave_gpu()
+    turn.end(is_finishing=True)
     assert manager.describe().state == worker_pb2.Worker.STATE_IDLE
-    on_gpu = manager.begin(assignment)
+    on_gpu = manager.begin(assignment, GpuTurn())
     enter(on_gpu, WorkerState.LOADING)
     worker = await seen(directory, lambda worker: len(worker.assignments) == 2)
     assert worker.state == worker_pb2.Worker.STATE_LOADING
@@ -103,7 +105,7 @@ async def test_the_headline_is_what_the_gpu_lane_does(
 async def test_steps_are_told_as_they_are_done(
     manager: WorkerManager, directory: WorkerDirectory, assignment: Assignment
 ) -> None:
-    held = manager.begin(assignment)
+    held = manager.begin(assignment, GpuTurn())
     held.state.finish_step(7)
     worker = await seen(directory, lambda worker: bool(worker.assignments))
     (shown,) = worker.assignments

@@ -1,7 +1,8 @@
 """Pulls videos from the queue and keeps both lanes busy, until the worker drains."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -9,6 +10,7 @@ import structlog
 from telecine.errors import StoreUnavailableError
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.job_types import Assignment, Capability
+from telecine.worker.gpu_turn import GpuTurn
 from telecine.worker.job_runner import JobRunner
 from telecine.worker.model_server_watch import ModelServerWatch
 
@@ -20,12 +22,18 @@ _PAUSE_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class ClaimOptions:
-    """Who claims what; `backlog` is how many videos may be held, the one on the GPU included."""
+    """Who claims what.
+
+    Attributes:
+        capability: what the worker can make, as it is now.
+        slice_steps: steps of the slice that a claim is charged for.
+        backlog: how many videos may be held, the one on the GPU included.
+    """
 
     worker_id: str
-    models: Sequence[str]
-    slice_steps: int
+    capability: Callable[[], Capability]
     lease_seconds: float
+    slice_steps: int
     backlog: int
 
 
@@ -46,29 +54,33 @@ class ClaimLoop:
         self._watch = watch
         self._options = options
         self._draining = draining
-        self._held: set[asyncio.Task[None]] = set()
+        self._finishing: set[asyncio.Task[None]] = set()
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._claim_id = secrets.token_hex(8)
 
     async def run(self) -> None:
         """Returns once the worker drains and every held video has found its end."""
         while not self._draining.is_set():
-            if len(self._held) >= self._options.backlog:
-                await asyncio.wait(self._held, return_when=asyncio.FIRST_COMPLETED)
+            if len(self._finishing) >= self._options.backlog:
+                await self._unless_draining(self._until_one_is_finished())
             elif not await self._watch.is_ready():
                 await self._unless_draining(asyncio.sleep(_PAUSE_SECONDS))
             else:
                 await self._claim_once()
-        if self._held:
-            await asyncio.wait(self._held)
+        if held := self._finishing | self._leaving:
+            await asyncio.wait(held)
 
     async def _claim_once(self) -> None:
-        models = tuple(self._options.models)
         try:
+            # The same claim until it is answered: a lost answer does not cost a lease.
             assignment = await self._jobs.claim(
                 self._options.worker_id,
-                capability=Capability(models, models, memory_bytes=0),
+                capability=self._options.capability(),
                 slice_steps=self._options.slice_steps,
                 lease_seconds=self._options.lease_seconds,
+                claim_id=self._claim_id,
             )
+            self._claim_id = secrets.token_hex(8)
             if assignment is None:
                 await self._unless_draining(self._jobs.wait_for_work(_LONGEST_WAIT_SECONDS))
         except StoreUnavailableError as error:
@@ -80,11 +92,16 @@ class ClaimLoop:
 
     async def _start(self, assignment: Assignment) -> None:
         _log.info("claimed", video=assignment.video.name, token=assignment.lease.token)
-        gpu_released = asyncio.Event()
-        task = asyncio.create_task(self._runner.run(assignment, gpu_released=gpu_released))
-        self._held.add(task)
-        task.add_done_callback(self._held.discard)
-        await gpu_released.wait()
+        turn = GpuTurn()
+        task = asyncio.create_task(self._runner.run(assignment, turn))
+        await turn.wait()
+        # What is handed back only waits for its last checkpoint to be copied.
+        lane = self._finishing if turn.is_finishing else self._leaving
+        lane.add(task)
+        task.add_done_callback(lane.discard)
+
+    async def _until_one_is_finished(self) -> None:
+        await asyncio.wait(self._finishing, return_when=asyncio.FIRST_COMPLETED)
 
     async def _unless_draining(self, waiting: Awaitable[None]) -> None:
         """Waits, but not past the signal to drain."""

@@ -9,11 +9,11 @@ from typing import TypeVar
 
 from telecine.errors import CheckpointError, ModelError, ModelServerUnavailableError
 from telecine.inference.triton_client import PromptEmbeds, SliceRequest, TritonClient
-from telecine.jobs.job_types import FinishedStep
+from telecine.jobs.job_types import Capability, FinishedStep, Verdict
 from telecine.media.transcoder import Frames
 from telecine.v1 import video_pb2
 from telecine.worker.held_video import HeldVideo
-from telecine.worker.interruptions import HandBack
+from telecine.worker.interruptions import HandBack, VideoCancelled, VideoPaused
 from telecine.worker.model_server_watch import ModelServerWatch
 from telecine.worker.progress_manager import (
     ProgressManager,
@@ -26,6 +26,8 @@ from telecine.worker.worker_state import WorkerState
 _T = TypeVar("_T")
 # Longer videos attend to a sliding window of frames and to the first one.
 _FULL_ATTENTION_SECONDS = 30.0
+# A video that ends the model server so often, with no slice finished between, is to blame.
+_MAX_SERVER_LOSSES = 3
 
 
 @dataclass(frozen=True)
@@ -50,33 +52,39 @@ class GpuLane:
         options: GpuLaneOptions,
         *,
         draining: asyncio.Event,
+        capability: Callable[[], Capability],
     ) -> None:
         self._triton = triton
         self._watch = watch
         self._options = options
         self._draining = draining
+        self._capability = capability
         self.tail = TailEstimate()
 
     async def denoise(self, held: HeldVideo) -> bytes:
         """Returns the state of the finished latents.
 
         Raises:
-            HandBack: the worker drains, or the model server was away for too long.
+            HandBack: another video is due, the worker drains, or the model server was away for
+                too long or was lost again and again.
+            VideoPaused: its owner wants it set aside.
             ModelError: the model failed on this input.
         """
         held.state.enter(WorkerState.LOADING)
         await held.enter_stage(video_pb2.STAGE_LOADING)
-        await self._insist(held, self._watch.require_ready)
+        await self._until_ready(held)
         held.state.enter(WorkerState.READY)
 
         held.state.enter(WorkerState.INITIALIZING)
         await held.enter_stage(video_pb2.STAGE_CONDITIONING)
         request = await self._insist(held, lambda: self._condition(held))
 
-        held.state.enter(WorkerState.GENERATING)
         await held.enter_stage(video_pb2.STAGE_DENOISING)
         while True:
+            if held.has_checkpoints:
+                held.state.enter(WorkerState.RECOVERING)
             state, step_index = await held.load_checkpoint()
+            held.state.enter(WorkerState.GENERATING)
             try:
                 return await self._denoise_slices(held, replace(request, state=state), step_index)
             except CheckpointError as error:
@@ -104,7 +112,7 @@ class GpuLane:
                             num_yielded += len(fresh)
                             yield fresh
             except ModelServerUnavailableError as error:
-                await self._recover(held, error)
+                await self._recover_from_loss(held, error)
                 continue
             if num_yielded < held.video.num_frames:
                 raise ModelError(
@@ -167,17 +175,34 @@ class GpuLane:
                 held, partial(self._denoise_slice, held, slice_request, progress)
             )
             request, step_index = replace(request, state=state), step_index + num_steps
-            held.state.enter(WorkerState.CHECKPOINTING)
-            await held.save_checkpoint(state, step_index=step_index)
-            held.state.enter(WorkerState.GENERATING)
+            await self._end_slice(held, state, step_index)
             if self._draining.is_set() and step_index < request.num_inference_steps:
                 raise HandBack("WORKER_DRAINED")
         return request.state
+
+    async def _end_slice(self, held: HeldVideo, state: bytes, step_index: int) -> None:
+        held.state.enter(WorkerState.CHECKPOINTING)
+        verdict = await held.finish_slice(
+            state,
+            step_index=step_index,
+            capability=self._capability(),
+            slice_steps=self._options.slice_steps,
+        )
+        match verdict:
+            case Verdict.CANCEL:
+                raise VideoCancelled
+            case Verdict.PAUSE:
+                raise VideoPaused
+            # The one before would lose the slice: a full disk keeps its videos.
+            case Verdict.YIELD if await held.is_saved(step_index):
+                raise HandBack("PREEMPTED")
+        held.state.enter(WorkerState.GENERATING)
 
     async def _denoise_slice(
         self, held: HeldVideo, request: SliceRequest, progress: ProgressManager
     ) -> bytes:
         state: bytes | None = None
+        held.begin_slice()
         async with aclosing(self._triton.denoise_slice(held.model_id, request)) as results:
             async for result in results:
                 now = progress.finish_step(result.step_index, step_seconds=result.step_seconds)
@@ -190,19 +215,32 @@ class GpuLane:
                         eta_seconds=now.eta_seconds,
                         preview=result.preview,
                         preview_content_type=result.preview_content_type,
-                    )
+                    ),
+                    gpu_seconds=result.step_seconds,
                 )
                 state = result.state
         if state is None:
             raise ModelError("the sampler ended a slice without its state")
         return state
 
+    async def _until_ready(self, held: HeldVideo) -> None:
+        try:
+            await self._watch.require_ready()
+        except ModelServerUnavailableError as error:  # it was away before the video came
+            await self._recover(held, error)
+
     async def _insist(self, held: HeldVideo, call: Callable[[], Awaitable[_T]]) -> _T:
         while True:
             try:
                 return await call()
             except ModelServerUnavailableError as error:
-                await self._recover(held, error)
+                await self._recover_from_loss(held, error)
+
+    async def _recover_from_loss(self, held: HeldVideo, error: ModelServerUnavailableError) -> None:
+        held.num_server_losses += 1
+        await self._recover(held, error)  # for the next video too
+        if held.num_server_losses >= _MAX_SERVER_LOSSES:
+            raise HandBack("MODEL_SERVER_LOST", counts_as_loss=True)
 
     async def _recover(self, held: HeldVideo, error: ModelServerUnavailableError) -> None:
         interrupted = held.state.state
@@ -219,5 +257,8 @@ def num_pixels(video: video_pb2.Video) -> int:
 
 
 def _choose_attention(video: video_pb2.Video) -> str:
+    """Returns which frames see which: all see all, or the past alone, or a sliding window."""
+    if video.spec.tier == video_pb2.TIER_REALTIME:
+        return "causal"  # its first frames are done before its last ones
     seconds = video.num_frames / video.spec.fps
     return "full" if seconds <= _FULL_ATTENTION_SECONDS else "window"

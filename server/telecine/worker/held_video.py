@@ -1,8 +1,10 @@
 """One claimed video: everything that its worker tells the store about it."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -10,7 +12,15 @@ import structlog
 from telecine.errors import CheckpointError, StoreUnavailableError
 from telecine.jobs.checkpoint_store import CheckpointStore
 from telecine.jobs.job_store import JobStore
-from telecine.jobs.job_types import Assignment, Directive, FinishedStep
+from telecine.jobs.job_types import (
+    Assignment,
+    Capability,
+    CheckpointPointer,
+    Directive,
+    FinishedStep,
+    SliceReport,
+    Verdict,
+)
 from telecine.v1 import video_pb2
 from telecine.worker.interruptions import obey
 from telecine.worker.worker_state import WorkerStateHolder
@@ -19,6 +29,8 @@ _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 _FIRST_RETRY_SECONDS = 0.1
 _LONGEST_RETRY_SECONDS = 2.0
+# The device waits for the verdict: a store that is this slow counts as away.
+_VERDICT_SECONDS = 0.5
 
 
 class HeldVideo:
@@ -28,6 +40,10 @@ class HeldVideo:
     since a video must not wait for Redis to hear about its steps. Every method raises
     LeaseLostError when the video is another worker's by now, and VideoCancelled when a
     client has cancelled it.
+
+    Attributes:
+        num_server_losses: how often in a row the model server was lost while it made this
+            video, with no finished slice between.
     """
 
     def __init__(
@@ -41,45 +57,91 @@ class HeldVideo:
         self.video = assignment.video
         self.lease = assignment.lease
         self.state = state
+        self.num_server_losses = 0
         self._checkpoints_left = deque(assignment.checkpoints)
         self._jobs = jobs
         self._checkpoints = checkpoints
+        self._saving: asyncio.Task[None] | None = None
+        self._uncommitted: CheckpointPointer | None = None
+        self._untold: deque[SliceReport] = deque()
+        self._tell: Callable[[SliceReport], Awaitable[Verdict]] | None = None
+        self._saved_step_index = 0
+        self._open_gpu_seconds = 0.0
 
     @property
     def model_id(self) -> str:
         """The model that makes it: `toybox`."""
         return self.video.spec.model.removeprefix("models/")
 
+    @property
+    def has_checkpoints(self) -> bool:
+        """Whether there is a checkpoint that was not tried yet."""
+        return bool(self._checkpoints_left)
+
     async def enter_stage(self, stage: video_pb2.Stage.ValueType) -> None:
         """Tells everyone who watches that a stage begins."""
         obey(await until_stored(lambda: self._jobs.enter_stage(self.lease, stage)))
 
-    async def finish_step(self, step: FinishedStep) -> None:
-        """Tells of a step that the device has finished."""
+    async def finish_step(self, step: FinishedStep, *, gpu_seconds: float = 0.0) -> None:
+        """Tells of a step that the device has finished in `gpu_seconds`."""
+        self._open_gpu_seconds += gpu_seconds
+        self.state.finish_step(step.step_index)
         await self._inform(lambda: self._jobs.finish_step(self.lease, step))
 
     async def notify(self, reason: str, message: str) -> None:
         """Tells something that the client may want to know."""
         await self._inform(lambda: self._jobs.notify(self.lease, reason, message))
 
-    async def save_checkpoint(self, state: bytes, *, step_index: int) -> None:
-        """Writes a slice's state to disk and lets the store point to it.
+    def begin_slice(self) -> None:
+        """A slice begins; one that broke off was for nothing, and nobody pays for it."""
+        self._open_gpu_seconds = 0.0
 
-        A checkpoint that cannot be written only costs steps if this worker dies.
+    async def finish_slice(
+        self, state: bytes, *, step_index: int, capability: Capability, slice_steps: int
+    ) -> Verdict:
+        """Tells of a finished slice and returns what to do next, without waiting for the disk.
+
+        The state is saved while the next slice runs. While the store is away the work goes
+        on, and it is told later.
         """
+        await self._settle_saving()
+        self.num_server_losses = 0
+        self._saving = asyncio.create_task(self._save(state, step_index))
+        report = SliceReport(
+            step_index=step_index,
+            gpu_seconds=self._open_gpu_seconds,
+            checkpoint=None,
+            is_checkpoint_coming=True,
+        )
+        self._untold.append(report)
+        self._open_gpu_seconds = 0.0
+        self._tell = partial(
+            self._jobs.finish_slice, self.lease, capability=capability, slice_steps=slice_steps
+        )
         try:
-            pointer = await self._checkpoints.save(
-                self.video.name,
-                attempt=self.lease.token,
-                step_index=step_index,
-                state=state,
-                identity=self.video.model_digest,
-            )
-        except (OSError, CheckpointError) as error:
-            _log.warning("checkpoint_failed", video=self.video.name, error=str(error))
-            await self.notify("CHECKPOINT_NOT_WRITTEN", f"step {step_index}: {error}")
-            return
-        await self._inform(lambda: self._jobs.commit_checkpoint(self.lease, pointer))
+            async with asyncio.timeout(_VERDICT_SECONDS):
+                return await self._tell_slices()
+        except (StoreUnavailableError, TimeoutError) as error:
+            _log.warning("slice_not_told", video=self.video.name, error=str(error))
+            return Verdict.CONTINUE
+
+    async def is_saved(self, step_index: int) -> bool:
+        """Whether the state after that step is safe on disk, once its writing has ended."""
+        await self._settle_saving()
+        return self._saved_step_index == step_index
+
+    async def settle(self) -> None:
+        """Returns once another worker, on another host even, can go on from what was saved."""
+        await self._settle_saving()
+        await until_stored(self._tell_slices)
+        if (pointer := self._uncommitted) is not None:
+            await until_stored(lambda: self._commit(pointer))
+        await self._checkpoints.flush(self.video.name)
+
+    async def close(self) -> None:
+        """Waits for what is being written, whatever comes of it."""
+        if self._saving is not None:
+            await asyncio.gather(self._saving, return_exceptions=True)
 
     async def load_checkpoint(self) -> tuple[bytes, int]:
         """Returns the newest state not yet tried and its step; no bytes and 0 after the last."""
@@ -91,27 +153,82 @@ class HeldVideo:
                 await self.notify(error.reason, f"step {pointer.step_index}: {error}")
                 continue
             await self.notify("RESUMED", f"goes on after step {pointer.step_index}")
+            self.state.finish_step(pointer.step_index)
             return state, pointer.step_index
         return b"", 0
 
-    async def complete(self, artifacts: Sequence[video_pb2.Artifact]) -> None:
-        """Ends it SUCCEEDED with its files."""
-        await until_stored(lambda: self._jobs.complete(self.lease, artifacts))
-        await self._checkpoints.delete_all(self.video.name)
+    async def complete(
+        self, artifacts: Sequence[video_pb2.Artifact], *, gpu_seconds: float = 0.0
+    ) -> None:
+        """Ends it SUCCEEDED with its files; `gpu_seconds` is what decoding took."""
+        await until_stored(
+            lambda: self._jobs.complete(self.lease, artifacts, gpu_seconds=gpu_seconds)
+        )
+        await self._delete_checkpoints()
 
     async def fail(self, failure: video_pb2.Failure) -> None:
         """Ends it FAILED."""
         await until_stored(lambda: self._jobs.fail(self.lease, failure))
-        await self._checkpoints.delete_all(self.video.name)
+        await self._delete_checkpoints()
 
     async def acknowledge_cancel(self) -> None:
-        """Ends it CANCELLED."""
-        await until_stored(lambda: self._jobs.acknowledge_cancel(self.lease))
-        await self._checkpoints.delete_all(self.video.name)
+        """Ends it CANCELLED, and says what its broken slice has used."""
+        used = self._open_gpu_seconds + sum(report.gpu_seconds for report in self._untold)
+        await until_stored(lambda: self._jobs.acknowledge_cancel(self.lease, gpu_seconds=used))
+        await self._delete_checkpoints()
 
-    async def requeue(self, reason: str) -> None:
+    async def acknowledge_pause(self) -> None:
+        """Sets it aside with its checkpoint."""
+        await until_stored(lambda: self._jobs.acknowledge_pause(self.lease))
+
+    async def requeue(self, reason: str, *, counts_as_loss: bool = False) -> None:
         """Puts it back at the head of its queue, with its checkpoint."""
-        await until_stored(lambda: self._jobs.requeue(self.lease, reason=reason))
+        await until_stored(
+            lambda: self._jobs.requeue(self.lease, reason=reason, counts_as_loss=counts_as_loss)
+        )
+
+    async def _tell_slices(self) -> Verdict:
+        verdict = Verdict.CONTINUE
+        while self._untold and self._tell is not None:
+            verdict = await self._tell(self._untold[0])
+            self._untold.popleft()
+        return verdict
+
+    async def _save(self, state: bytes, step_index: int) -> None:
+        """Writes a checkpoint and lets the store point to it.
+
+        One that cannot be written only costs steps if this worker dies.
+        """
+        try:
+            pointer = await self._checkpoints.save(
+                self.video.name,
+                attempt=self.lease.token,
+                step_index=step_index,
+                state=state,
+                identity=self.video.model_digest,
+            )
+        except CheckpointError as error:
+            _log.warning("checkpoint_failed", video=self.video.name, error=str(error))
+            with contextlib.suppress(StoreUnavailableError):
+                await self._jobs.notify(self.lease, error.reason, f"step {step_index}: {error}")
+            return
+        self._saved_step_index = step_index
+        self._uncommitted = pointer
+        with contextlib.suppress(StoreUnavailableError):
+            await self._commit(pointer)
+
+    async def _commit(self, pointer: CheckpointPointer) -> None:
+        await self._jobs.commit_checkpoint(self.lease, pointer)
+        self._uncommitted = None
+
+    async def _settle_saving(self) -> None:
+        if self._saving is not None:
+            await asyncio.shield(self._saving)
+            self._saving = None
+
+    async def _delete_checkpoints(self) -> None:
+        await self.close()  # a late write would bring the folder back
+        await self._checkpoints.delete_all(self.video.name)
 
     async def _inform(self, call: Callable[[], Awaitable[Directive]]) -> None:
         try:

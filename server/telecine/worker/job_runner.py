@@ -1,6 +1,5 @@
 """One claimed video from its claim to its end, whatever that is."""
 
-import asyncio
 import contextlib
 import time
 import uuid
@@ -14,10 +13,12 @@ from telecine.jobs.job_types import Assignment
 from telecine.v1 import video_pb2
 from telecine.worker.finishing_lane import FinishingLane
 from telecine.worker.gpu_lane import GpuLane, num_pixels
+from telecine.worker.gpu_turn import GpuTurn
 from telecine.worker.held_video import HeldVideo
-from telecine.worker.interruptions import HandBack, VideoCancelled
+from telecine.worker.interruptions import HandBack, VideoCancelled, VideoPaused
 from telecine.worker.lease_keeper import LeaseKeeper
-from telecine.worker.worker_state import WorkerState, WorkerStateHolder
+from telecine.worker.worker_manager import WorkerManager
+from telecine.worker.worker_state import WorkerState
 
 _log = structlog.get_logger(__name__)
 
@@ -29,6 +30,7 @@ class JobRunner:
         self,
         jobs: JobStore,
         checkpoints: CheckpointStore,
+        manager: WorkerManager,
         *,
         gpu_lane: GpuLane,
         finishing_lane: FinishingLane,
@@ -36,54 +38,69 @@ class JobRunner:
     ) -> None:
         self._jobs = jobs
         self._checkpoints = checkpoints
+        self._manager = manager
         self._gpu_lane = gpu_lane
         self._finishing_lane = finishing_lane
         self._heartbeat_seconds = heartbeat_seconds
 
-    async def run(self, assignment: Assignment, *, gpu_released: asyncio.Event) -> None:
-        """Makes the video; sets `gpu_released` once the next one may begin. Never raises."""
-        log = _log.bind(video=assignment.video.name, token=assignment.lease.token)
-        state = WorkerStateHolder(lambda now: log.debug("worker_state", state=now.value))
-        held = HeldVideo(assignment, jobs=self._jobs, checkpoints=self._checkpoints, state=state)
+    async def run(self, assignment: Assignment, turn: GpuTurn) -> None:
+        """Makes the video; ends its `turn` as soon as it needs the GPU no more. Never raises."""
+        status = self._manager.begin(assignment, turn)
+        held = HeldVideo(
+            assignment, jobs=self._jobs, checkpoints=self._checkpoints, state=status.state
+        )
         try:
-            await self._run_to_an_end(held, gpu_released)
+            await self._run_to_an_end(held, turn)
         except LeaseLostError:
             # Whatever was made here is not wanted any more: another worker has the video.
-            log.warning("lease_lost", state=state.state.value)
+            _log.warning("lease_lost", video=held.video.name, state=held.state.state.value)
         finally:
-            state.hand_back()
-            gpu_released.set()
+            turn.end()
+            self._manager.end(status)
+            await held.close()
 
-    async def _run_to_an_end(self, held: HeldVideo, gpu_released: asyncio.Event) -> None:
+    async def _run_to_an_end(self, held: HeldVideo, turn: GpuTurn) -> None:
         try:
-            artifacts = await self._make(held, gpu_released)
-            await held.complete(artifacts)
-            await self._finishing_lane.clear(held.video)
+            async with LeaseKeeper(
+                self._jobs, held.lease, heartbeat_seconds=self._heartbeat_seconds
+            ):
+                try:
+                    artifacts, decode_seconds = await self._make(held, turn)
+                except (HandBack, VideoPaused):
+                    turn.end()
+                    await held.settle()
+                    raise
+            await held.complete(artifacts, gpu_seconds=decode_seconds)
             held.state.enter(WorkerState.COMPLETE)
         except VideoCancelled:
+            turn.end()
             await held.acknowledge_cancel()
-            await self._finishing_lane.clear(held.video)
+        except VideoPaused:
+            await held.acknowledge_pause()
+            return
         except HandBack as hand_back:
-            await held.requeue(hand_back.reason)
+            await held.requeue(hand_back.reason, counts_as_loss=hand_back.counts_as_loss)
+            return
         except LeaseLostError:
             raise
         except Exception as error:
+            turn.end()
             await self._fail(held, error)
+        await self._finishing_lane.clear(held.video)
 
-    async def _make(self, held: HeldVideo, gpu_released: asyncio.Event) -> list[video_pb2.Artifact]:
-        async with LeaseKeeper(self._jobs, held.lease, heartbeat_seconds=self._heartbeat_seconds):
-            state = await self._gpu_lane.denoise(held)
-            tail_start = time.monotonic()
-            async with self._finishing_lane.open(held) as finishing:
-                async with contextlib.aclosing(self._gpu_lane.decode(held, state)) as chunks:
-                    async for frames in chunks:
-                        await finishing.write(frames)
-                gpu_released.set()
-                artifacts = await finishing.finish()
-            self._gpu_lane.tail.learn(
-                time.monotonic() - tail_start, num_pixels=num_pixels(held.video)
-            )
-            return artifacts
+    async def _make(self, held: HeldVideo, turn: GpuTurn) -> tuple[list[video_pb2.Artifact], float]:
+        """Returns the files, and for how long decoding held the GPU."""
+        state = await self._gpu_lane.denoise(held)
+        tail_start = time.monotonic()
+        async with self._finishing_lane.open(held) as finishing:
+            async with contextlib.aclosing(self._gpu_lane.decode(held, state)) as chunks:
+                async for frames in chunks:
+                    await finishing.write(frames)
+            decode_seconds = time.monotonic() - tail_start
+            turn.end(is_finishing=True)
+            artifacts = await finishing.finish()
+        self._gpu_lane.tail.learn(time.monotonic() - tail_start, num_pixels=num_pixels(held.video))
+        return artifacts, decode_seconds
 
     async def _fail(self, held: HeldVideo, error: Exception) -> None:
         log_id = uuid.uuid4().hex

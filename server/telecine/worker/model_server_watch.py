@@ -20,21 +20,24 @@ class ModelServerWatch:
     Attributes:
         patience_seconds: how long a video is kept here while the model server is away,
             before another worker may have it.
+        was_ready: whether it answered when it was last asked.
     """
 
     def __init__(
         self, triton: TritonClient, *, patience_seconds: float, draining: asyncio.Event
     ) -> None:
         self.patience_seconds = patience_seconds
+        self.was_ready = False
         self._triton = triton
         self._draining = draining
 
     async def is_ready(self) -> bool:
         """Whether the server answers."""
         try:
-            return await self._triton.is_ready()
+            self.was_ready = await self._triton.is_ready()
         except ModelServerUnavailableError:
-            return False
+            self.was_ready = False
+        return self.was_ready
 
     async def require_ready(self) -> None:
         """Raises ModelServerUnavailableError where the server does not answer."""

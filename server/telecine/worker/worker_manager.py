@@ -13,6 +13,7 @@ from telecine.errors import StoreUnavailableError
 from telecine.jobs.job_types import Assignment
 from telecine.jobs.worker_directory import WorkerDirectory
 from telecine.v1 import worker_pb2
+from telecine.worker.gpu_turn import GpuTurn
 from telecine.worker.worker_state import WorkerState, WorkerStateHolder
 
 _log = structlog.get_logger(__name__)
@@ -41,14 +42,22 @@ class WorkerOptions:
 class HeldAssignment:
     """One video that this worker holds, in one of its lanes."""
 
-    def __init__(self, assignment: Assignment, on_change: Callable[[], None]) -> None:
-        self.is_on_gpu = True
+    def __init__(
+        self, assignment: Assignment, turn: GpuTurn, *, on_change: Callable[[], None]
+    ) -> None:
+        turn.on_end = on_change
+        self._turn = turn
         self.state = WorkerStateHolder(self._note)
         self._log = _log.bind(video=assignment.video.name, token=assignment.lease.token)
         self._video = assignment.video
         self._claim_time = Timestamp()
         self._claim_time.GetCurrentTime()
         self._on_change = on_change
+
+    @property
+    def is_on_gpu(self) -> bool:
+        """Whether it is the one in the GPU lane."""
+        return not self._turn.is_over
 
     def describe(self) -> worker_pb2.Worker.Assignment:
         """Returns what is published of it."""
@@ -59,11 +68,6 @@ class HeldAssignment:
             num_inference_steps=self._video.spec.num_inference_steps,
             claim_time=self._claim_time,
         )
-
-    def leave_gpu(self) -> None:
-        """The GPU lane is done with it: the next one may begin."""
-        self.is_on_gpu = False
-        self._on_change()
 
     def _note(self, state: WorkerState) -> None:
         self._log.debug("worker_state", state=state.value, step_index=self.state.step_index)
@@ -101,9 +105,9 @@ class WorkerManager:
         self._start_time = Timestamp()
         self._start_time.GetCurrentTime()
 
-    def begin(self, assignment: Assignment) -> HeldAssignment:
-        """Takes a claimed video on; it goes to the GPU lane first."""
-        held = HeldAssignment(assignment, self._changed.set)
+    def begin(self, assignment: Assignment, turn: GpuTurn) -> HeldAssignment:
+        """Takes a claimed video on; it is in the GPU lane until its turn there is over."""
+        held = HeldAssignment(assignment, turn, on_change=self._changed.set)
         self._held.append(held)
         self._changed.set()
         return held

@@ -2,22 +2,28 @@
 
 import asyncio
 import contextlib
+import re
 import secrets
 import signal
 import socket
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 from redis.asyncio import Redis
 
-from telecine.config import Settings
-from telecine.errors import StoreUnavailableError
+from telecine.config import Settings, WorkerSettings
+from telecine.errors import NotFoundError, StoreUnavailableError
 from telecine.inference.triton_client import TritonClient
 from telecine.jobs.checkpoint_store import CheckpointStore
 from telecine.jobs.job_store import JobStore
+from telecine.jobs.job_types import Capability
 from telecine.jobs.model_directory import ModelDirectory
 from telecine.jobs.redis_client import connect_redis
+from telecine.jobs.transitions import ENDED_STATES
+from telecine.jobs.worker_directory import WorkerDirectory
 from telecine.storage import open_object_store
+from telecine.v1 import video_pb2
 from telecine.worker.claim_loop import ClaimLoop, ClaimOptions
 from telecine.worker.finishing_lane import FinishingLane
 from telecine.worker.gpu_lane import GpuLane, GpuLaneOptions
@@ -25,12 +31,14 @@ from telecine.worker.job_runner import JobRunner
 from telecine.worker.model_publisher import ModelPublisher
 from telecine.worker.model_registry import ModelRegistry, RegisteredModel
 from telecine.worker.model_server_watch import ModelServerWatch
+from telecine.worker.worker_manager import WorkerManager, WorkerOptions
 
 _log = structlog.get_logger(__name__)
+_SWEEP_SECONDS = 3600.0
 
 
 async def run_worker(settings: Settings) -> None:
-    """Runs a worker until SIGTERM or SIGINT, which drain it.
+    """Runs a worker until SIGTERM, SIGINT or DrainWorker, which drain it.
 
     Draining: the slice that runs is finished and saved and its video goes back to the
     queue; videos whose frames are being made are finished; nothing new is claimed.
@@ -38,10 +46,7 @@ async def run_worker(settings: Settings) -> None:
     Raises:
         ValueError: none of the models can be served; one that cannot is only logged.
     """
-    found = await ModelRegistry().read_all(settings.worker.models)
-    if not found.models:
-        raise ValueError("; ".join(rejected.reason for rejected in found.rejected))
-    models = found.models
+    models = await _read_models(settings.worker)
     draining = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -49,93 +54,169 @@ async def run_worker(settings: Settings) -> None:
     async with contextlib.AsyncExitStack() as stack:
         redis = connect_redis(settings.redis.url)
         stack.push_async_callback(redis.aclose)
+        jobs = JobStore(redis)
+        stack.push_async_callback(jobs.close)
         triton = TritonClient(
             settings.triton.grpc_url,
             stream_timeout_seconds=settings.worker.stream_timeout_seconds,
         )
         stack.push_async_callback(triton.close)
-        await _run(settings, models, redis=redis, triton=triton, draining=draining)
+        checkpoints = _open_checkpoints(settings.worker)
+        stack.push_async_callback(checkpoints.close)
+        worker = _Worker(settings, models, redis=redis, jobs=jobs, draining=draining)
+        await worker.run(triton, checkpoints)
 
 
-async def _run(
-    settings: Settings,
-    models: Sequence[RegisteredModel],
-    *,
-    redis: Redis,
-    triton: TritonClient,
-    draining: asyncio.Event,
-) -> None:
-    options = settings.worker
-    worker_id = options.worker_id or f"{socket.gethostname()}-{secrets.token_hex(4)}"
-    jobs = JobStore(redis)
-    watch = ModelServerWatch(
-        triton, patience_seconds=options.model_server_patience_seconds, draining=draining
-    )
-    publisher = ModelPublisher(
-        ModelDirectory(redis), jobs, models=models, watch=watch, worker_id=worker_id
-    )
-    claim_loop = ClaimLoop(
-        jobs,
-        _assemble_runner(settings, jobs, triton=triton, watch=watch, draining=draining),
-        watch=watch,
-        options=ClaimOptions(
-            worker_id=worker_id,
-            models=[model.model_id for model in models],
-            slice_steps=options.slice_steps,
-            lease_seconds=options.lease_seconds,
-            backlog=options.backlog,
-        ),
-        draining=draining,
-    )
-    _log.info("worker_started", worker_id=worker_id, models=[m.model_id for m in models])
-    async with asyncio.TaskGroup() as tasks:
-        background = [
-            tasks.create_task(publisher.run()),
-            tasks.create_task(_expire_leases(jobs, period_seconds=options.lease_seconds / 5)),
-        ]
-        await claim_loop.run()
-        for task in background:
-            task.cancel()
-    await jobs.close()
-    _log.info("worker_drained", worker_id=worker_id)
+class _Worker:
+    """The parts of one worker process."""
 
+    def __init__(
+        self,
+        settings: Settings,
+        models: Sequence[RegisteredModel],
+        *,
+        redis: Redis,
+        jobs: JobStore,
+        draining: asyncio.Event,
+    ) -> None:
+        self._settings = settings
+        self._options = settings.worker
+        self._models = models
+        self._redis = redis
+        self._jobs = jobs
+        self._draining = draining
+        self._id = self._options.worker_id or _draw_worker_id()
 
-def _assemble_runner(
-    settings: Settings,
-    jobs: JobStore,
-    *,
-    triton: TritonClient,
-    watch: ModelServerWatch,
-    draining: asyncio.Event,
-) -> JobRunner:
-    options = settings.worker
-    return JobRunner(
-        jobs,
-        CheckpointStore(
-            options.checkpoint_folder,
-            remote=open_object_store(options.checkpoint_url) if options.checkpoint_url else None,
-            quota_bytes=options.checkpoint_quota_bytes,
-        ),
-        gpu_lane=GpuLane(
+    async def run(self, triton: TritonClient, checkpoints: CheckpointStore) -> None:
+        """Returns once the worker has drained."""
+        watch = ModelServerWatch(
+            triton,
+            patience_seconds=self._options.model_server_patience_seconds,
+            draining=self._draining,
+        )
+        manager = self._make_manager(watch)
+        publisher = ModelPublisher(
+            ModelDirectory(self._redis),
+            self._jobs,
+            models=self._models,
+            watch=watch,
+            worker_id=self._id,
+        )
+        capability = partial(self._capability, watch)
+        gpu_lane = GpuLane(
             triton,
             watch,
             GpuLaneOptions(
-                slice_steps=options.slice_steps, previews_per_video=options.previews_per_video
+                slice_steps=self._options.slice_steps,
+                previews_per_video=self._options.previews_per_video,
             ),
-            draining=draining,
-        ),
-        finishing_lane=FinishingLane(open_object_store(settings.storage.url), jobs),
-        heartbeat_seconds=options.heartbeat_seconds,
+            draining=self._draining,
+            capability=capability,
+        )
+        runner = JobRunner(
+            self._jobs,
+            checkpoints,
+            manager,
+            gpu_lane=gpu_lane,
+            finishing_lane=FinishingLane(open_object_store(self._settings.storage.url), self._jobs),
+            heartbeat_seconds=self._options.heartbeat_seconds,
+        )
+        claim_loop = ClaimLoop(
+            self._jobs,
+            runner,
+            watch=watch,
+            options=ClaimOptions(
+                worker_id=self._id,
+                capability=capability,
+                lease_seconds=self._options.lease_seconds,
+                slice_steps=self._options.slice_steps,
+                backlog=self._options.backlog,
+            ),
+            draining=self._draining,
+        )
+        _log.info("worker_started", worker_id=self._id, models=[m.model_id for m in self._models])
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(manager.run()),
+                tasks.create_task(publisher.run()),
+                tasks.create_task(
+                    _expire(self._jobs, period_seconds=self._options.lease_seconds / 5)
+                ),
+                tasks.create_task(_sweep(checkpoints, self._jobs)),
+            ]
+            await claim_loop.run()
+            for task in background:
+                task.cancel()
+        await manager.leave()
+        _log.info("worker_drained", worker_id=self._id)
+
+    def _make_manager(self, watch: ModelServerWatch) -> WorkerManager:
+        return WorkerManager(
+            WorkerDirectory(self._redis),
+            WorkerOptions(
+                worker_id=self._id,
+                models=[model.model_id for model in self._models],
+                memory_bytes=self._options.memory_bytes,
+            ),
+            draining=self._draining,
+            is_ready=lambda: watch.was_ready,
+            loaded_models=partial(self._loaded_models, watch),
+        )
+
+    def _capability(self, watch: ModelServerWatch) -> Capability:
+        return Capability(
+            models=tuple(model.model_id for model in self._models),
+            loaded_models=self._loaded_models(watch),
+            memory_bytes=self._options.memory_bytes,
+        )
+
+    def _loaded_models(self, watch: ModelServerWatch) -> tuple[str, ...]:
+        return tuple(model.model_id for model in self._models) if watch.was_ready else ()
+
+
+async def _read_models(options: WorkerSettings) -> Sequence[RegisteredModel]:
+    found = await ModelRegistry().read_all(options.models)
+    if not found.models:
+        raise ValueError("; ".join(rejected.reason for rejected in found.rejected))
+    return found.models
+
+
+def _draw_worker_id() -> str:
+    host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:48]
+    return f"{host or 'worker'}-{secrets.token_hex(4)}"
+
+
+def _open_checkpoints(options: WorkerSettings) -> CheckpointStore:
+    return CheckpointStore(
+        options.checkpoint_folder,
+        remote=open_object_store(options.checkpoint_url) if options.checkpoint_url else None,
+        quota_bytes=options.checkpoint_quota_bytes,
     )
 
 
-async def _expire_leases(jobs: JobStore, *, period_seconds: float) -> None:
-    """Puts videos of lost workers back into the queue; any worker may do it for all."""
+async def _expire(jobs: JobStore, *, period_seconds: float) -> None:
+    """Ends leases and deadlines that have run out; any worker may do it for all."""
     while True:
-        try:
-            num_expired = await jobs.expire_leases()
-        except StoreUnavailableError:
-            num_expired = 0
-        if num_expired:
-            _log.warning("leases_expired", num_expired=num_expired)
+        with contextlib.suppress(StoreUnavailableError):
+            if num_leases := await jobs.expire_leases():
+                _log.warning("leases_expired", num_expired=num_leases)
+            if num_deadlines := await jobs.expire_deadlines():
+                _log.info("deadlines_expired", num_expired=num_deadlines)
         await asyncio.sleep(period_seconds)
+
+
+async def _sweep(checkpoints: CheckpointStore, jobs: JobStore) -> None:
+    """Removes the checkpoints that lost workers have left of videos that are over."""
+
+    async def is_over(name: str) -> bool:
+        try:
+            video = await jobs.get(name)
+        except NotFoundError:
+            return True
+        return video_pb2.Video.State.Name(video.state).removeprefix("STATE_") in ENDED_STATES
+
+    while True:
+        with contextlib.suppress(StoreUnavailableError):
+            if num_swept := await checkpoints.sweep(is_over):
+                _log.info("checkpoints_swept", num_videos=num_swept)
+        await asyncio.sleep(_SWEEP_SECONDS)
