@@ -3,8 +3,13 @@
 from pathlib import Path
 
 import pytest
+from submissions import make_submission
 
-from telecine.config import load_settings
+from telecine.config import QueueSettings, load_settings
+from telecine.errors import QueueFullError
+from telecine.jobs.fair_scheduler import TIER_WEIGHTS, tier_word
+from telecine.jobs.job_store import open_job_store
+from telecine.jobs.redis_client import connect_redis
 
 
 def write(folder: Path, text: str) -> Path:
@@ -66,3 +71,15 @@ def test_typo_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"absent\.toml"):
         load_settings(tmp_path / "absent.toml")
+
+
+async def test_queue_is_opened_as_it_is_set(redis_url: str) -> None:
+    assert QueueSettings().tier_weights.model_dump() == {
+        tier_word(tier): weight for tier, weight in TIER_WEIGHTS.items()
+    }
+    redis = connect_redis(redis_url)
+    jobs = open_job_store(redis, QueueSettings(max_queued=1))
+    await jobs.submit(make_submission())
+    with pytest.raises(QueueFullError):
+        await jobs.submit(make_submission())
+    await redis.aclose()

@@ -18,6 +18,7 @@ from pydantic_settings import (
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
@@ -72,13 +73,39 @@ class StorageSettings(Section):
     url: str = "var/objects"
 
 
+class TierWeights(Section):
+    """The share of each tier in the workers, in relation to the others."""
+
+    realtime: Weight = 16.0
+    premium: Weight = 8.0
+    standard: Weight = 4.0
+    batch: Weight = 1.0
+
+
+class QueueSettings(Section):
+    """How videos wait and in which order; the same for all gateways and workers.
+
+    Attributes:
+        max_queued: videos that may wait, of all tenants together.
+        max_queued_per_tenant: videos of one tenant that may wait.
+        max_running_per_tenant: videos of one tenant that are made at a time; more wait.
+        quantum_seconds: GPU time that a running video may be ahead of its share before another
+            takes its place; larger ones cost fewer switches.
+    """
+
+    max_queued: Count = 10_000
+    max_queued_per_tenant: Count = 2_000
+    max_running_per_tenant: Count = 64
+    tier_weights: TierWeights = TierWeights()
+    quantum_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
+
+
 class WorkerSettings(Section):
     """A worker process.
 
     Attributes:
         worker_id: unique among live workers; empty for one drawn at the start.
         models: the models it serves.
-        memory_bytes: device memory that it may fill with models and one video; 0 for no limit.
         lease_seconds: how long a job stays its own after its last sign of life.
         heartbeat_seconds: how often a held job is asked after; a cancel is seen this soon.
         backlog: jobs held at a time, the one on the GPU included.
@@ -92,9 +119,8 @@ class WorkerSettings(Section):
             before another worker may have it.
     """
 
-    worker_id: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")] = ""
+    worker_id: str = ""
     models: tuple[str, ...] = ("toybox",)
-    memory_bytes: Annotated[int, Field(ge=0)] = 0
     lease_seconds: Seconds = 15.0
     heartbeat_seconds: Seconds = 0.5
     backlog: Count = 3
@@ -122,6 +148,7 @@ class Settings(BaseSettings):
 
     gateway: GatewaySettings = GatewaySettings()
     redis: RedisSettings = RedisSettings()
+    queue: QueueSettings = QueueSettings()
     triton: TritonSettings = TritonSettings()
     storage: StorageSettings = StorageSettings()
     worker: WorkerSettings = WorkerSettings()

@@ -1,6 +1,7 @@
 """The gateway process: what clients speak to."""
 
 import asyncio
+import contextlib
 import gc
 import signal
 from collections.abc import AsyncIterator
@@ -17,14 +18,16 @@ from telecine.api.health_service import NOT_SERVING, HealthServicer
 from telecine.api.model_catalog import ModelCatalog
 from telecine.api.store_monitor import StoreMonitor
 from telecine.config import Settings
+from telecine.errors import StoreUnavailableError
 from telecine.jobs.event_hub import EventHub
-from telecine.jobs.job_store import JobStore
+from telecine.jobs.job_store import JobStore, open_job_store
 from telecine.jobs.model_directory import ModelDirectory
 from telecine.jobs.redis_client import connect_redis, translated_errors
 from telecine.jobs.worker_directory import WorkerDirectory
 from telecine.storage import open_object_store
 
 _log = structlog.get_logger(__name__)
+_EXPIRE_SECONDS = 1.0
 
 
 async def run_gateway(settings: Settings) -> None:
@@ -54,13 +57,17 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
         host = settings.gateway.host
         address = f"{host}:{server.add_insecure_port(f'{host}:{settings.gateway.port}')}"
         await server.start()
-        probing = asyncio.create_task(monitor.run())
+        background = [
+            asyncio.create_task(monitor.run()),
+            asyncio.create_task(_expire_deadlines(parts.jobs)),
+        ]
         _publish_address(settings.gateway.address_file, address)
         _log.info("gateway serves", **{"server.address": address})
         try:
             yield address
         finally:
-            probing.cancel()
+            for task in background:
+                task.cancel()
             await health.set(NOT_SERVING)
             stopping = asyncio.create_task(server.stop(settings.gateway.stop_grace_seconds))
             # Watchers would use up the whole grace.
@@ -73,7 +80,7 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
 async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, Redis]]:
     """Yields the rooms below; nothing is connected before it is used."""
     redis = connect_redis(settings.redis.url)
-    jobs = JobStore(redis)
+    jobs = open_job_store(redis, settings.queue)
     hub = EventHub(redis)
     workers = WorkerDirectory(redis)
     try:
@@ -93,6 +100,15 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
         await workers.close()
         await jobs.close()
         await redis.aclose()
+
+
+async def _expire_deadlines(jobs: JobStore) -> None:
+    """Ends videos that waited too long: a queue without workers has nobody else to do it."""
+    while True:
+        await asyncio.sleep(_EXPIRE_SECONDS)
+        with contextlib.suppress(StoreUnavailableError):
+            if num_expired := await jobs.expire_deadlines():
+                _log.info("deadlines expired", num_expired=num_expired)
 
 
 async def _probe_store(redis: Redis) -> None:

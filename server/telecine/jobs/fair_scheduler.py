@@ -1,7 +1,6 @@
 """Flows of the fair scheduler: who shares the workers, and with which weights.
 
-The order itself is decided in functions/fair_scheduler.lua by start-time fair queuing
-(Goyal, Vin, Cheng 1997): one flow a tenant and tier, and only the head of a flow is tagged.
+The order itself is decided in functions/fair_scheduler.lua and slices.lua.
 """
 
 from collections.abc import Mapping
@@ -28,4 +27,9 @@ def resolve_tier(tier: video_pb2.Tier.ValueType) -> video_pb2.Tier.ValueType:
 
 def flow_name(tenant: str, tier: video_pb2.Tier.ValueType) -> str:
     """Returns the name of the flow that a tenant's videos of one tier wait in."""
-    return f"{video_pb2.Tier.Name(tier).removeprefix('TIER_').lower()}:{tenant}"
+    return f"{tier_word(tier)}:{tenant}"
+
+
+def tier_word(tier: video_pb2.Tier.ValueType) -> str:
+    """Returns a tier's name as settings and flows have it, `batch` say."""
+    return video_pb2.Tier.Name(tier).removeprefix("TIER_").lower()

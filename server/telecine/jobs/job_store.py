@@ -8,18 +8,35 @@ from collections.abc import Mapping
 
 from redis.asyncio import Redis
 
+from telecine.config import QueueSettings
 from telecine.jobs import keys
 from telecine.jobs.client_calls import ClientCalls
-from telecine.jobs.fair_scheduler import TIER_WEIGHTS
+from telecine.jobs.fair_scheduler import TIER_WEIGHTS, tier_word
 from telecine.jobs.function_library import FunctionLibrary
 from telecine.jobs.job_types import QueueLimits
 from telecine.jobs.wake_channel import WakeChannel
 from telecine.jobs.worker_calls import MAX_LOST_LEASES, WorkerCalls
 from telecine.v1 import video_pb2
 
-__all__ = ["MAX_LOST_LEASES", "JobStore"]
+__all__ = ["MAX_LOST_LEASES", "JobStore", "open_job_store"]
 
 _DEFAULT_LIMITS = QueueLimits()
+
+
+def open_job_store(redis: Redis, settings: QueueSettings) -> "JobStore":
+    """Returns the job store as a process is set to use it."""
+    return JobStore(
+        redis,
+        limits=QueueLimits(
+            max_queued=settings.max_queued,
+            max_queued_per_tenant=settings.max_queued_per_tenant,
+            max_running_per_tenant=settings.max_running_per_tenant,
+        ),
+        tier_weights={
+            tier: getattr(settings.tier_weights, tier_word(tier)) for tier in TIER_WEIGHTS
+        },
+        quantum_seconds=settings.quantum_seconds,
+    )
 
 
 class JobStore(ClientCalls, WorkerCalls):
