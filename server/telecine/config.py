@@ -106,6 +106,7 @@ class WorkerSettings(Section):
     Attributes:
         worker_id: unique among live workers; empty for one drawn at the start.
         models: the models it serves.
+        memory_bytes: device memory that it may fill with models and one video; 0 for no limit.
         lease_seconds: how long a job stays its own after its last sign of life.
         heartbeat_seconds: how often a held job is asked after; a cancel is seen this soon.
         backlog: jobs held at a time, the one on the GPU included.
@@ -119,8 +120,9 @@ class WorkerSettings(Section):
             before another worker may have it.
     """
 
-    worker_id: str = ""
+    worker_id: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")] = ""
     models: tuple[str, ...] = ("toybox",)
+    memory_bytes: Annotated[int, Field(ge=0)] = 0
     lease_seconds: Seconds = 15.0
     heartbeat_seconds: Seconds = 0.5
     backlog: Count = 3

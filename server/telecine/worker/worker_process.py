@@ -16,7 +16,7 @@ from telecine.config import Settings, WorkerSettings
 from telecine.errors import NotFoundError, StoreUnavailableError
 from telecine.inference.triton_client import TritonClient
 from telecine.jobs.checkpoint_store import CheckpointStore
-from telecine.jobs.job_store import JobStore
+from telecine.jobs.job_store import JobStore, open_job_store
 from telecine.jobs.job_types import Capability
 from telecine.jobs.model_directory import ModelDirectory
 from telecine.jobs.redis_client import connect_redis
@@ -54,7 +54,7 @@ async def run_worker(settings: Settings) -> None:
     async with contextlib.AsyncExitStack() as stack:
         redis = connect_redis(settings.redis.url)
         stack.push_async_callback(redis.aclose)
-        jobs = JobStore(redis)
+        jobs = open_job_store(redis, settings.queue)
         stack.push_async_callback(jobs.close)
         triton = TritonClient(
             settings.triton.grpc_url,
