@@ -4,6 +4,7 @@ Its name carries a digest of its source, so that processes of two versions can w
 side during an upgrade, each with the functions it was written for.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
 from functools import cache
@@ -11,19 +12,25 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import redis.exceptions
+import structlog
 from redis.asyncio import Redis
 
 from telecine.jobs.call_batcher import CallBatcher
+from telecine.jobs.events import notice_event
 from telecine.jobs.redis_client import translated_errors
+from telecine.jobs.store_epoch import RESTORED, RESTORED_MESSAGE, StoreMemory, for_each_record
 from telecine.jobs.transitions import lua_table
 
 Argument: TypeAlias = str | bytes | int | float
 
+_log = structlog.get_logger(__name__)
 _FOLDER = Path(__file__).parent / "functions"
 # Each file uses what those before it define.
 _FILES = (
     "records",
+    "store_epoch",
     "event_log",
+    "store_restarts",
     "costs",
     "fair_scheduler",
     "tenants",
@@ -53,11 +60,19 @@ def library_source(clock_key: str | None = None) -> tuple[str, str]:
 
 
 class FunctionLibrary:
-    """Calls the functions of one queue."""
+    """Calls the functions of one queue, and notices when the store has lost what it answered.
 
-    def __init__(self, redis_client: Redis, queue: str) -> None:
+    Attributes:
+        memory: how far this process has seen the store.
+    """
+
+    def __init__(
+        self, redis_client: Redis, queue: str, *, memory: StoreMemory | None = None
+    ) -> None:
         self._redis = redis_client
         self._calls = CallBatcher(redis_client)
+        self._joins = asyncio.Lock()
+        self.memory = memory or StoreMemory()
         self.queue = queue
         self._name, self._source = library_source()
 
@@ -77,12 +92,26 @@ class FunctionLibrary:
     async def call(self, function: str, arguments: Mapping[str, Argument]) -> Any:
         """Calls a function with named arguments and returns its answer.
 
-        A Redis that has lost the library, emptied by a restart say, gets it again.
+        After a restart of Redis the first call finds the process its place there.
 
         Raises:
             StoreUnavailableError: Redis cannot be reached.
             redis.exceptions.ResponseError: the function refused; the message starts with a code.
         """
+        while True:
+            run = self.memory.run
+            try:
+                tick, *answer = await self._fcall(function, {**arguments, "run": run})
+            except redis.exceptions.ResponseError as error:
+                if not str(error).startswith("OTHER_RUN"):
+                    raise
+            else:
+                await self._note(run, int(tick))
+                return answer[0] if answer else None
+            await self._leave(run)
+
+    async def _fcall(self, function: str, arguments: Mapping[str, Argument]) -> Any:
+        """Calls a function; a Redis that has lost the library, emptied say, gets it again."""
         flat = [part for pair in arguments.items() for part in pair]
         name = f"{self._name}_{function}"
         with translated_errors():
@@ -93,3 +122,44 @@ class FunctionLibrary:
                     raise
             await self.load()
             return await self._calls.fcall(name, 1, self.queue, *flat)
+
+    async def _note(self, run: str, tick: int) -> None:
+        if run == self.memory.run:
+            self.memory.note(tick)
+        elif tick:  # an answer of an earlier run that was read late: tell the store of it too
+            await self._join(run, tick)
+
+    async def _leave(self, run: str) -> None:
+        """Goes on in the run that the server is in now, unless a call beside this one has."""
+        async with self._joins:
+            if self.memory.run != run:
+                return
+            is_announced = await self._join(run, self.memory.tick)
+        if not is_announced:
+            await self._announce_restored()
+
+    async def _join(self, run: str, tick: int) -> bool:
+        """Says what was seen in `run`; returns whether all videos know of every loss."""
+        seen: dict[str, Argument] = {"run": run, "tick": tick, "token": self.memory.token}
+        own_tick, (new_run, epoch, announced_epoch, missing) = await self._fcall("join_run", seen)
+        self.memory.enter(new_run.decode(), int(own_tick), epoch=int(epoch))
+        if int(missing):
+            _log.error(
+                "store_restored",
+                queue=self.queue,
+                epoch=int(epoch),
+                missing_seconds=int(missing) / 1_000_000,
+            )
+        return int(announced_epoch) >= int(epoch)
+
+    async def _announce_restored(self) -> None:
+        event = notice_event(RESTORED, RESTORED_MESSAGE)
+        epoch = self.memory.epoch
+
+        async def tell(video_ids: list[str], is_last: bool) -> None:  # noqa: FBT001
+            arguments: dict[str, Argument] = {"event": event, "epoch": epoch}
+            told = {"videos": ",".join(video_ids), "is_last": int(is_last)}
+            await self.call("announce_restored", arguments | told)
+
+        with translated_errors():
+            await for_each_record(self._redis, self.queue, tell)

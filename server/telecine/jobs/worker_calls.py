@@ -71,6 +71,7 @@ class WorkerCalls:
         record = decode_record(answer[0])
         video = to_video(answer)
         lease = Lease(video.name, int(record[b"token"]), worker_id, lease_seconds)
+        self._library.memory.note_token(lease.token)
         return Assignment(lease, video, decode_checkpoints(record))
 
     async def heartbeat(self, lease: Lease) -> Directive:

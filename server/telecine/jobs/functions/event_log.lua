@@ -15,7 +15,8 @@ local function log_event(queue, video, event, position)
     put(video, "logged_position", position)
   end
   local log = queue .. ":events:" .. video.values.video
-  local event_id = redis.call("XADD", log, "MAXLEN", "~", EVENTS_KEPT, "*", unpack(entry))
+  local event_id = redis.call("XADD", log, "MAXLEN", "~", EVENTS_KEPT, next_event_id(),
+    unpack(entry))
   if not video.values.first_event_id then
     put(video, "first_event_id", event_id)
   end

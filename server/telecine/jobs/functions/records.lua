@@ -158,27 +158,3 @@ local function leave_stage(video, now)
     drop(video, "stage", "stage_time")
   end
 end
-
--- FCALL's arguments are names and values in turn.
-local function named(args)
-  local values = {}
-  for i = 1, #args, 2 do
-    values[args[i]] = args[i + 1]
-  end
-  return values
-end
-
-local function register(name, body, flags)
-  redis.register_function({
-    function_name = LIBRARY .. "_" .. name,
-    callback = function(keys, args)
-      records = {}
-      local answer = body(keys[1], named(args))
-      for _, record in pairs(records) do
-        write_record(record)
-      end
-      return answer
-    end,
-    flags = flags,
-  })
-end
