@@ -51,9 +51,15 @@ class GatewaySettings(Section):
 
 
 class RedisSettings(Section):
-    """The store of jobs and events."""
+    """The store of jobs and events.
+
+    Attributes:
+        memory_folder: where each process notes how far it has seen the store, so that one that
+            loses its newest writes while the process is down is found out; None for nowhere.
+    """
 
     url: str = "redis://127.0.0.1:6379/0"
+    memory_folder: Path | None = None
 
 
 class TritonSettings(Section):

@@ -23,6 +23,7 @@ from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore, open_job_store
 from telecine.jobs.model_directory import ModelDirectory
 from telecine.jobs.redis_client import connect_redis, translated_errors
+from telecine.jobs.store_epoch import memory_of
 from telecine.jobs.worker_directory import WorkerDirectory
 from telecine.storage import open_object_store
 
@@ -80,7 +81,9 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
 async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, Redis]]:
     """Yields the rooms below; nothing is connected before it is used."""
     redis = connect_redis(settings.redis.url)
-    jobs = open_job_store(redis, settings.queue)
+    jobs = open_job_store(
+        redis, settings.queue, memory=memory_of(settings.redis.memory_folder, "gateway")
+    )
     hub = EventHub(redis)
     workers = WorkerDirectory(redis)
     try:

@@ -158,8 +158,8 @@ class FunctionLibrary:
 
         async def tell(video_ids: list[str], is_last: bool) -> None:  # noqa: FBT001
             arguments: dict[str, Argument] = {"event": event, "epoch": epoch}
-            told = {"videos": ",".join(video_ids), "is_last": int(is_last)}
-            await self.call("announce_restored", arguments | told)
+            arguments |= {"videos": ",".join(video_ids), "is_last": int(is_last)}
+            await self.call("announce_restored", arguments)
 
         with translated_errors():
             await for_each_record(self._redis, self.queue, tell)

@@ -14,6 +14,7 @@ from telecine.jobs.client_calls import ClientCalls
 from telecine.jobs.fair_scheduler import TIER_WEIGHTS, tier_word
 from telecine.jobs.function_library import FunctionLibrary
 from telecine.jobs.job_types import QueueLimits
+from telecine.jobs.store_epoch import StoreMemory
 from telecine.jobs.wake_channel import WakeChannel
 from telecine.jobs.worker_calls import MAX_LOST_LEASES, WorkerCalls
 from telecine.v1 import video_pb2
@@ -23,8 +24,10 @@ __all__ = ["MAX_LOST_LEASES", "JobStore", "open_job_store"]
 _DEFAULT_LIMITS = QueueLimits()
 
 
-def open_job_store(redis: Redis, settings: QueueSettings) -> "JobStore":
-    """Returns the job store as a process is set to use it."""
+def open_job_store(
+    redis: Redis, settings: QueueSettings, *, memory: StoreMemory | None = None
+) -> "JobStore":
+    """Returns the job store as a process is set to use it; `memory` as JobStore has it."""
     return JobStore(
         redis,
         limits=QueueLimits(
@@ -36,6 +39,7 @@ def open_job_store(redis: Redis, settings: QueueSettings) -> "JobStore":
             tier: getattr(settings.tier_weights, tier_word(tier)) for tier in TIER_WEIGHTS
         },
         quantum_seconds=settings.quantum_seconds,
+        memory=memory,
     )
 
 
@@ -52,6 +56,7 @@ class JobStore(ClientCalls, WorkerCalls):
         tier_weights: the share of each tier, in relation to the others.
         quantum_seconds: GPU time that a running video may be ahead of its share before another
             one takes its place.
+        memory: how far this process has seen the store; None for what it sees from now on.
     """
 
     def __init__(
@@ -62,14 +67,20 @@ class JobStore(ClientCalls, WorkerCalls):
         limits: QueueLimits = _DEFAULT_LIMITS,
         tier_weights: Mapping[video_pb2.Tier.ValueType, float] = TIER_WEIGHTS,
         quantum_seconds: float = 2.0,
+        memory: StoreMemory | None = None,
     ) -> None:
         queue = keys.queue_key(shard)
         self._redis = redis
-        self._library = FunctionLibrary(redis, queue)
+        self._library = FunctionLibrary(redis, queue, memory=memory)
         self._wake = WakeChannel(redis, queue)
         self._limits = limits
         self._tier_weights = tier_weights
         self._quantum_seconds = quantum_seconds
+
+    @property
+    def epoch(self) -> int:
+        """How many times the store is known to have lost writes that it had answered."""
+        return self._library.memory.epoch
 
     async def close(self) -> None:
         """Ends the store's own connection; the client it was given stays open."""

@@ -87,6 +87,11 @@ class StoreMemory:
             _log.warning("store_memory_unsaved", file=str(self._file), error=str(error))
 
 
+def memory_of(folder: Path | None, process: str) -> StoreMemory:
+    """Returns what a process of that name remembers, in a folder if there is one."""
+    return StoreMemory(folder / f"{process}.json" if folder else None)
+
+
 async def for_each_record(
     redis: Redis, queue: str, tell: Callable[[list[str], bool], Awaitable[None]]
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from telecine.jobs import events
 from telecine.jobs.client_calls import named
-from telecine.jobs.function_library import Argument
+from telecine.jobs.function_library import Argument, FunctionLibrary
 from telecine.jobs.job_types import (
     Assignment,
     Capability,
@@ -38,6 +38,7 @@ _OVERDUE = video_pb2.Failure(
 class WorkerCalls:
     """The worker's half of JobStore."""
 
+    _library: FunctionLibrary
     _limits: QueueLimits
     _quantum_seconds: float
 

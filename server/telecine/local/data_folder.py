@@ -48,6 +48,11 @@ class DataFolder:
         return self.root / "checkpoints"
 
     @property
+    def memory(self) -> Path:
+        """What the processes remember of Redis, to find out one that lost writes."""
+        return self.root / "memory"
+
+    @property
     def settings(self) -> Path:
         """What the gateway and the worker are told."""
         return self.root / "telecine.toml"

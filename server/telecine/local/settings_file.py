@@ -21,7 +21,9 @@ def write_settings(folder: DataFolder, ports: Ports) -> None:
         "gateway": GatewaySettings(
             host=LOCAL_HOST, port=ports.gateway, address_file=folder.address
         ),
-        "redis": RedisSettings(url=f"redis://{LOCAL_HOST}:{ports.redis}/0"),
+        "redis": RedisSettings(
+            url=f"redis://{LOCAL_HOST}:{ports.redis}/0", memory_folder=folder.memory
+        ),
         "triton": TritonSettings(grpc_url=f"{LOCAL_HOST}:{ports.triton_grpc}"),
         "storage": StorageSettings(url=str(folder.objects)),
         "worker": WorkerSettings(checkpoint_folder=folder.checkpoints),

@@ -20,6 +20,7 @@ from telecine.jobs.job_store import JobStore, open_job_store
 from telecine.jobs.job_types import Capability
 from telecine.jobs.model_directory import ModelDirectory
 from telecine.jobs.redis_client import connect_redis
+from telecine.jobs.store_epoch import StoreMemory, memory_of
 from telecine.jobs.transitions import ENDED_STATES
 from telecine.jobs.worker_directory import WorkerDirectory
 from telecine.storage import open_object_store
@@ -54,7 +55,7 @@ async def run_worker(settings: Settings) -> None:
     async with contextlib.AsyncExitStack() as stack:
         redis = connect_redis(settings.redis.url)
         stack.push_async_callback(redis.aclose)
-        jobs = open_job_store(redis, settings.queue)
+        jobs = open_job_store(redis, settings.queue, memory=_memory(settings))
         stack.push_async_callback(jobs.close)
         triton = TritonClient(
             settings.triton.grpc_url,
@@ -172,6 +173,12 @@ class _Worker:
 
     def _loaded_models(self, watch: ModelServerWatch) -> tuple[str, ...]:
         return tuple(model.model_id for model in self._models) if watch.was_ready else ()
+
+
+def _memory(settings: Settings) -> StoreMemory:
+    worker_id = settings.worker.worker_id
+    process = f"worker-{worker_id}" if worker_id else "worker"
+    return memory_of(settings.redis.memory_folder, process)
 
 
 async def _read_models(options: WorkerSettings) -> Sequence[RegisteredModel]:
