@@ -13,6 +13,7 @@ from telecine.media.transcoder import EncodingOptions, Frames, Mp4Writer, Transc
 from telecine.storage.keys import artifact_key
 from telecine.storage.object_store import ObjectStore, StoredObject
 from telecine.v1 import video_pb2
+from telecine.worker.finished_attempts import adopt_finished, store_manifest
 from telecine.worker.held_video import HeldVideo
 from telecine.worker.live_file import (
     LIVE_ID,
@@ -57,6 +58,16 @@ class FinishingLane:
             yield Finishing(
                 held, transcoder=transcoder, live=live, folder=folder, store=self._store
             )
+
+    async def adopt_finished(self, held: HeldVideo) -> list[video_pb2.Artifact] | None:
+        """Returns the files of an attempt whose end was lost, made this one's; None for none."""
+        artifacts = await adopt_finished(self._store, held.video)
+        if artifacts is not None:
+            for state in (WorkerState.LOADING, WorkerState.RECOVERING, WorkerState.UPLOADING):
+                held.state.enter(state)
+            await held.enter_stage(video_pb2.STAGE_UPLOADING)
+            await held.notify("FILES_FOUND", "an earlier attempt had stored its files")
+        return artifacts
 
     async def clear(self, video: video_pb2.Video) -> None:
         """Removes what was kept only until the video's end."""
@@ -106,7 +117,11 @@ class Finishing:
             storing.append(self._store_thumbnail(self._still))
         if self._live is not None:
             storing.append(self._store_video(LIVE_ID, video_pb2.Artifact.KIND_LIVE_VIDEO))
-        return await asyncio.gather(*storing)
+        artifacts = await asyncio.gather(*storing)
+        await upload_patiently(
+            self._held, lambda: store_manifest(self._store, self._held.video, artifacts)
+        )
+        return artifacts
 
     async def _store_video(
         self, artifact_id: str, kind: video_pb2.Artifact.Kind.ValueType

@@ -44,8 +44,11 @@ TRANSITIONS: Mapping[WorkerState, frozenset[WorkerState]] = {
     _S.UPLOADING: frozenset({_S.COMPLETE, _S.FAILED}),
     _S.COMPLETE: frozenset({_S.IDLE}),
     _S.FAILED: frozenset({_S.IDLE}),
-    # The model server may go away at any use of it, and the work goes on where it was.
-    _S.RECOVERING: frozenset({_S.LOADING, _S.INITIALIZING, _S.GENERATING, _S.DECODING, _S.FAILED}),
+    # The model server may go away at any use of it, and the work goes on where it was. Files of
+    # an attempt whose end was lost need no more work.
+    _S.RECOVERING: frozenset(
+        {_S.LOADING, _S.INITIALIZING, _S.GENERATING, _S.DECODING, _S.UPLOADING, _S.FAILED}
+    ),
 }
 """The states that may follow each state; `hand_back` leads to IDLE from any."""
 
