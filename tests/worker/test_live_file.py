@@ -167,17 +167,19 @@ async def test_lost_lease_ends_the_work(
 
 
 async def test_pieces_go_when_the_video_has_ended(
-    held: HeldVideo, jobs: JobStore, store: LocalObjectStore, tmp_path: Path
+    held: HeldVideo, jobs: JobStore, store: LocalObjectStore, client: Redis, tmp_path: Path
 ) -> None:
     async with FinishingLane(store, jobs).open(held) as finishing:
         await finishing.write(CHUNKS[0])
         await finishing.write(CHUNKS[1])
+        await until_announced(client, held, num_frames=5)
+    assert list((tmp_path / "objects").rglob("live/*"))
     await held.requeue("DRAINING")
     again = await claim(jobs, tmp_path)
     await finish(again, jobs, store, CHUNKS)
     await FinishingLane(store, jobs).clear(again.video)
-    left = {path.name for path in (tmp_path / "objects").rglob("[!.]*") if path.is_file()}
-    assert left == {"video.mp4", "thumbnail.webp", "live.mp4"}
+    assert not list((tmp_path / "objects").rglob("live/*"))
+    assert await read(store, artifact_key(again.video, "live.mp4"))
 
 
 async def test_video_of_another_tier_has_no_live_file(
