@@ -11,47 +11,23 @@ from random import Random
 from typing import Any
 
 import pytest
+from clocked_store import CLOCK_KEY, QUEUE, START_MICROS, ClockedStore, set_clock
 from redis.asyncio import Redis
 from submissions import claim, claim_next, make_step, make_submission
 
 from telecine.errors import LeaseLostError, NotFoundError, VideoStateError
 from telecine.jobs.event_log import EventLog, parse_event_id
-from telecine.jobs.function_library import FunctionLibrary, library_source
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.job_types import CheckpointPointer, Lease
-from telecine.jobs.keys import queue_key
 from telecine.jobs.redis_client import connect_redis
 from telecine.jobs.redis_server import RedisServer
 from telecine.jobs.store_epoch import RESTORED, StoreMemory
 from telecine.jobs.transitions import ENDED_STATES
 from telecine.v1 import video_pb2
 
-QUEUE = queue_key("0")
-CLOCK_KEY = f"{QUEUE}:clock"
-START_MICROS = 1_800_000_000_000_000
 HOUR_MICROS = 3_600_000_000
 NUM_CUTS = 24
 State = video_pb2.Video.State
-
-
-class ClockedLibrary(FunctionLibrary):
-    """The functions with a clock that is set by hand."""
-
-    def __init__(self, client: Redis, memory: StoreMemory) -> None:
-        super().__init__(client, QUEUE, memory=memory)
-        self._name, self._source = library_source(CLOCK_KEY)
-
-
-class ClockedStore(JobStore):
-    """A job store whose time is what the test says."""
-
-    def __init__(self, client: Redis, memory: StoreMemory | None = None) -> None:
-        super().__init__(client)
-        self._library = ClockedLibrary(client, memory or StoreMemory())
-
-    @property
-    def memory(self) -> StoreMemory:
-        return self._library.memory
 
 
 @dataclass
@@ -63,10 +39,6 @@ class Seen:
     tokens: set[int] = field(default_factory=set)
     leases: list[Lease] = field(default_factory=list)
     event_ids: dict[str, list[str]] = field(default_factory=dict)
-
-
-async def set_clock(client: Redis, micros: int, run: str) -> None:
-    await client.mset({CLOCK_KEY: micros, f"{CLOCK_KEY}:run": run})
 
 
 async def read_events(client: Redis, name: str) -> list[video_pb2.VideoEvent]:

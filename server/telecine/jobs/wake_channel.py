@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from telecine.jobs.keys import wake_key
 from telecine.jobs.redis_client import blocking_twin, translated_errors
 
+_BEGINNING = b"0-0"  # from the very first entry: at worst the first wait returns at once
 _ANSWER_SECONDS = 5.0  # how late Redis may answer before it counts as gone
 
 
@@ -18,8 +19,7 @@ class WakeChannel:
         self._client = redis
         self._key = wake_key(queue)
         self._blocking: Redis | None = None
-        # From the very first entry: at worst the first wait returns at once.
-        self._seen = b"0-0"
+        self._seen = _BEGINNING
 
     async def wait(self, timeout_seconds: float) -> None:
         """Returns when something was queued since the last wait, or after the time-out.
@@ -30,11 +30,13 @@ class WakeChannel:
         if self._blocking is None:
             self._blocking = blocking_twin(self._client)
         block = max(1, int(timeout_seconds * 1000))
+        # A Redis that comes back with its clock set back gives ids that lie behind: after an
+        # error the next wait returns at once.
+        seen, self._seen = self._seen, _BEGINNING
         with translated_errors():
             async with asyncio.timeout(timeout_seconds + _ANSWER_SECONDS):
-                answer: Any = await self._blocking.xread({self._key: self._seen}, block=block)
-        for _, entries in answer or []:
-            self._seen = entries[-1][0]
+                answer: Any = await self._blocking.xread({self._key: seen}, block=block)
+        self._seen = answer[0][1][-1][0] if answer else seen
 
     async def close(self) -> None:
         """Closes its connection."""
