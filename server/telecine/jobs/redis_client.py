@@ -91,7 +91,9 @@ def translated_errors() -> Iterator[None]:
         raise StoreUnavailableError(f"Redis cannot be reached: {error}") from error
     except redis.exceptions.ResponseError as error:
         if isinstance(error, redis.exceptions.OutOfMemoryError | redis.exceptions.ReadOnlyError):
-            raise StoreUnavailableError(f"Redis takes no writes: {error}") from error
+            raise StoreUnavailableError(
+                f"Redis takes no writes, its memory or its disk is full: {error}"
+            ) from error
         if str(error).split(" ", 1)[0] in _UNAVAILABLE_CODES:
             raise StoreUnavailableError(f"Redis cannot serve now: {error}") from error
         raise

@@ -126,6 +126,18 @@ class RedisServer:
         self._process.wait()
         self._process = None
 
+    def set_writable(self, *, is_writable: bool) -> None:
+        """Has it take writes again, or refuse them all as when it is out of memory.
+
+        Raises:
+            StoreUnavailableError: it does not answer.
+        """
+        try:
+            with redis.Redis(port=self.port, socket_timeout=5.0) as client:
+                client.config_set("maxmemory", 0 if is_writable else 1)
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise StoreUnavailableError(f"Redis cannot be reached: {error}") from error
+
     def _command(self) -> list[str]:
         options = {
             "bind": "127.0.0.1",

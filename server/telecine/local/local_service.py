@@ -14,6 +14,7 @@ from telecine.inference.shared_memory import remove_leftovers
 from telecine.inference.triton_server import TritonServer, TritonServerConfig
 from telecine.jobs.redis_server import RedisServer
 from telecine.local.data_folder import LOCAL_HOST, DataFolder, Ports
+from telecine.local.disk_guard import DiskGuard
 from telecine.local.orphans import end_orphans, note_processes
 from telecine.local.python_process import PythonProcess
 from telecine.local.settings_file import write_settings
@@ -69,6 +70,7 @@ class LocalService:
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="watcher")
         self._redis = RedisServer(folder.redis, port=ports.redis)
+        self._disk_guard = DiskGuard(self._redis, report)
         self._triton = TritonServer(
             TritonServerConfig(
                 model_repository=options.model_repository,
@@ -162,6 +164,7 @@ class LocalService:
                     self._report(f"{name} has ended and is started again")
                     self._restart(name)
                     self._note_processes()
+            self._disk_guard.check()
 
     def _restart(self, name: str) -> None:
         try:
