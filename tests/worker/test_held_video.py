@@ -9,11 +9,11 @@ from telecine.errors import LeaseLostError
 from telecine.jobs.checkpoint_store import CheckpointStore
 from telecine.jobs.event_log import EventLog
 from telecine.jobs.job_store import JobStore
-from telecine.jobs.job_types import Assignment, FinishedStep, Verdict
+from telecine.jobs.job_types import Assignment, FinishedStep, Submission, Verdict
 from telecine.jobs.redis_client import connect_redis
 from telecine.jobs.redis_server import RedisServer
 from telecine.v1 import video_pb2
-from telecine.worker.held_video import HeldVideo
+from telecine.worker.held_video import HeldVideo, SliceEnd
 from telecine.worker.interruptions import VideoCancelled
 from telecine.worker.worker_state import WorkerStateHolder
 
@@ -37,11 +37,20 @@ async def claim_again(jobs: JobStore, held: HeldVideo) -> Assignment:
 async def end_slice(held: HeldVideo, step_index: int) -> Verdict:
     """Ends a slice of five steps on a device that takes 0.5 s a step."""
     held.begin_slice()
-    for index in range(step_index - 4, step_index + 1):
-        await held.finish_step(FinishedStep(index, 12, 0.9, 1.0, 1.0), gpu_seconds=0.5)
-    return await held.finish_slice(
-        b"state %d" % step_index, step_index=step_index, capability=CAPABILITY, slice_steps=5
-    )
+    for index in range(step_index - 4, step_index):
+        await held.finish_step(step(index), gpu_seconds=0.5)
+    end = SliceEnd(step(step_index), 0.5, b"state %d" % step_index)
+    return await held.finish_slice(end, capability=CAPABILITY, slice_steps=5)
+
+
+def step(step_index: int) -> FinishedStep:
+    return FinishedStep(step_index, 12, 0.9, 1.0, 1.0)
+
+
+def realtime_submission() -> Submission:
+    realtime = submission()
+    realtime.spec.tier = video_pb2.TIER_REALTIME
+    return realtime
 
 
 async def notices(redis_url: str, name: str) -> list[str]:
@@ -93,9 +102,12 @@ async def test_a_checkpoint_that_cannot_be_written_does_not_stop_the_video(
     in_the_way.write_text("")
     held = hold(jobs, assignment, in_the_way)
     assert await end_slice(held, 5) == Verdict.CONTINUE
-    assert not await held.is_saved(5)
+    await held.settle()
     assert (await jobs.get(held.video.name)).state == video_pb2.Video.STATE_RUNNING
     assert await notices(redis_url, held.video.name) == ["CHECKPOINT_NOT_WRITTEN"]
+    await jobs.submit(realtime_submission())
+    assert await end_slice(held, 10) == Verdict.CONTINUE, "giving way would lose its steps"
+    await held.settle()
 
 
 async def test_a_slice_is_saved_while_the_next_one_runs(
@@ -103,21 +115,18 @@ async def test_a_slice_is_saved_while_the_next_one_runs(
 ) -> None:
     held = hold(jobs, assignment, tmp_path)
     await end_slice(held, 5)
-    assert await held.is_saved(5)
     await end_slice(held, 10)
-    assert not await held.is_saved(5)
-    assert await held.is_saved(10)
+    assert [path.name[-11:] for path in sorted(tmp_path.rglob("*.ckpt"))][:1] == ["000005.ckpt"]
+    await held.settle()
+    assert len(list(tmp_path.rglob("*.ckpt"))) == 2
 
 
 async def test_a_video_gives_way_to_one_of_the_realtime_tier(
     jobs: JobStore, assignment: Assignment, tmp_path: Path
 ) -> None:
     held = hold(jobs, assignment, tmp_path)
-    realtime = submission()
-    realtime.spec.tier = video_pb2.TIER_REALTIME
-    urgent = await jobs.submit(realtime)
+    urgent = await jobs.submit(realtime_submission())
     assert await end_slice(held, 5) == Verdict.YIELD
-    assert await held.is_saved(5)
     assert (await claim_again(jobs, held)).video.name == urgent.name
 
 
@@ -153,7 +162,7 @@ async def test_every_write_obeys_a_cancel(
     with pytest.raises(VideoCancelled):
         await held.enter_stage(video_pb2.STAGE_DENOISING)
     with pytest.raises(VideoCancelled):
-        await held.finish_step(FinishedStep(1, 12, 0.9, 1.0, 1.0))
+        await held.finish_step(step(1), gpu_seconds=0.5)
 
 
 async def test_a_write_of_a_worker_that_lost_the_video_is_refused(
@@ -176,12 +185,14 @@ async def test_work_goes_on_while_redis_is_away_and_is_told_later(tmp_path: Path
         held = hold(jobs, claimed, tmp_path / "checkpoints")
         server.kill()
         assert await end_slice(held, 5) == Verdict.CONTINUE
-        assert await held.is_saved(5)
         server.start()
         await held.settle()
         again = await claim_again(jobs, held)
         assert again.video.step_index == 5
         resumed = hold(jobs, again, tmp_path / "checkpoints")
         assert await resumed.load_checkpoint() == (b"state 5", 5)
+        events = await EventLog(client).read(held.video.name)
+        told = [e.step_finished.step_index for e in events if e.HasField("step_finished")]
+        assert told == [5], "the steps between are not worth waiting for"
         await jobs.close()
         await client.aclose()

@@ -132,12 +132,14 @@ class SliceReport:
         gpu_seconds: how long it held the device.
         checkpoint: where its state lies; None where it is not written.
         is_checkpoint_coming: whether it is being written: `commit_checkpoint` follows.
+        last_step: its last step, where `finish_step` was not called for it: one call less.
     """
 
     step_index: int
     gpu_seconds: float
     checkpoint: CheckpointPointer | None
     is_checkpoint_coming: bool = False
+    last_step: "FinishedStep | None" = None
 
 
 @dataclass(frozen=True)

@@ -103,12 +103,16 @@ class WorkerCalls:
     ) -> Verdict:
         """Accounts a slice, makes its checkpoint the one to resume from, says what comes next.
 
+        Logs the last step of the slice too, where the report has it.
+
         Only CONTINUE charges the next slice. Safe to repeat.
         """
         arguments: dict[str, Argument] = {
             **self._dispatching(capability, slice_steps),
             **_leased(lease),
             "step_index": report.step_index,
+            "event": events.step_event(report.last_step) if report.last_step else "",
+            "preview_event": events.preview_event(report.last_step) if report.last_step else "",
             "gpu_seconds": report.gpu_seconds,
             "checkpoint": encode_checkpoint(report.checkpoint) if report.checkpoint else "",
             "can_yield": int(report.checkpoint is not None or report.is_checkpoint_coming),

@@ -12,7 +12,7 @@ from telecine.inference.triton_client import PromptEmbeds, SliceRequest, TritonC
 from telecine.jobs.job_types import Capability, FinishedStep, Verdict
 from telecine.media.transcoder import Frames
 from telecine.v1 import video_pb2
-from telecine.worker.held_video import HeldVideo
+from telecine.worker.held_video import HeldVideo, SliceEnd
 from telecine.worker.interruptions import HandBack, VideoCancelled, VideoPaused
 from telecine.worker.model_server_watch import ModelServerWatch
 from telecine.worker.progress_manager import (
@@ -171,57 +171,53 @@ class GpuLane:
             slice_steps=self._options.slice_steps,
         ):
             slice_request = replace(request, num_steps=num_steps)
-            state = await self._insist(
+            end = await self._insist(
                 held, partial(self._denoise_slice, held, slice_request, progress)
             )
-            request, step_index = replace(request, state=state), step_index + num_steps
-            await self._end_slice(held, state, step_index)
+            request, step_index = replace(request, state=end.state), step_index + num_steps
+            await self._end_slice(held, end)
             if self._draining.is_set() and step_index < request.num_inference_steps:
                 raise HandBack("WORKER_DRAINED")
         return request.state
 
-    async def _end_slice(self, held: HeldVideo, state: bytes, step_index: int) -> None:
+    async def _end_slice(self, held: HeldVideo, end: SliceEnd) -> None:
         held.state.enter(WorkerState.CHECKPOINTING)
         verdict = await held.finish_slice(
-            state,
-            step_index=step_index,
-            capability=self._capability(),
-            slice_steps=self._options.slice_steps,
+            end, capability=self._capability(), slice_steps=self._options.slice_steps
         )
         match verdict:
             case Verdict.CANCEL:
                 raise VideoCancelled
             case Verdict.PAUSE:
                 raise VideoPaused
-            # The one before would lose the slice: a full disk keeps its videos.
-            case Verdict.YIELD if await held.is_saved(step_index):
+            case Verdict.YIELD:
                 raise HandBack("PREEMPTED")
         held.state.enter(WorkerState.GENERATING)
 
     async def _denoise_slice(
         self, held: HeldVideo, request: SliceRequest, progress: ProgressManager
-    ) -> bytes:
-        state: bytes | None = None
+    ) -> SliceEnd:
+        end: SliceEnd | None = None
         held.begin_slice()
         async with aclosing(self._triton.denoise_slice(held.model_id, request)) as results:
             async for result in results:
                 now = progress.finish_step(result.step_index, step_seconds=result.step_seconds)
-                await held.finish_step(
-                    FinishedStep(
-                        step_index=result.step_index,
-                        num_inference_steps=request.num_inference_steps,
-                        sigma=result.sigma,
-                        elapsed_seconds=now.elapsed_seconds,
-                        eta_seconds=now.eta_seconds,
-                        preview=result.preview,
-                        preview_content_type=result.preview_content_type,
-                    ),
-                    gpu_seconds=result.step_seconds,
+                step = FinishedStep(
+                    step_index=result.step_index,
+                    num_inference_steps=request.num_inference_steps,
+                    sigma=result.sigma,
+                    elapsed_seconds=now.elapsed_seconds,
+                    eta_seconds=now.eta_seconds,
+                    preview=result.preview,
+                    preview_content_type=result.preview_content_type,
                 )
-                state = result.state
-        if state is None:
+                if result.state is None:
+                    await held.finish_step(step, gpu_seconds=result.step_seconds)
+                else:
+                    end = SliceEnd(step, result.step_seconds, result.state)
+        if end is None:
             raise ModelError("the sampler ended a slice without its state")
-        return state
+        return end
 
     async def _until_ready(self, held: HeldVideo) -> None:
         try:

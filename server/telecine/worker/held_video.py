@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -31,6 +32,15 @@ _FIRST_RETRY_SECONDS = 0.1
 _LONGEST_RETRY_SECONDS = 2.0
 # The device waits for the verdict: a store that is this slow counts as away.
 _VERDICT_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class SliceEnd:
+    """Where a slice ended: its last step, how long the device took for it, and the state after."""
+
+    step: FinishedStep
+    step_seconds: float
+    state: bytes
 
 
 class HeldVideo:
@@ -65,7 +75,7 @@ class HeldVideo:
         self._uncommitted: CheckpointPointer | None = None
         self._untold: deque[SliceReport] = deque()
         self._tell: Callable[[SliceReport], Awaitable[Verdict]] | None = None
-        self._saved_step_index = 0
+        self._is_disk_good = True
         self._open_gpu_seconds = 0.0
 
     @property
@@ -82,10 +92,12 @@ class HeldVideo:
         """Tells everyone who watches that a stage begins."""
         obey(await until_stored(lambda: self._jobs.enter_stage(self.lease, stage)))
 
-    async def finish_step(self, step: FinishedStep, *, gpu_seconds: float = 0.0) -> None:
-        """Tells of a step that the device has finished in `gpu_seconds`."""
-        self._open_gpu_seconds += gpu_seconds
-        self.state.finish_step(step.step_index)
+    async def finish_step(self, step: FinishedStep, *, gpu_seconds: float) -> None:
+        """Tells of a step that the device has finished in `gpu_seconds`.
+
+        The last one of a slice goes to `finish_slice` instead.
+        """
+        self._note_step(step, gpu_seconds)
         await self._inform(lambda: self._jobs.finish_step(self.lease, step))
 
     async def notify(self, reason: str, message: str) -> None:
@@ -97,7 +109,7 @@ class HeldVideo:
         self._open_gpu_seconds = 0.0
 
     async def finish_slice(
-        self, state: bytes, *, step_index: int, capability: Capability, slice_steps: int
+        self, end: SliceEnd, *, capability: Capability, slice_steps: int
     ) -> Verdict:
         """Tells of a finished slice and returns what to do next, without waiting for the disk.
 
@@ -106,12 +118,15 @@ class HeldVideo:
         """
         await self._settle_saving()
         self.num_server_losses = 0
-        self._saving = asyncio.create_task(self._save(state, step_index))
+        self._note_step(end.step, end.step_seconds)
+        self._saving = asyncio.create_task(self._save(end.state, end.step.step_index))
         report = SliceReport(
-            step_index=step_index,
+            step_index=end.step.step_index,
             gpu_seconds=self._open_gpu_seconds,
             checkpoint=None,
-            is_checkpoint_coming=True,
+            # A video that gives way without one would do its slice again, each time.
+            is_checkpoint_coming=self._is_disk_good,
+            last_step=end.step,
         )
         self._untold.append(report)
         self._open_gpu_seconds = 0.0
@@ -124,11 +139,6 @@ class HeldVideo:
         except (StoreUnavailableError, TimeoutError) as error:
             _log.warning("slice_not_told", video=self.video.name, error=str(error))
             return Verdict.CONTINUE
-
-    async def is_saved(self, step_index: int) -> bool:
-        """Whether the state after that step is safe on disk, once its writing has ended."""
-        await self._settle_saving()
-        return self._saved_step_index == step_index
 
     async def settle(self) -> None:
         """Returns once another worker, on another host even, can go on from what was saved."""
@@ -187,6 +197,10 @@ class HeldVideo:
             lambda: self._jobs.requeue(self.lease, reason=reason, counts_as_loss=counts_as_loss)
         )
 
+    def _note_step(self, step: FinishedStep, gpu_seconds: float) -> None:
+        self._open_gpu_seconds += gpu_seconds
+        self.state.finish_step(step.step_index)
+
     async def _tell_slices(self) -> Verdict:
         verdict = Verdict.CONTINUE
         while self._untold and self._tell is not None:
@@ -208,11 +222,12 @@ class HeldVideo:
                 identity=self.video.model_digest,
             )
         except CheckpointError as error:
+            self._is_disk_good = False
             _log.warning("checkpoint_failed", video=self.video.name, error=str(error))
             with contextlib.suppress(StoreUnavailableError):
                 await self._jobs.notify(self.lease, error.reason, f"step {step_index}: {error}")
             return
-        self._saved_step_index = step_index
+        self._is_disk_good = True
         self._uncommitted = pointer
         with contextlib.suppress(StoreUnavailableError):
             await self._commit(pointer)

@@ -1,6 +1,7 @@
 -- What workers call. All but claim and notify_waiting check the fencing token before they write.
 
 local CHECKPOINTS_KEPT = 3
+local FLOWS_TOLD_AT_ONCE = 64
 local WAITING_TOLD_AT_ONCE = 100
 
 -- A function that ends a lease. A repeat of the call that ended it, whose answer was lost,
@@ -107,7 +108,7 @@ register_held("enter_stage", function(queue, video, args)
 end)
 
 -- A repeat of the newest step, whose answer was lost, is not logged again.
-register_held("finish_step", function(queue, video, args)
+local function log_step(queue, video, args)
   if video.values.step_index == args.step_index then
     return
   end
@@ -116,7 +117,9 @@ register_held("finish_step", function(queue, video, args)
   if args.preview_event ~= "" then
     append_event(queue, video, args.preview_event)
   end
-end)
+end
+
+register_held("finish_step", log_step)
 
 -- `checkpoint` is one line; the newest three are kept, newest first.
 local function keep_checkpoint(video, checkpoint, step_index)
@@ -160,6 +163,9 @@ register_held("finish_slice", function(queue, video, args)
   if video.values.slice_end == args.step_index then
     return video.values.verdict
   end
+  if args.event ~= "" then
+    log_step(queue, video, args)
+  end
   account_slice(queue, video, args)
   if args.checkpoint ~= "" then
     keep_checkpoint(video, args.checkpoint, args.step_index)
@@ -199,9 +205,10 @@ end)
 
 -- Tells the videos that wait for a model why they wait, each once; none while a worker has
 -- the model ready.
-local function tell_waiting(queue, pool, flow, args)
+local function tell_waiting(queue, pool, flow_name, args)
   local told = 0
-  local waiting = redis.call("ZRANGE", waiting_key(queue, flow, pool), 0, WAITING_TOLD_AT_ONCE - 1)
+  local waiting = redis.call("ZRANGE", waiting_key(queue, flow_name, pool), 0,
+    WAITING_TOLD_AT_ONCE - 1)
   for _, id in ipairs(waiting) do
     local video = video_record(queue, id)
     if video.values.waiting_notice ~= args.reason then
@@ -222,9 +229,9 @@ register("notify_waiting", function(queue, args)
   for _, pool in ipairs(pools) do
     for _, is_of_realtime in ipairs({ true, false }) do
       local heads = redis.call("ZRANGE", heads_key(queue, pool, is_of_realtime), 0,
-        FLOWS_COUNTED - 1)
+        FLOWS_TOLD_AT_ONCE - 1)
       for _, head in ipairs(heads) do
-        told = told + tell_waiting(queue, pool, flow_record(queue, flow_of_head(head)), args)
+        told = told + tell_waiting(queue, pool, flow_of_head(head), args)
       end
     end
   end
