@@ -6,8 +6,10 @@ with another config does replace the process, also one that hangs, and the ensem
 that use the model follow.
 """
 
+import asyncio
 import json
 import secrets
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +21,9 @@ from telecine.inference.failures import translate
 
 _INCARNATION = "incarnation"
 """A parameter that no model reads: a new value makes Triton load a model anew."""
+_POLL_SECONDS = 0.05
+_UNLOAD_SECONDS = 60.0
+_READY, _UNAVAILABLE = "READY", "UNAVAILABLE"
 
 
 class ModelLoader:
@@ -41,8 +46,7 @@ class ModelLoader:
     async def load_missing(self, model: str) -> None:
         """Load the roles of a model that are not loaded; see `TritonClient.load_model`."""
         try:
-            index = await self._triton.get_model_repository_index()
-            names = [entry.name for entry in index.models if entry.name.startswith(f"{model}__")]
+            names = (await self._states())[model]
             for name in names:
                 if not await self._triton.is_model_ready(name):
                     await self._triton.load_model(name)
@@ -50,6 +54,32 @@ class ModelLoader:
             raise translate(error) from error
         if not names:
             raise ModelError(f"Triton's repository has no model {model}")
+
+    async def list_loaded(self) -> set[str]:
+        """Return the models of which every role is loaded."""
+        try:
+            states = await self._states()
+        except InferenceServerException as error:
+            raise translate(error) from error
+        return {model for model, roles in states.items() if set(roles.values()) == {_READY}}
+
+    async def unload(self, model: str) -> None:
+        """Unload every role of a model; return once their processes are gone.
+
+        Raises:
+            ModelServerUnavailableError: Triton cannot be reached, or a process does not end.
+        """
+        try:
+            for name in (await self._states())[model]:
+                await self._triton.unload_model(name)
+            async with asyncio.timeout(_UNLOAD_SECONDS):
+                # Triton answers before it has ended them.
+                while not await self._is_unloaded(model):  # noqa: ASYNC110
+                    await asyncio.sleep(_POLL_SECONDS)
+        except InferenceServerException as error:
+            raise translate(error) from error
+        except TimeoutError:
+            raise ModelServerUnavailableError(f"Triton does not unload {model}") from None
 
     async def reload_dead(self, model: str) -> None:
         """Give a new process to each role of a model that was found dead."""
@@ -60,6 +90,18 @@ class ModelLoader:
                 except InferenceServerException as error:
                     raise translate(error) from error
                 self._dead_models.discard(name)
+
+    async def _is_unloaded(self, model: str) -> bool:
+        # A role that never loaded has no state.
+        return set((await self._states())[model].values()) <= {_UNAVAILABLE, ""}
+
+    async def _states(self) -> defaultdict[str, dict[str, str]]:
+        """Return each model's roles, by their full names, with Triton's word for their state."""
+        index = await self._triton.get_model_repository_index()
+        states: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        for entry in index.models:
+            states[entry.name.partition("__")[0]][entry.name] = entry.state
+        return states
 
     async def _reload(self, name: str) -> None:
         answer = await self._triton.get_model_config(name, as_json=True)

@@ -58,7 +58,7 @@ class TritonClient:
         await self._triton.close()
 
     async def is_ready(self) -> bool:
-        """Whether the server answers and all its models are loaded."""
+        """Whether the server answers and has tried to load all its models."""
         try:
             return bool(await self._triton.is_server_ready(client_timeout=5.0))
         except InferenceServerException:
@@ -72,6 +72,18 @@ class TritonClient:
             ModelError: it has no such model, or the model does not load.
         """
         await self._loader.load_missing(model)
+
+    async def unload_model(self, model: str) -> None:
+        """Unload every role of a model and return once their memory is free.
+
+        Raises:
+            ModelServerUnavailableError: Triton cannot be reached, or a process does not end.
+        """
+        await self._loader.unload(model)
+
+    async def list_loaded_models(self) -> set[str]:
+        """Return the models of which every role is loaded; raises as `unload_model` does."""
+        return await self._loader.list_loaded()
 
     async def repair(self, model: str) -> None:
         """Bring back the roles of a model whose processes calls have found dead or silent.

@@ -1,6 +1,7 @@
 """The real Triton server as a child process: start, wait until ready, stop, restart."""
 
 import contextlib
+import json
 import os
 import secrets
 import signal
@@ -29,6 +30,7 @@ class TritonServerConfig:
     Attributes:
         num_threads: OpenMP threads of each model's process.
         exit_timeout_seconds: how long a stopping server waits for its models.
+        loads_models: whether it loads every model at its start; else none.
         cache_folder: where the server's backend is assembled; inside the virtual
             environment if not given.
     """
@@ -40,6 +42,7 @@ class TritonServerConfig:
     metrics_port: int
     num_threads: int = 1
     exit_timeout_seconds: int = 3
+    loads_models: bool = True
     cache_folder: Path | None = None
 
     @classmethod
@@ -63,8 +66,8 @@ class TritonServerConfig:
 class TritonServer:
     """One Triton server; a context manager that starts and stops it.
 
-    It runs with explicit model control and loads every model of its repository at its
-    start: only that mode lets `TritonClient.repair` load a model whose process died.
+    It runs with explicit model control: only that mode lets `TritonClient.repair` load a
+    model whose process died. A model that does not load leaves the others served.
     """
 
     def __init__(self, config: TritonServerConfig) -> None:
@@ -101,7 +104,7 @@ class TritonServer:
         return self._process is not None and self._process.poll() is None
 
     def start(self, *, ready_timeout_seconds: float = 120.0) -> None:
-        """Start the server and wait until all its models are loaded.
+        """Start the server and wait until all its models are loaded that can be.
 
         Raises:
             ModelServerUnavailableError: it ended or did not become ready in time; the
@@ -130,7 +133,7 @@ class TritonServer:
             )
 
     def wait_until_ready(self, timeout_seconds: float) -> None:
-        """Block until every model is loaded; errors as of `start`."""
+        """Block until it has tried to load every model; errors as of `start`."""
         deadline = time.monotonic() + timeout_seconds
         while not self.is_ready():
             if not self.is_running:
@@ -141,6 +144,14 @@ class TritonServer:
                     f"Triton was not ready after {timeout_seconds:.0f} s: {self._logged_errors()}"
                 )
             time.sleep(_POLL_SECONDS)
+        if self.config.loads_models and not self._has_whole_model():
+            self.kill()
+            raise ModelServerUnavailableError(f"Triton loads no model: {self._logged_errors()}")
+
+    def failures(self) -> dict[str, str]:
+        """Return why models could not be loaded, by their names, where Triton has tried."""
+        index = self._read_index()
+        return {entry["name"]: entry["reason"] for entry in index if _has_failed(entry)}
 
     def is_ready(self) -> bool:
         """Ask the server's own health check."""
@@ -188,7 +199,10 @@ class TritonServer:
         return [
             f"--model-repository={config.model_repository}",
             "--model-control-mode=explicit",
-            "--load-model=*",
+            *(["--load-model=*"] if config.loads_models else []),
+            # One bad model costs the others nothing: it is reported when it is to be used.
+            "--exit-on-error=false",
+            "--strict-readiness=false",
             "--disable-auto-complete-config",
             f"--exit-timeout-secs={config.exit_timeout_seconds}",
             f"--grpc-address={LOCAL_HOST}",
@@ -200,9 +214,27 @@ class TritonServer:
             f"--backend-config=python,shm-region-prefix-name={self.region_prefix}",
         ]
 
+    def _has_whole_model(self) -> bool:
+        """Whether there is a model all of whose roles are loaded."""
+        states: dict[str, set[str]] = {}
+        for entry in self._read_index():
+            states.setdefault(entry["name"].partition("__")[0], set()).add(entry.get("state", ""))
+        return {"READY"} in states.values()
+
+    def _read_index(self) -> list[dict[str, str]]:
+        url = f"http://{LOCAL_HOST}:{self.config.http_port}/v2/repository/index"
+        request = urllib.request.Request(url, data=b"{}", method="POST")
+        with urllib.request.urlopen(request, timeout=10.0) as response:
+            index: list[dict[str, str]] = json.load(response)
+        return index
+
     def _logged_errors(self) -> str:
         """What this start has logged as an error, cut to a readable length."""
         with self.config.log_file.open(errors="replace") as log:
             log.seek(self._log_start)
             errors = [line for line in log if line.startswith(("E", "error"))]
         return f"{self.config.log_file}: " + "".join(errors)[-_REASON_CHARS:]
+
+
+def _has_failed(entry: dict[str, str]) -> bool:
+    return entry.get("state") == "UNAVAILABLE" and entry.get("reason") != "unloaded"

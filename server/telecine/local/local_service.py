@@ -128,6 +128,8 @@ class LocalService:
             self._note_processes()
         self._report("waiting for the models")
         self._triton.wait_until_ready(MODELS_SECONDS)
+        for name, reason in self._triton.failures().items():
+            self._report(f"{name} does not load: {reason.splitlines()[0]}")
         self._wait_until_serving()
         self._watcher.start()
 
