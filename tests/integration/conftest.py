@@ -1,6 +1,7 @@
 """A whole service of real processes on random weights, each of which a test can break."""
 
 import shutil
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,8 +82,10 @@ class Service:
     triton_url: str
     weights: Path
     worker_settings: dict[str, object] = field(default_factory=dict)
+    storage_url: str = ""
     processes: list[PythonProcess] = field(default_factory=list)
     num_workers: int = 0
+    gateway: PythonProcess = field(init=False)
 
     @property
     def checkpoints(self) -> Path:
@@ -96,7 +99,8 @@ class Service:
     async def start_gateway(self) -> AsyncClient:
         """Starts a gateway and returns a client of it."""
         address = self.folder / "address"
-        self._start("gateway", {"gateway": GatewaySettings(address_file=address)})
+        settings = GatewaySettings(address_file=address, port=free_port())
+        self.gateway = self._start("gateway", {"gateway": settings})
         await until(address.exists)
         return AsyncClient(address.read_text().strip())
 
@@ -118,9 +122,9 @@ class Service:
         self, name: str, sections: dict[str, Section], command: str | None = None
     ) -> PythonProcess:
         shared: dict[str, Section] = {
-            "redis": RedisSettings(url=self.redis_url),
+            "redis": RedisSettings(url=self.redis_url, memory_folder=self.folder / "memory"),
             "triton": TritonSettings(grpc_url=self.triton_url),
-            "storage": StorageSettings(url=str(self.folder / "objects")),
+            "storage": StorageSettings(url=self.storage_url or str(self.folder / "objects")),
         }
         settings = self.folder / f"{name}.toml"
         settings.write_text(to_toml(shared | sections))
@@ -133,6 +137,14 @@ class Service:
         """Stops what still runs."""
         for process in self.processes:
             process.stop()
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
 
 
 ServiceMaker = Callable[[str], Service]
