@@ -111,7 +111,13 @@ class WorkerSettings(Section):
 
     Attributes:
         worker_id: unique among live workers; empty for one drawn at the start.
-        models: the models it serves.
+        models: the models it serves: built-in ones by name, folders by path, and published ones
+            as `model` or `model@version`.
+        model_registry: where models are published, as in `storage.url`; empty for nowhere.
+        model_cache_folder: where published models are kept on this machine.
+        model_cache_bytes: what they may take there; those used the longest time ago go first.
+        triton_repository: the folder that the worker's Triton server reads, into which published
+            models are put.
         memory_bytes: device memory that it may fill with models and one video; 0 for no limit.
         lease_seconds: how long a job stays its own after its last sign of life.
         heartbeat_seconds: how often a held job is asked after; a cancel is seen this soon.
@@ -128,6 +134,10 @@ class WorkerSettings(Section):
 
     worker_id: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")] = ""
     models: tuple[str, ...] = ("toybox",)
+    model_registry: str = ""
+    model_cache_folder: Path = Path("var/models")
+    model_cache_bytes: Count = 64 << 30
+    triton_repository: Path | None = None
     memory_bytes: Annotated[int, Field(ge=0)] = 0
     lease_seconds: Seconds = 15.0
     heartbeat_seconds: Seconds = 0.5

@@ -148,7 +148,6 @@ async def test_a_model_that_does_not_load_is_reported_and_takes_no_memory(
     await residency.ensure_loaded("toybox")
     with pytest.raises(ModelError, match="broken__dit_sampler"):
         await residency.ensure_loaded("broken")
-    assert "broken__dit_sampler" in residency.failures["broken"]
     assert await triton.list_loaded_models() == {"toybox"}
     assert await triton._loader._is_unloaded("broken")
     await residency.ensure_loaded("other")

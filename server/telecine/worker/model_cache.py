@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from telecine.errors import ModelError
+from telecine.errors import ModelError, NotFoundError
 from telecine.storage.atomic_file import write_file
 from telecine.storage.object_store import ObjectStore
 from telecine.worker.file_lock import locked, locked_if_free
@@ -107,6 +107,8 @@ class ModelCache:
             manifest = version.manifest.to_json().encode()
             write_file(entry.partial / MANIFEST_NAME, [manifest])
             entry.partial.rename(entry.weights)
+        except NotFoundError as error:
+            raise ModelError(f"{version.prefix} is not whole: {error}") from error
         except OSError as error:
             raise ModelError(f"{version.prefix} cannot be kept here: {error}") from error
 

@@ -17,11 +17,7 @@ Provide = Callable[[str], AbstractAsyncContextManager[object]]
 
 
 class ModelResidency:
-    """Loads models when they are needed and unloads those used the longest time ago.
-
-    Attributes:
-        failures: why models that were to be loaded could not be, by their ids.
-    """
+    """Loads models when they are needed and unloads those used the longest time ago."""
 
     def __init__(
         self,
@@ -39,7 +35,6 @@ class ModelResidency:
             memory_bytes: what each model takes, by its id; what is not named takes nothing.
             provide: called before a model is loaded; left once it is unloaded.
         """
-        self.failures: dict[str, str] = {}
         self._triton = triton
         self._budget_bytes = budget_bytes
         self._memory_bytes = memory_bytes or {}
@@ -60,10 +55,8 @@ class ModelResidency:
         Raises:
             ModelServerUnavailableError: it cannot be reached.
         """
-        found = await self._triton.list_loaded_models()
-        known = [model for model in self._loaded if model in found]
-        # What Triton has loaded by itself was not used yet.
-        self._loaded = dict.fromkeys([*sorted(found.difference(known)), *known])
+        async with self._changed:
+            await self._refresh()
 
     async def ensure_loaded(self, model_id: str, *, video_bytes: int = 0) -> None:
         """Returns once a model is loaded and there is room for a video of so many bytes.
@@ -96,8 +89,14 @@ class ModelResidency:
             await stack.aclose()
         self._provided.clear()
 
+    async def _refresh(self) -> None:
+        found = await self._triton.list_loaded_models()
+        known = [model for model in self._loaded if model in found]
+        # What Triton has loaded by itself was not used yet.
+        self._loaded = dict.fromkeys([*sorted(found.difference(known)), *known])
+
     async def _ensure_loaded(self, model_id: str, video_bytes: int) -> None:
-        await self.refresh()
+        await self._refresh()
         await self._make_room(model_id, video_bytes)
         try:
             await self._provide_files(model_id)
@@ -106,11 +105,9 @@ class ModelResidency:
                 await self._triton.load_model(model_id)
         except ModelError as error:
             _log.error("model_not_loaded", model=model_id, reason=error.message)
-            self.failures[model_id] = error.message
             # Some of its roles may be loaded and would take memory for nothing.
             await self._unload(model_id)
             raise
-        self.failures.pop(model_id, None)
         self._loaded.pop(model_id, None)
         self._loaded[model_id] = None
 
@@ -125,7 +122,7 @@ class ModelResidency:
             victim = self._find_victim(model_id)
             if victim is None:
                 await self._changed.wait()
-                await self.refresh()
+                await self._refresh()
             else:
                 _log.info("model_unload", model=victim)
                 await self._unload(victim)
