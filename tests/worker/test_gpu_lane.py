@@ -176,6 +176,22 @@ async def test_a_video_that_kills_its_model_server_is_set_aside_and_blocks_nobod
     assert triton.steps.count(BATCH) == triton.num_repairs == 9
 
 
+async def test_a_video_whose_model_does_not_load_here_waits_for_another_worker(
+    jobs: JobStore, redis: Redis, tmp_path: Path
+) -> None:
+    video = await jobs.submit(lane_submission(BATCH))
+    async with lane_worker(redis, FakeTriton(refused_model="toybox"), tmp_path):
+
+        async def is_handed_back() -> bool:
+            return "MODEL_NOT_LOADED" in await notices(redis, video.name)
+
+        await until(is_handed_back)
+        await in_state(jobs, video.name, Video.STATE_QUEUED)
+    async with lane_worker(redis, FakeTriton(), tmp_path):
+        done = await in_state(jobs, video.name, Video.STATE_SUCCEEDED)
+    assert done.attempt == 2
+
+
 @pytest.mark.parametrize(
     ("fields", "attention"),
     [

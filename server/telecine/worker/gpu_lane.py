@@ -1,15 +1,15 @@
 """The lane that keeps the GPU busy: prompts to embeddings, noise to latents, latents to frames."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 from telecine.errors import CheckpointError, ModelError, ModelServerUnavailableError
 from telecine.inference.triton_client import PromptEmbeds, SliceRequest, TritonClient
-from telecine.jobs.job_types import Capability, FinishedStep, Verdict
+from telecine.jobs.job_types import FinishedStep, Verdict
 from telecine.media.transcoder import Frames
 from telecine.v1 import video_pb2
 from telecine.worker.held_video import HeldVideo, SliceEnd
@@ -21,6 +21,7 @@ from telecine.worker.progress_manager import (
     choose_preview_steps,
     slice_lengths,
 )
+from telecine.worker.worker_models import MODEL_NOT_LOADED, WorkerModels
 from telecine.worker.worker_state import WorkerState
 
 _T = TypeVar("_T")
@@ -52,14 +53,29 @@ class GpuLane:
         options: GpuLaneOptions,
         *,
         draining: asyncio.Event,
-        capability: Callable[[], Capability],
+        models: WorkerModels,
     ) -> None:
         self._triton = triton
         self._watch = watch
         self._options = options
         self._draining = draining
-        self._capability = capability
+        self._models = models
         self.tail = TailEstimate()
+
+    @asynccontextmanager
+    async def prepare(self, held: HeldVideo) -> AsyncIterator[None]:
+        """Has the video's model loaded, and keeps it so while the block lasts.
+
+        Raises:
+            HandBack: the model does not load here, the model server was away for too long, or
+                the worker drains.
+        """
+        held.state.enter(WorkerState.LOADING)
+        await held.enter_stage(video_pb2.STAGE_LOADING)
+        async with AsyncExitStack() as stack:
+            await self._load(held, stack)
+            held.state.enter(WorkerState.READY)
+            yield
 
     async def denoise(self, held: HeldVideo) -> bytes:
         """Returns the state of the finished latents.
@@ -70,11 +86,6 @@ class GpuLane:
             VideoPaused: its owner wants it set aside.
             ModelError: the model failed on this input.
         """
-        held.state.enter(WorkerState.LOADING)
-        await held.enter_stage(video_pb2.STAGE_LOADING)
-        await self._until_ready(held)
-        held.state.enter(WorkerState.READY)
-
         held.state.enter(WorkerState.INITIALIZING)
         await held.enter_stage(video_pb2.STAGE_CONDITIONING)
         request = await self._insist(held, lambda: self._condition(held))
@@ -183,7 +194,7 @@ class GpuLane:
     async def _end_slice(self, held: HeldVideo, end: SliceEnd) -> None:
         held.state.enter(WorkerState.CHECKPOINTING)
         verdict = await held.finish_slice(
-            end, capability=self._capability(), slice_steps=self._options.slice_steps
+            end, capability=self._models.capability(), slice_steps=self._options.slice_steps
         )
         match verdict:
             case Verdict.CANCEL:
@@ -219,11 +230,18 @@ class GpuLane:
             raise ModelError("the sampler ended a slice without its state")
         return end
 
-    async def _until_ready(self, held: HeldVideo) -> None:
-        try:
-            await self._watch.require_ready()
-        except ModelServerUnavailableError as error:  # it was away before the video came
-            await self._recover(held, error)
+    async def _load(self, held: HeldVideo, stack: AsyncExitStack) -> None:
+        while True:
+            try:
+                await self._watch.require_ready()
+                await stack.enter_async_context(self._models.using(held.video))
+            except ModelServerUnavailableError as error:  # not the video's doing
+                await self._wait(held, error, self._watch.wait_until_ready)
+            except ModelError as error:  # it may load elsewhere
+                await held.notify(MODEL_NOT_LOADED, error.message)
+                raise HandBack(MODEL_NOT_LOADED, counts_as_loss=True) from error
+            else:
+                return
 
     async def _insist(self, held: HeldVideo, call: Callable[[], Awaitable[_T]]) -> _T:
         while True:
@@ -234,15 +252,21 @@ class GpuLane:
 
     async def _recover_from_loss(self, held: HeldVideo, error: ModelServerUnavailableError) -> None:
         held.num_server_losses += 1
-        await self._recover(held, error)  # for the next video too
+        # For the next video too.
+        await self._wait(held, error, partial(self._watch.wait_until_repaired, held.model_id))
         if held.num_server_losses >= _MAX_SERVER_LOSSES:
             raise HandBack("MODEL_SERVER_LOST", counts_as_loss=True)
 
-    async def _recover(self, held: HeldVideo, error: ModelServerUnavailableError) -> None:
+    async def _wait(
+        self,
+        held: HeldVideo,
+        error: ModelServerUnavailableError,
+        until_back: Callable[[], Awaitable[None]],
+    ) -> None:
         interrupted = held.state.state
         held.state.enter(WorkerState.RECOVERING)
         await held.notify(error.reason, f"{error.message}; the video waits for the model server")
-        await self._watch.wait_until_repaired(held.model_id)
+        await until_back()
         await held.notify("MODEL_SERVER_AVAILABLE", "the model server is back; the video goes on")
         held.state.enter(interrupted)
 

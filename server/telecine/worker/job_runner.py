@@ -94,15 +94,18 @@ class JobRunner:
             found = await self._finishing_lane.adopt_finished(held)
             if found is not None:
                 return found, 0.0
-        state = await self._gpu_lane.denoise(held)
-        tail_start = time.monotonic()
-        async with self._finishing_lane.open(held) as finishing:
-            async with contextlib.aclosing(self._gpu_lane.decode(held, state)) as chunks:
-                async for frames in chunks:
-                    await finishing.write(frames)
-            decode_seconds = time.monotonic() - tail_start
-            turn.end(is_finishing=True)
-            artifacts = await finishing.finish()
+        async with contextlib.AsyncExitStack() as gpu:
+            await gpu.enter_async_context(self._gpu_lane.prepare(held))
+            state = await self._gpu_lane.denoise(held)
+            tail_start = time.monotonic()
+            async with self._finishing_lane.open(held) as finishing:
+                async with contextlib.aclosing(self._gpu_lane.decode(held, state)) as chunks:
+                    async for frames in chunks:
+                        await finishing.write(frames)
+                decode_seconds = time.monotonic() - tail_start
+                await gpu.aclose()
+                turn.end(is_finishing=True)
+                artifacts = await finishing.finish()
         self._gpu_lane.tail.learn(time.monotonic() - tail_start, num_pixels=num_pixels(held.video))
         return artifacts, decode_seconds
 
@@ -118,4 +121,3 @@ class JobRunner:
                 log_id=log_id,
             )
         )
-        await self._finishing_lane.clear(held.video)

@@ -1,15 +1,15 @@
 """Tells gateways which models this worker serves, and waiting videos why they wait."""
 
 import asyncio
-from collections.abc import Sequence
 
 import structlog
 
 from telecine.errors import ModelServerUnavailableError, StoreUnavailableError
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.model_directory import ModelDirectory
-from telecine.worker.model_registry import RegisteredModel
+from telecine.v1 import model_pb2
 from telecine.worker.model_server_watch import ModelServerWatch
+from telecine.worker.worker_models import MODEL_NOT_LOADED, WorkerModels
 
 _log = structlog.get_logger(__name__)
 _PERIOD_SECONDS = 1.0
@@ -25,7 +25,7 @@ class ModelPublisher:
         directory: ModelDirectory,
         jobs: JobStore,
         *,
-        models: Sequence[RegisteredModel],
+        models: WorkerModels,
         watch: ModelServerWatch,
         worker_id: str,
     ) -> None:
@@ -45,15 +45,30 @@ class ModelPublisher:
             await asyncio.sleep(_PERIOD_SECONDS)
 
     async def _publish(self, *, is_ready: bool) -> None:
-        for model in self._models:
-            if is_ready:
-                await self._directory.publish(
-                    model.card, worker_id=self._worker_id, ttl_seconds=_TTL_SECONDS
-                )
-            else:
-                await self._directory.record(model.card)
-                await self._jobs.notify_waiting(
-                    model.model_id,
+        if is_ready:
+            await self._models.refresh()
+        for card in self._models.cards:
+            model_id = card.name.removeprefix("models/")
+            if not is_ready:
+                await self._excuse(
+                    card,
                     reason=ModelServerUnavailableError.reason,
                     message="the model server cannot be reached; the video waits for it",
                 )
+            elif self._models.is_shunned(model_id):
+                await self._excuse(
+                    card,
+                    reason=MODEL_NOT_LOADED,
+                    message="the model does not load; the video waits for a worker where it does",
+                )
+            else:
+                await self._directory.publish(
+                    card, worker_id=self._worker_id, ttl_seconds=_TTL_SECONDS
+                )
+
+    async def _excuse(self, card: model_pb2.Model, *, reason: str, message: str) -> None:
+        """Says why the videos of a model wait, where no other worker can make them."""
+        await self._directory.record(card)
+        await self._jobs.notify_waiting(
+            card.name.removeprefix("models/"), reason=reason, message=message
+        )

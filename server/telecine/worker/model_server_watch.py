@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -44,15 +45,22 @@ class ModelServerWatch:
         if not await self.is_ready():
             raise ModelServerUnavailableError("the model server does not answer")
 
+    async def wait_until_ready(self) -> None:
+        """Returns once the server answers; raises as `wait_until_repaired` does."""
+        await self._wait_until(self.is_ready)
+
     async def wait_until_repaired(self, model_id: str) -> None:
         """Returns once the model can be used again.
 
         Raises:
             HandBack: that took longer than `patience_seconds`, or the worker drains.
         """
+        await self._wait_until(lambda: self._try_repair(model_id))
+
+    async def _wait_until(self, is_done: Callable[[], Awaitable[bool]]) -> None:
         deadline = time.monotonic() + self.patience_seconds
         pause_seconds = _FIRST_PAUSE_SECONDS
-        while not await self._try_repair(model_id):
+        while not await is_done():
             if self._draining.is_set():
                 raise HandBack("WORKER_DRAINED")
             if time.monotonic() > deadline:

@@ -6,8 +6,6 @@ import re
 import secrets
 import signal
 import socket
-from collections.abc import Sequence
-from functools import partial
 
 import structlog
 from redis.asyncio import Redis
@@ -17,7 +15,6 @@ from telecine.errors import NotFoundError, StoreUnavailableError
 from telecine.inference.triton_client import TritonClient
 from telecine.jobs.checkpoint_store import CheckpointStore
 from telecine.jobs.job_store import JobStore, open_job_store
-from telecine.jobs.job_types import Capability
 from telecine.jobs.model_directory import ModelDirectory
 from telecine.jobs.redis_client import connect_redis
 from telecine.jobs.store_epoch import StoreMemory, memory_of
@@ -30,9 +27,11 @@ from telecine.worker.finishing_lane import FinishingLane
 from telecine.worker.gpu_lane import GpuLane, GpuLaneOptions
 from telecine.worker.job_runner import JobRunner
 from telecine.worker.model_publisher import ModelPublisher
-from telecine.worker.model_registry import ModelRegistry, RegisteredModel
+from telecine.worker.model_residency import ModelResidency
 from telecine.worker.model_server_watch import ModelServerWatch
+from telecine.worker.served_models import ServedModels
 from telecine.worker.worker_manager import WorkerManager, WorkerOptions
+from telecine.worker.worker_models import WorkerModels
 
 _log = structlog.get_logger(__name__)
 _SWEEP_SECONDS = 3600.0
@@ -47,7 +46,7 @@ async def run_worker(settings: Settings) -> None:
     Raises:
         ValueError: none of the models can be served; one that cannot is only logged.
     """
-    models = await _read_models(settings.worker)
+    served = await ServedModels.read(settings.worker)
     draining = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -64,7 +63,7 @@ async def run_worker(settings: Settings) -> None:
         stack.push_async_callback(triton.close)
         checkpoints = _open_checkpoints(settings.worker)
         stack.push_async_callback(checkpoints.close)
-        worker = _Worker(settings, models, redis=redis, jobs=jobs, draining=draining)
+        worker = _Worker(settings, served, redis=redis, jobs=jobs, draining=draining)
         await worker.run(triton, checkpoints)
 
 
@@ -74,7 +73,7 @@ class _Worker:
     def __init__(
         self,
         settings: Settings,
-        models: Sequence[RegisteredModel],
+        served: ServedModels,
         *,
         redis: Redis,
         jobs: JobStore,
@@ -82,7 +81,8 @@ class _Worker:
     ) -> None:
         self._settings = settings
         self._options = settings.worker
-        self._models = models
+        self._served = served
+        self._models = served.models
         self._redis = redis
         self._jobs = jobs
         self._draining = draining
@@ -95,15 +95,11 @@ class _Worker:
             patience_seconds=self._options.model_server_patience_seconds,
             draining=self._draining,
         )
-        manager = self._make_manager(watch)
+        models = self._make_models(triton, watch)
+        manager = self._make_manager(watch, models)
         publisher = ModelPublisher(
-            ModelDirectory(self._redis),
-            self._jobs,
-            models=self._models,
-            watch=watch,
-            worker_id=self._id,
+            ModelDirectory(self._redis), self._jobs, models=models, watch=watch, worker_id=self._id
         )
-        capability = partial(self._capability, watch)
         gpu_lane = GpuLane(
             triton,
             watch,
@@ -112,7 +108,7 @@ class _Worker:
                 previews_per_video=self._options.previews_per_video,
             ),
             draining=self._draining,
-            capability=capability,
+            models=models,
         )
         runner = JobRunner(
             self._jobs,
@@ -128,7 +124,7 @@ class _Worker:
             watch=watch,
             options=ClaimOptions(
                 worker_id=self._id,
-                capability=capability,
+                capability=models.capability,
                 lease_seconds=self._options.lease_seconds,
                 slice_steps=self._options.slice_steps,
                 backlog=self._options.backlog,
@@ -151,7 +147,18 @@ class _Worker:
         await manager.leave()
         _log.info("worker_drained", worker_id=self._id)
 
-    def _make_manager(self, watch: ModelServerWatch) -> WorkerManager:
+    def _make_models(self, triton: TritonClient, watch: ModelServerWatch) -> WorkerModels:
+        residency = ModelResidency(
+            triton,
+            self._options.memory_bytes,
+            memory_bytes={model.model_id: model.card.limits.memory_bytes for model in self._models},
+            provide=self._served.provide,
+        )
+        return WorkerModels(
+            self._models, residency, watch=watch, memory_bytes=self._options.memory_bytes
+        )
+
+    def _make_manager(self, watch: ModelServerWatch, models: WorkerModels) -> WorkerManager:
         return WorkerManager(
             WorkerDirectory(self._redis),
             WorkerOptions(
@@ -161,31 +168,14 @@ class _Worker:
             ),
             draining=self._draining,
             is_ready=lambda: watch.was_ready,
-            loaded_models=partial(self._loaded_models, watch),
+            loaded_models=models.loaded_models,
         )
-
-    def _capability(self, watch: ModelServerWatch) -> Capability:
-        return Capability(
-            models=tuple(model.model_id for model in self._models),
-            loaded_models=self._loaded_models(watch),
-            memory_bytes=self._options.memory_bytes,
-        )
-
-    def _loaded_models(self, watch: ModelServerWatch) -> tuple[str, ...]:
-        return tuple(model.model_id for model in self._models) if watch.was_ready else ()
 
 
 def _memory(settings: Settings) -> StoreMemory:
     worker_id = settings.worker.worker_id
     process = f"worker-{worker_id}" if worker_id else "worker"
     return memory_of(settings.redis.memory_folder, process)
-
-
-async def _read_models(options: WorkerSettings) -> Sequence[RegisteredModel]:
-    found = await ModelRegistry().read_all(options.models)
-    if not found.models:
-        raise ValueError("; ".join(rejected.reason for rejected in found.rejected))
-    return found.models
 
 
 def _draw_worker_id() -> str:

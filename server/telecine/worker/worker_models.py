@@ -1,0 +1,96 @@
+"""The models that this worker makes videos with, and which of them it can use now."""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+from telecine.errors import ModelError, ModelServerUnavailableError
+from telecine.jobs.job_types import Capability
+from telecine.v1 import video_pb2
+from telecine.worker.model_registry import RegisteredModel
+from telecine.worker.model_residency import ModelResidency
+from telecine.worker.model_server_watch import ModelServerWatch
+
+MODEL_NOT_LOADED = "MODEL_NOT_LOADED"
+_PIXELS_PER_MEGAPIXEL = 1_000_000
+# A model that did not load gets another try after this long, with the next video that needs it.
+_SHUN_SECONDS = 60.0
+
+
+class WorkerModels:
+    """Says what the worker can make, and keeps a video's model loaded while it is made.
+
+    Args:
+        models: what it was told to serve.
+        residency: what the model server holds in memory.
+        watch: whether the model server answers.
+        memory_bytes: device memory that it may fill; 0 for no limit.
+
+    Attributes:
+        cards: what clients are told of each of its models.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[RegisteredModel],
+        residency: ModelResidency,
+        *,
+        watch: ModelServerWatch,
+        memory_bytes: int,
+    ) -> None:
+        self.cards = tuple(model.card for model in models)
+        self._models = {model.model_id: model for model in models}
+        self._residency = residency
+        self._watch = watch
+        self._memory_bytes = memory_bytes
+        self._failure_times: dict[str, float] = {}
+
+    def capability(self) -> Capability:
+        """Returns what the worker can make: its models but those that lately did not load."""
+        return Capability(
+            models=tuple(model for model in self._models if not self.is_shunned(model)),
+            loaded_models=self.loaded_models(),
+            memory_bytes=self._memory_bytes,
+        )
+
+    def loaded_models(self) -> tuple[str, ...]:
+        """Returns those of its models that are loaded, as far as it knows."""
+        if not self._watch.was_ready:
+            return ()
+        return tuple(model for model in self._residency.loaded_models() if model in self._models)
+
+    def is_shunned(self, model_id: str) -> bool:
+        """Whether the model did not load lately."""
+        failure_time = self._failure_times.get(model_id)
+        return failure_time is not None and time.monotonic() - failure_time < _SHUN_SECONDS
+
+    async def refresh(self) -> None:
+        """Looks at what the model server has loaded; one that is away holds nothing."""
+        with suppress(ModelServerUnavailableError):
+            await self._residency.refresh()
+
+    @asynccontextmanager
+    async def using(self, video: video_pb2.Video) -> AsyncIterator[None]:
+        """Keeps the video's model loaded, with room for the video, while the block lasts.
+
+        Raises:
+            ModelServerUnavailableError: the model server cannot be reached.
+            ModelError: the model does not load, or does not fit.
+        """
+        model_id = video.spec.model.removeprefix("models/")
+        async with AsyncExitStack() as stack:
+            video_bytes = self._video_bytes(model_id, video)
+            try:
+                await stack.enter_async_context(
+                    self._residency.using(model_id, video_bytes=video_bytes)
+                )
+            except ModelError:
+                self._failure_times[model_id] = time.monotonic()
+                raise
+            self._failure_times.pop(model_id, None)
+            yield
+
+    def _video_bytes(self, model_id: str, video: video_pb2.Video) -> int:
+        limits = self._models[model_id].card.limits
+        num_pixels = video.num_frames * video.spec.size.width * video.spec.size.height
+        return limits.memory_bytes_per_megapixel * num_pixels // _PIXELS_PER_MEGAPIXEL
