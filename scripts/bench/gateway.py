@@ -21,7 +21,7 @@ from gateway_loads import (
     start_watchers,
     stub_of,
 )
-from gateway_processes import Processes, running_processes
+from gateway_processes import MAX_QUEUED, Processes, running_processes
 from report import Figure, figure, write_report
 
 from telecine.jobs.job_store import JobStore
@@ -29,7 +29,6 @@ from telecine.jobs.model_directory import ModelDirectory
 from telecine.jobs.redis_client import connect_redis
 from telecine.v1 import video_service_pb2
 
-MAX_QUEUED = 10_000
 PACED_EVENTS = 50
 PACE_SECONDS = 0.1
 STALL_PREVIEW = bytes(60_000)

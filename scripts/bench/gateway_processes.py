@@ -12,6 +12,7 @@ from pathlib import Path
 
 from telecine.jobs.redis_server import RedisServer
 
+MAX_QUEUED = 10_000
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
 
@@ -45,6 +46,7 @@ def running_processes(*, num_events: int) -> Iterator[Processes]:
             f'[gateway]\naddress_file = "{folder / "gateway"}"\n'
             f'[redis]\nurl = "{redis.url}"\n'
             f'[storage]\nurl = "{folder / "objects"}"\n'
+            f"[queue]\nmax_queued = {MAX_QUEUED}\nmax_queued_per_tenant = {MAX_QUEUED}\n"
         )
         gateway = [sys.executable, "-m", "telecine.cli", "gateway", "--settings", str(settings)]
         script = Path(__file__).with_name("bare_grpc_server.py")

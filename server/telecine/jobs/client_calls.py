@@ -14,7 +14,7 @@ from telecine.jobs.function_library import Argument, FunctionLibrary
 from telecine.jobs.job_types import QueueLimits, Submission, VideoPage, VideoQuery
 from telecine.jobs.store_answers import refusal_of, to_video
 from telecine.jobs.video_listing import list_page
-from telecine.jobs.video_record import encode_submitted
+from telecine.jobs.video_record import encode_submitted, new_record
 from telecine.v1 import video_pb2
 
 _GIB = 1 << 30
@@ -38,6 +38,7 @@ class ClientCalls:
         tier = resolve_tier(submission.spec.tier)
         model = submission.spec.model.removeprefix("models/")
         start_within = submission.start_within_seconds
+        submitted = encode_submitted(submission)
         answer = await self._call(
             "submit",
             {
@@ -50,7 +51,7 @@ class ClientCalls:
                 "pool": f"{model}:{math.ceil(submission.memory_bytes / _GIB)}",
                 "request_id": submission.request_id,
                 "fingerprint": submission.fingerprint,
-                "submitted": encode_submitted(submission),
+                "submitted": submitted,
                 "num_inference_steps": submission.spec.num_inference_steps,
                 "step_units": max(MIN_STEP_UNITS, submission.step_units),
                 "start_within_seconds": "" if start_within is None else start_within,
@@ -59,7 +60,7 @@ class ClientCalls:
                 "queued_event": events.state_event(video_pb2.Video.STATE_QUEUED),
             },
         )
-        return to_video(answer)
+        return to_video(answer, known=new_record(submitted))
 
     async def get(self, name: str) -> video_pb2.Video:
         """Returns a video as it is now.

@@ -1,6 +1,7 @@
 """What the job store's functions answer: videos, and refusals as errors of the one tree."""
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any
 
 from telecine.errors import (
@@ -11,14 +12,15 @@ from telecine.errors import (
     TelecineError,
     VideoStateError,
 )
-from telecine.jobs.video_record import assemble_video, decode_record
+from telecine.jobs.video_record import Record, assemble_video, decode_record
 from telecine.v1 import video_pb2
 
 _FULL_RETRY_SECONDS = 5.0
+_NOTHING: Record = MappingProxyType({})
 
 
-def to_video(answer: Sequence[Any], name: str = "") -> video_pb2.Video:
-    """Returns the video of a snapshot.
+def to_video(answer: Sequence[Any], name: str = "", *, known: Record = _NOTHING) -> video_pb2.Video:
+    """Returns the video of a snapshot, which may leave out what is `known`.
 
     Raises:
         NotFoundError: it is the snapshot of no video.
@@ -26,7 +28,8 @@ def to_video(answer: Sequence[Any], name: str = "") -> video_pb2.Video:
     record = decode_record(answer[0])
     if not record:
         raise NotFoundError(name)
-    return assemble_video(record, queue_position=answer[1], start_micros=answer[2])
+    whole = {**known, **record}
+    return assemble_video(whole, queue_position=answer[1], start_micros=answer[2])
 
 
 def refusal_of(message: str) -> TelecineError | None:

@@ -37,6 +37,11 @@ def encode_submitted(submission: Submission) -> bytes:
     ).SerializeToString()
 
 
+def new_record(submitted: bytes) -> Record:
+    """Returns what every record of a video begins with."""
+    return {b"submitted": submitted, b"state": b"QUEUED", b"attempt": b"0", b"step_index": b"0"}
+
+
 def decode_record(answer: Sequence[bytes]) -> dict[bytes, bytes]:
     """Returns the record in HGETALL's answer, names and values in turn."""
     return dict(zip(answer[::2], answer[1::2], strict=True))

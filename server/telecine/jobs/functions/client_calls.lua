@@ -29,20 +29,21 @@ end
 
 local function note_flow(queue, args)
   local flow = flow_record(queue, args.flow)
-  put_all(flow, { flow = args.flow, tenant = args.tenant, weight = args.weight })
-  put(flow, "is_realtime", args.is_realtime == "1" and "1" or nil)
-  put(tenant_record(queue, args.tenant), "flow:" .. args.flow, 1)
+  if flow.values.weight ~= args.weight then
+    put_all(flow, { flow = args.flow, tenant = args.tenant, weight = args.weight })
+    put(flow, "is_realtime", args.is_realtime == "1" and "1" or nil)
+  end
+  put(tenant_record(queue, args.tenant), "flow:" .. args.flow, "1")
 end
 
 local function new_video(queue, args, create_time)
   local video = video_record(queue, args.video)
-  for _, name in ipairs({ "video", "tenant", "flow", "weight", "model", "pool", "request_id",
-    "submitted", "num_inference_steps", "step_units" }) do
-    put(video, name, args[name])
-  end
-  put_all(video, {
+  fill(video, {
+    video = args.video, tenant = args.tenant, flow = args.flow, weight = args.weight,
+    model = args.model, pool = args.pool, request_id = args.request_id,
+    submitted = args.submitted, num_inference_steps = args.num_inference_steps,
+    step_units = args.step_units, attempt = "0", step_index = "0",
     sequence = add(record_at(queue), "last_sequence", 1), create_time = create_time,
-    attempt = 0, step_index = 0,
   })
   if args.start_within_seconds ~= "" then
     put(video, "start_deadline",
@@ -51,7 +52,8 @@ local function new_video(queue, args, create_time)
   return video
 end
 
--- Nobody can watch a video before this has answered: no watcher is told of its first event.
+-- Answers a snapshot; that of a new video leaves out what its caller knows. Nobody can watch a video before this has answered: no
+-- watcher is told of its first event.
 register("submit", function(queue, args)
   local known = find_repeat(queue, args)
   if known then
@@ -72,7 +74,8 @@ register("submit", function(queue, args)
   local rank = number(flow_record(queue, args.flow), "num_waiting:" .. args.pool) - 1
   local place = place_of(queue, video, create_time, rank)
   log_event(queue, video, args.queued_event, place.position)
-  return snapshot(queue, video, place)
+  local unknown = { "video", args.video, "create_time", string.format("%.0f", create_time) }
+  return { unknown, place.position, place.start or -1 }
 end)
 
 register("get", function(queue, args)

@@ -10,13 +10,22 @@
 
 local GIB = 1073741824
 
-local function flow_record(queue, flow)
-  return record_at(queue .. ":flow:" .. flow)
+local function flow_key(queue, flow_name)
+  return queue .. ":flow:" .. flow_name
+end
+
+local function flow_record(queue, flow_name)
+  return record_at(flow_key(queue, flow_name))
+end
+
+local function flow_of(queue, video)
+  video.flow = video.flow or flow_record(queue, video.values.flow)
+  return video.flow
 end
 
 -- The videos of a flow that wait in a pool, by order of arrival.
-local function waiting_key(queue, flow, pool)
-  return queue .. ":waiting:" .. pool .. ":" .. flow.values.flow
+local function waiting_key(queue, flow_name, pool)
+  return queue .. ":waiting:" .. pool .. ":" .. flow_name
 end
 
 -- The flows whose heads wait in a pool, by start tag; those of realtime in a set of their own.
@@ -56,6 +65,8 @@ local function start_tag(queue, flow, pool)
 end
 
 -- Puts the video of that sequence at the flow's head; nil takes the flow out of the order.
+-- Idle workers are woken when a flow that had no head gets one: none is idle while one waits that
+-- it can make.
 local function set_head(queue, flow, pool, sequence)
   local key = heads_key(queue, pool, is_realtime(flow))
   local old = flow.values["head:" .. pool]
@@ -68,6 +79,9 @@ local function set_head(queue, flow, pool, sequence)
     put(flow, "finish:" .. pool, start)
     redis.call("ZADD", key, flow.values["finish:" .. pool], head)
   end
+  if head and not old then
+    redis.call("XADD", queue .. ":wake", "MAXLEN", 1, "*", "pool", pool)
+  end
   put(flow, "head:" .. pool, head)
 end
 
@@ -75,14 +89,14 @@ end
 local function find_head(queue, flow, pool)
   local first = {}
   if not tenant_record(queue, flow.values.tenant).values.is_held then
-    first = redis.call("ZRANGE", waiting_key(queue, flow, pool), 0, 0, "WITHSCORES")
+    first = redis.call("ZRANGE", waiting_key(queue, flow.values.flow, pool), 0, 0, "WITHSCORES")
   end
   set_head(queue, flow, pool, first[2] and tonumber(first[2]))
 end
 
 -- Adds to what a flow has used, in all `pools`; a negative amount is given back.
 local function charge(queue, video, pools, gpu_seconds)
-  local flow = flow_record(queue, video.values.flow)
+  local flow = flow_of(queue, video)
   add(flow, "charged_seconds", gpu_seconds)
   local counters = record_at(queue)
   for _, pool in ipairs(pools) do
@@ -108,7 +122,7 @@ end
 -- Charges a flow for a slice that begins now. What is charged stays open until the slice ends:
 -- `settle` closes it, and nothing else does.
 local function charge_slice(queue, video, pools, gpu_seconds)
-  local flow = flow_record(queue, video.values.flow)
+  local flow = flow_of(queue, video)
   for _, pool in ipairs(pools) do
     put(flow, "finish:" .. pool, start_tag(queue, flow, pool))
   end
@@ -152,7 +166,7 @@ end
 
 local function count_waiting(queue, video, change)
   local pool = video.values.pool
-  local flow = flow_record(queue, video.values.flow)
+  local flow = flow_of(queue, video)
   local units = change * units_left(video, number(video, "checkpoint_step"))
   add(flow, "waiting_units:" .. pool, units)
   if add(flow, "num_waiting:" .. pool, change) == 0 then
@@ -163,7 +177,7 @@ local function count_waiting(queue, video, change)
 end
 
 local function count_running(queue, video, change)
-  local flow = flow_record(queue, video.values.flow)
+  local flow = flow_of(queue, video)
   keep_while(flow, add(flow, "num_running", change) + number(flow, "num_waiting") > 0)
 end
 
@@ -178,23 +192,22 @@ end
 -- Puts a video into its flow; one that waited there before gets its old place again.
 local function enqueue(queue, video)
   local pool, sequence = video.values.pool, number(video, "sequence")
-  local flow = flow_record(queue, video.values.flow)
+  local flow = flow_of(queue, video)
   open_pool(queue, pool)
-  redis.call("ZADD", waiting_key(queue, flow, pool), sequence, video.values.video)
+  redis.call("ZADD", waiting_key(queue, flow.values.flow, pool), sequence, video.values.video)
   count_waiting(queue, video, 1)
   local head = flow.values["head:" .. pool]
   local is_first = not head or head_name(flow, sequence) < head
-  if is_first and not tenant_record(queue, flow.values.tenant).values.is_held then
+  if is_first and not tenant_of(queue, video).values.is_held then
     set_head(queue, flow, pool, sequence)
   end
-  redis.call("XADD", queue .. ":wake", "MAXLEN", 1, "*", "video", video.values.video)
 end
 
 -- Takes a video out of its flow.
 local function dequeue(queue, video)
   local pool = video.values.pool
-  local flow = flow_record(queue, video.values.flow)
-  redis.call("ZREM", waiting_key(queue, flow, pool), video.values.video)
+  local flow = flow_of(queue, video)
+  redis.call("ZREM", waiting_key(queue, flow.values.flow, pool), video.values.video)
   count_waiting(queue, video, -1)
   if flow.values["head:" .. pool] == head_name(flow, number(video, "sequence")) then
     find_head(queue, flow, pool)

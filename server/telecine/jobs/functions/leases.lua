@@ -73,7 +73,7 @@ local function release(queue, video, trigger, gpu_seconds)
     "slice_end", "verdict")
   count_running(queue, video, -1)
   move(queue, video, trigger)
-  let_go(queue, video.values.tenant)
+  let_go(queue, tenant_of(queue, video))
 end
 
 local function finish(queue, video, trigger, ending)

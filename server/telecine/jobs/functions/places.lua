@@ -1,46 +1,49 @@
 -- Where a video stands: how many will be claimed before it, and when its turn will come.
 
-local FLOWS_COUNTED = 64
+local FLOWS_COUNTED = 16
 local EQUAL = 1e-9
 
 -- How many videos of a flow wait in a pool, what one costs on average in step units, and how far
 -- apart their start tags are.
-local function waiting_of(queue, flow, pool)
-  local num_waiting = number(flow, "num_waiting:" .. pool)
-  local units = number(flow, "waiting_units:" .. pool) / math.max(1, num_waiting)
+local function waiting_of(queue, flow_name, pool)
+  local num_waiting, units, weight = fields_at(flow_key(queue, flow_name),
+    "num_waiting:" .. pool, "waiting_units:" .. pool, "weight")
+  num_waiting = tonumber(num_waiting or 0)
+  units = tonumber(units or 0) / math.max(1, num_waiting)
   local rate = rate_of(queue, string.match(pool, "^(.*):%d+$"))
-  return num_waiting, units, math.max(1e-9, rate * units / number(flow, "weight"))
+  return num_waiting, units, math.max(1e-9, rate * units / tonumber(weight))
 end
 
 -- How many videos of a flow have start tags before `tag`, that of a video with `sequence`.
-local function num_before(queue, flow, pool, start, tag, sequence)
-  local num_waiting, units, spacing = waiting_of(queue, flow, pool)
+local function num_before(queue, flow_name, pool, start, tag, sequence)
+  local num_waiting, units, spacing = waiting_of(queue, flow_name, pool)
   local steps = (tag - start) / spacing
   local num = math.max(0, math.ceil(steps - EQUAL))
   if num < num_waiting and math.abs(steps - num) <= EQUAL then -- equal tags go by age
-    local equal = redis.call("ZRANGE", waiting_key(queue, flow, pool), num, num, "WITHSCORES")
+    local equal = redis.call("ZRANGE", waiting_key(queue, flow_name, pool), num, num, "WITHSCORES")
     num = tonumber(equal[2]) < sequence and num + 1 or num
   end
   num = math.min(num_waiting, num)
   return num, num * units
 end
 
--- Videos, and step units, of other flows whose turn comes before `tag`. At most 64 flows are
+-- Videos, and step units, of other flows whose turn comes before `tag`. At most 16 flows are
 -- looked at, and the rest taken to be like them: this runs in every submit.
-local function ahead_in(queue, heads, flow, pool, tag, sequence)
+local function ahead_in(queue, is_of_realtime, flow, pool, tag, sequence)
+  local heads = heads_key(queue, pool, is_of_realtime)
   local others = redis.call("ZRANGE", heads, "-inf", tag, "BYSCORE", "LIMIT", 0,
     FLOWS_COUNTED + 1, "WITHSCORES")
   local num_ahead, units_ahead, num_others = 0, 0, 0
   for i = 1, #others, 2 do
     local other = flow_of_head(others[i])
     if other ~= flow.values.flow and num_others < FLOWS_COUNTED then
-      local num, units = num_before(queue, flow_record(queue, other), pool,
-        tonumber(others[i + 1]), tag, sequence)
+      local num, units = num_before(queue, other, pool, tonumber(others[i + 1]), tag, sequence)
       num_ahead, units_ahead, num_others = num_ahead + num, units_ahead + units, num_others + 1
     end
   end
   if num_others == FLOWS_COUNTED then
-    local share = (redis.call("ZCOUNT", heads, "-inf", tag) - 1) / num_others
+    local num_own = is_of_realtime == is_realtime(flow) and 1 or 0
+    local share = (redis.call("ZCOUNT", heads, "-inf", tag) - num_own) / num_others
     return math.floor(num_ahead * share), units_ahead * share
   end
   return num_ahead, units_ahead
@@ -62,16 +65,14 @@ end
 -- own flow; elsewhere as exact as costs are alike in each flow.
 local function place_of(queue, video, now, known_rank)
   local pool, sequence = video.values.pool, number(video, "sequence")
-  local flow = flow_record(queue, video.values.flow)
+  local flow = flow_of(queue, video)
   local rank = known_rank
-    or redis.call("ZRANK", waiting_key(queue, flow, pool), video.values.video)
-  local _, units, spacing = waiting_of(queue, flow, pool)
+    or redis.call("ZRANK", waiting_key(queue, flow.values.flow, pool), video.values.video)
+  local _, units, spacing = waiting_of(queue, flow.values.flow, pool)
   local tag = start_tag(queue, flow, pool) + rank * spacing
-  local num_first, units_first = ahead_in(queue, heads_key(queue, pool, true), flow, pool, tag,
-    sequence)
+  local num_first, units_first = ahead_in(queue, true, flow, pool, tag, sequence)
   local warped = tag - warp(queue, flow, video, 0, number(record_at(queue), "slice_steps"))
-  local num_then, units_then = ahead_in(queue, heads_key(queue, pool, false), flow, pool, warped,
-    sequence)
+  local num_then, units_then = ahead_in(queue, false, flow, pool, warped, sequence)
   local units_ahead = rank * units + units_first + units_then
   return {
     position = rank + num_first + num_then,
@@ -85,7 +86,8 @@ local function snapshot(queue, video, known_place)
   local flat = {}
   for name, value in pairs(video.values) do
     flat[#flat + 1] = name
-    flat[#flat + 1] = value
+    -- Redis would cut a number that is answered to a whole one.
+    flat[#flat + 1] = type(value) == "number" and string.format("%.17g", value) or value
   end
   local place = known_place or {}
   if not known_place and video.values.state == "QUEUED" then

@@ -22,17 +22,27 @@ local function refuse(code, detail)
   error({ err = code .. " " .. detail })
 end
 
-local function clock_micros()
-  if CLOCK_KEY then
-    return tonumber(redis.call("GET", CLOCK_KEY))
-  end
-  local time = redis.call("TIME")
-  return tonumber(time[1]) * MICROS + tonumber(time[2])
+-- The hashes that this call has read, by key: each is read once, and written once when the
+-- call ends. A value is a string, as Redis has it, or a number that this call has put there.
+local records = {}
+local now_micros -- a call happens at one time
+
+local function begin_call()
+  records = {}
+  now_micros = nil
 end
 
--- The hashes that this call has read, by key: each is read once, and written once when the
--- call ends. A value is a string, as Redis has it.
-local records = {}
+local function clock_micros()
+  if not now_micros then
+    if CLOCK_KEY then
+      now_micros = tonumber(redis.call("GET", CLOCK_KEY))
+    else
+      local time = redis.call("TIME")
+      now_micros = tonumber(time[1]) * MICROS + tonumber(time[2])
+    end
+  end
+  return now_micros
+end
 
 local function record_at(key)
   local record = records[key]
@@ -51,11 +61,21 @@ local function number(record, name)
   return tonumber(record.values[name] or 0)
 end
 
+-- Some fields of a hash, in their order: from its record where this call has read it.
+local function fields_at(key, ...)
+  local record = records[key]
+  if not record then
+    return unpack(redis.call("HMGET", key, ...))
+  end
+  local values = {}
+  for i, name in ipairs({ ... }) do
+    values[i] = record.values[name] or false
+  end
+  return unpack(values)
+end
+
 -- Sets a field; nil removes it.
 local function put(record, name, value)
-  if type(value) == "number" then
-    value = string.format("%.17g", value)
-  end
   if record.values[name] ~= value then
     record.values[name] = value
     record.changed[name] = true
@@ -82,7 +102,7 @@ end
 
 local function remove_record(record)
   redis.call("DEL", record.key)
-  record.values, record.changed = {}, {}
+  record.values, record.changed, record.is_new = {}, {}, false
 end
 
 -- A record that nothing uses is forgotten after a day.
@@ -94,9 +114,18 @@ local function keep_while(record, is_used)
   end
 end
 
+-- Fills a record that was empty.
+local function fill(record, values)
+  record.values, record.is_new = values, true
+end
+
 local function write_record(record)
+  local changed = record.is_new and record.values or record.changed
+  if not next(changed) then
+    return
+  end
   local set, removed = {}, {}
-  for name in pairs(record.changed) do
+  for name in pairs(changed) do
     local value = record.values[name]
     if value then
       set[#set + 1] = name
@@ -124,6 +153,11 @@ local function tenant_record(queue, tenant)
   return record_at(queue .. ":tenant:" .. tenant)
 end
 
+local function tenant_of(queue, video)
+  video.tenant = video.tenant or tenant_record(queue, video.values.tenant)
+  return video.tenant
+end
+
 -- Counts a video in or out of a state, for the queue and for its tenant.
 local function count(queue, video, state, change)
   if state == "ABSENT" then
@@ -131,7 +165,7 @@ local function count(queue, video, state, change)
   end
   add(record_at(queue), "num_" .. state, change)
   if state == "QUEUED" or state == "RUNNING" then
-    local tenant = tenant_record(queue, video.values.tenant)
+    local tenant = tenant_of(queue, video)
     add(tenant, "num_" .. state, change)
     keep_while(tenant, number(tenant, "num_QUEUED") + number(tenant, "num_RUNNING") > 0)
   end

@@ -35,7 +35,7 @@ local function first_head(queue, pool, is_of_realtime, is_loaded, args)
     return nil
   end
   local flow = flow_record(queue, flow_of_head(first[1]))
-  local id = redis.call("ZRANGE", waiting_key(queue, flow, pool), 0, 0)[1]
+  local id = redis.call("ZRANGE", waiting_key(queue, flow.values.flow, pool), 0, 0)[1]
   local video = video_record(queue, id)
   local step_index = number(video, "checkpoint_step")
   local lead = tonumber(first[2]) - virtual_time(queue, pool)
@@ -105,7 +105,7 @@ local function go_on_or_yield(queue, video, step_index, args)
   if steps_left(video, step_index) == 0 then
     return "CONTINUE" -- what is left is decoded at once
   end
-  local flow = flow_record(queue, video.values.flow)
+  local flow = flow_of(queue, video)
   local pools, is_loaded = served_pools(queue, args)
   local heads = first_heads(queue, pools, is_loaded, args)
   local pool = video.values.pool

@@ -19,9 +19,13 @@ local function current_run()
   return server_run
 end
 
+local numbers = {} -- of runs, by their names
+
 -- A whole number below 2^bits, another one in each run.
 local function number_of_run(bits)
-  return tonumber(string.sub(redis.sha1hex(current_run()), 1, 8), 16) % 2 ^ bits
+  local run = current_run()
+  numbers[run] = numbers[run] or tonumber(string.sub(redis.sha1hex(run), 1, 8), 16)
+  return numbers[run] % 2 ^ bits
 end
 
 local function whole(number)
@@ -89,7 +93,7 @@ local function register(name, body, flags)
   redis.register_function({
     function_name = LIBRARY .. "_" .. name,
     callback = function(keys, args)
-      records = {}
+      begin_call()
       return call(keys[1], named(args), body)
     end,
     flags = flags,

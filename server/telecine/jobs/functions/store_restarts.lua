@@ -56,7 +56,7 @@ end
 -- Says in which run a process works from now on, and whether the store lost writes that it saw:
 -- then a new epoch begins, one for each run at most.
 redis.register_function(LIBRARY .. "_join_run", function(keys, args)
-  records = {}
+  begin_call()
   local queue, seen = keys[1], named(args)
   local record = record_at(queue)
   enter_run(queue)

@@ -16,8 +16,7 @@ local function each_waiting(queue, tenant, visit)
   end
 end
 
-local function hold_if_full(queue, tenant_name, max_running)
-  local tenant = tenant_record(queue, tenant_name)
+local function hold_if_full(queue, tenant, max_running)
   if number(tenant, "num_RUNNING") < max_running then
     return
   end
@@ -27,15 +26,13 @@ local function hold_if_full(queue, tenant_name, max_running)
   end)
 end
 
-local function let_go(queue, tenant_name)
-  local tenant = tenant_record(queue, tenant_name)
+local function let_go(queue, tenant)
   if not tenant.values.is_held then
     return
   end
   drop(tenant, "is_held")
   each_waiting(queue, tenant, function(flow, pool)
     find_head(queue, flow, pool)
-    redis.call("XADD", queue .. ":wake", "MAXLEN", 1, "*", "tenant", tenant_name)
   end)
 end
 

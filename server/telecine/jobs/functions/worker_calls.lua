@@ -51,7 +51,7 @@ local function hold(queue, video, step_index, args)
     put(video, "claim_id", args.claim_id)
     redis.call("HSET", claims_key(queue), args.claim_id, video.values.video)
   end
-  hold_if_full(queue, video.values.tenant, tonumber(args.max_running_per_tenant))
+  hold_if_full(queue, tenant_of(queue, video), tonumber(args.max_running_per_tenant))
 end
 
 local function claim_next(queue, args)
