@@ -1,4 +1,10 @@
 import asyncio
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -33,13 +39,41 @@ WORKER = worker_pb2.Worker(
 
 @pytest.fixture
 def worker(gateway: GatewayProcess, redis_url: str) -> worker_pb2.Worker:
-    async def publish() -> None:
+    publish(redis_url, WORKER)
+    return WORKER
+
+
+def publish(redis_url: str, worker: worker_pb2.Worker) -> None:
+    async def run() -> None:
         redis = connect_redis(redis_url)
-        await WorkerDirectory(redis).publish(WORKER, ttl_seconds=60)
+        await WorkerDirectory(redis).publish(worker, ttl_seconds=60)
         await redis.aclose()
 
-    asyncio.run(publish())
-    return WORKER
+    asyncio.run(run())
+
+
+class Terminal:
+    """A command in a terminal of its own."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._terminal, child = pty.openpty()
+        command = [sys.executable, "-m", "telecine.cli", *arguments]
+        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "160", "LINES": "40"}
+        self.process = subprocess.Popen(
+            command, stdin=child, stdout=child, stderr=child, env=environment
+        )
+        os.close(child)
+        self._seen = b""
+
+    def until_shown(self, text: str) -> None:
+        deadline = time.monotonic() + 60
+        while text.encode() not in self._seen:
+            assert time.monotonic() < deadline, self._seen
+            self._seen += os.read(self._terminal, 65536)
+
+    def interrupt(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(30)
 
 
 def test_workers_are_shown_with_what_they_do(run: Run, worker: worker_pb2.Worker) -> None:
@@ -68,3 +102,17 @@ def test_a_worker_is_drained_by_its_bare_id(
         assert client.get_worker("pod-1").is_draining
         assert next(client.watch_workers()).is_draining
         assert [found.name for found in client.list_workers(page_size=1)] == [worker.name]
+
+
+def test_workers_are_shown_live_until_the_user_leaves(
+    gateway: GatewayProcess, redis_url: str, worker: worker_pb2.Worker
+) -> None:
+    terminal = Terminal("workers", "--server", gateway.address)
+    terminal.until_shown("workers/pod-1")
+    terminal.until_shown("7/20")
+    changed = worker_pb2.Worker()
+    changed.CopyFrom(worker)
+    changed.assignments[0].step_index = 8
+    publish(redis_url, changed)
+    terminal.until_shown("8/20")
+    assert terminal.interrupt() == 0

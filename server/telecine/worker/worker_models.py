@@ -90,6 +90,10 @@ class WorkerModels:
             self._failure_times.pop(model_id, None)
             yield
 
+    async def close(self) -> None:
+        """Lets go of the models' files; the model server keeps what it has loaded."""
+        await self._residency.close()
+
     def _video_bytes(self, model_id: str, video: video_pb2.Video) -> int:
         limits = self._models[model_id].card.limits
         num_pixels = video.num_frames * video.spec.size.width * video.spec.size.height

@@ -144,6 +144,7 @@ class _Worker:
             await claim_loop.run()
             for task in background:
                 task.cancel()
+        await models.close()
         await manager.leave()
         _log.info("worker_drained", worker_id=self._id)
 
