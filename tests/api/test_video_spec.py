@@ -100,6 +100,18 @@ def test_cost_doubles_with_guidance() -> None:
     assert resolve_spec(spec(guidance_scale=2), MODEL).step_units == pytest.approx(2 * without)
 
 
+def test_memory_grows_with_the_pixels_of_a_video() -> None:
+    model = model_pb2.Model()
+    model.CopyFrom(MODEL)
+    assert resolve_spec(spec(), model).memory_bytes == 0
+    model.limits.memory_bytes = 900_000_000
+    model.limits.memory_bytes_per_megapixel = 60_000_000
+    resolved = resolve_spec(spec(), model)
+    size = resolved.spec.size
+    num_pixels = resolved.num_frames * size.width * size.height
+    assert resolved.memory_bytes == 900_000_000 + 60 * num_pixels
+
+
 SIZE = video_pb2.Size
 
 BAD_FIELDS = [

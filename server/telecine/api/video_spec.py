@@ -42,12 +42,14 @@ class ResolvedSpec:
     Attributes:
         step_units: what a step costs, for the fair scheduler: megapixels of all frames x
             evaluations of the network.
+        memory_bytes: device memory that the model and the video take; 0 where that is unknown.
         start_within_seconds: how long it may wait for its first worker; None for ever.
     """
 
     spec: video_pb2.VideoSpec
     num_frames: int
     step_units: float
+    memory_bytes: int
     start_within_seconds: float | None
 
 
@@ -90,7 +92,13 @@ def resolve_spec(sent: video_pb2.VideoSpec, model: model_pb2.Model) -> ResolvedS
     if sent.HasField("start_within"):
         spec.start_within.CopyFrom(sent.start_within)
         start_within_seconds = _start_within_seconds(sent.start_within)
-    return ResolvedSpec(spec, num_frames, _step_units(spec, num_frames), start_within_seconds)
+    return ResolvedSpec(
+        spec,
+        num_frames,
+        step_units=_step_units(spec, num_frames),
+        memory_bytes=_memory_bytes(spec, num_frames, limits),
+        start_within_seconds=start_within_seconds,
+    )
 
 
 def frames_of(duration: Duration, fps: int, *, multiple: int) -> int:
@@ -223,3 +231,9 @@ def _step_units(spec: video_pb2.VideoSpec, num_frames: int) -> float:
     evaluations = _EVALUATIONS.get(spec.sampler, 1) * (2 if spec.guidance_scale > 1 else 1)
     num_pixels = num_frames * spec.size.width * spec.size.height
     return evaluations * num_pixels / _PIXELS_PER_UNIT
+
+
+def _memory_bytes(spec: video_pb2.VideoSpec, num_frames: int, limits: model_pb2.ModelLimits) -> int:
+    num_pixels = num_frames * spec.size.width * spec.size.height
+    video_bytes = limits.memory_bytes_per_megapixel * num_pixels // _PIXELS_PER_UNIT
+    return limits.memory_bytes + video_bytes

@@ -48,6 +48,7 @@ async def create_video(
             expanded_prompt="",
             warnings=(),
             step_units=resolved.step_units,
+            memory_bytes=resolved.memory_bytes,
             start_within_seconds=resolved.start_within_seconds,
         )
     )
