@@ -1,0 +1,187 @@
+"""The videos that are made while chaos reigns, and whether each came out as it should."""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import TypeVar
+
+from telecine.client import AsyncClient, UnavailableError, VideoOptions
+from telecine.v1 import video_pb2
+
+T = TypeVar("T")
+State = video_pb2.Video.State
+ENDED = {State.STATE_SUCCEEDED, State.STATE_FAILED, State.STATE_CANCELLED}
+PROMPT = "a red circle moves right"
+_POLL_SECONDS = 0.2
+_RETRY_SECONDS = 0.1
+_COLLECT_SECONDS = 0.03
+TIERS = (video_pb2.TIER_STANDARD, video_pb2.TIER_BATCH, video_pb2.TIER_PREMIUM)
+
+
+def make_options(number: int) -> VideoOptions:
+    """Returns one of the kinds of videos that are made."""
+    samplers = ("euler", "heun", "unipc", "ddim", "ddpm", "rk4")
+    return {
+        "seed": number,
+        "num_inference_steps": 16 + 8 * (number % 4),
+        "sampler": samplers[number % len(samplers)],
+        "guidance_scale": 1.0 if number % 3 == 0 else 3.0,
+        "tier": TIERS[number % len(TIERS)],
+        "duration_seconds": 1.0,
+        "fps": 8,
+        "size": (64, 64),
+    }
+
+
+NUM_KINDS = 12
+
+
+@dataclass
+class Verdict:
+    """What became of all videos."""
+
+    num_videos: int = 0
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
+    differing_latents: list[str] = field(default_factory=list)
+    num_latents: int = 0
+    max_attempt: int = 0
+    num_resumed: int = 0
+
+    @property
+    def is_good(self) -> bool:
+        """Whether each video was made once, and is the right one."""
+        return not (self.lost or self.doubled or self.differing or self.differing_latents)
+
+
+class LatentsCollector:
+    """Takes the digests of checkpoints, which are gone when their videos end."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._digests: dict[tuple[str, int], str] = {}
+
+    def digest(self, name: str, *, step_index: int) -> str | None:
+        """Returns the digest of a video's state after a step, None where it was not seen."""
+        return self._digests.get((name.removeprefix("videos/"), step_index))
+
+    async def run(self) -> None:
+        """Collects for ever."""
+        while True:
+            await asyncio.to_thread(self._collect)
+            await asyncio.sleep(_COLLECT_SECONDS)
+
+    def _collect(self) -> None:
+        for path in self._folder.rglob("*.ckpt"):
+            key = (path.parent.name, int(path.stem.rpartition("-")[2]))
+            if key not in self._digests:
+                with contextlib.suppress(FileNotFoundError):
+                    self._digests[key] = hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class Load:
+    """Keeps some videos in flight."""
+
+    def __init__(self, client: AsyncClient, latents: LatentsCollector, *, random: Random) -> None:
+        self.in_flight: set[str] = set()
+        self._client = client
+        self._latents = latents
+        self._random = random
+        self._references: dict[int, tuple[str, str | None]] = {}
+        self._names: dict[str, tuple[str, int]] = {}
+        self._is_stopping = False
+
+    async def make_references(self) -> None:
+        """Makes each kind of video undisturbed."""
+        for kind in range(NUM_KINDS):
+            video = await self._make(f"reference-{kind}", kind)
+            if video.state != State.STATE_SUCCEEDED:
+                raise RuntimeError(f"a reference failed: {video.failure}")
+            self._references[kind] = (video.artifacts[0].digest, self._final_latents(video))
+
+    async def run(self, *, width: int) -> None:
+        """Keeps `width` videos in flight until `stop`, and returns when all of them have ended."""
+        await asyncio.gather(*(self._make_one_after_another(lane) for lane in range(width)))
+
+    def stop(self) -> None:
+        """Begins no more videos."""
+        self._is_stopping = True
+
+    async def judge(self) -> Verdict:
+        """Looks at every video that was asked for."""
+        verdict = Verdict()
+        listed = {video.name async for video in self._client.list_videos(page_size=500)}
+        names = {name for name, _ in self._names.values()}
+        verdict.doubled.extend(listed - names)
+        verdict.lost.extend(names - listed)
+        for name, kind in self._names.values():
+            if name in listed:
+                await self._judge_one(verdict, name, kind)
+        return verdict
+
+    async def _judge_one(self, verdict: Verdict, name: str, kind: int) -> None:
+        video = await self._client.get_video(name)
+        events = [event async for event in self._client.watch_video(name)]
+        verdict.num_videos += 1
+        verdict.max_attempt = max(verdict.max_attempt, video.attempt)
+        verdict.num_resumed += video.attempt > 1
+        if video.state != State.STATE_SUCCEEDED:
+            verdict.lost.append(f"{name} {State.Name(video.state)} {video.failure.reason}")
+            return
+        ends = [event.state_changed.state for event in events].count(State.STATE_SUCCEEDED)
+        if ends != 1 or len({event.event_id for event in events}) != len(events):
+            verdict.doubled.append(name)
+        file_digest, latents = self._references[kind]
+        content = b"".join([chunk async for chunk in self._client.read_video(name)])
+        if not video.artifacts[0].digest == file_digest == _digest(content):
+            verdict.differing.append(name)
+        own_latents = self._final_latents(video)
+        if latents and own_latents:
+            verdict.num_latents += 1
+            if own_latents != latents:
+                verdict.differing_latents.append(name)
+
+    async def _make_one_after_another(self, lane: int) -> None:
+        number = 0
+        while not self._is_stopping:
+            number += 1
+            await self._make(f"chaos-{lane}-{number}", self._random.randrange(NUM_KINDS))
+
+    async def _make(self, request_id: str, kind: int) -> video_pb2.Video:
+        options = make_options(kind)
+
+        async def create() -> video_pb2.Video:
+            return await self._client.create_video(PROMPT, request_id=request_id, **options)
+
+        name = (await _insist(create)).name
+        if self._random.random() < 0.2:  # as a client does that has not heard the answer
+            name = (await _insist(create)).name
+        self._names[request_id] = (name, kind)
+        self.in_flight.add(name)
+        try:
+            while (video := await _insist(lambda: self._client.get_video(name))).state not in ENDED:  # noqa: ASYNC110
+                await asyncio.sleep(_POLL_SECONDS)
+        finally:
+            self.in_flight.discard(name)
+        return video
+
+    def _final_latents(self, video: video_pb2.Video) -> str | None:
+        return self._latents.digest(video.name, step_index=video.spec.num_inference_steps)
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+async def _insist(call: Callable[[], Awaitable[T]]) -> T:
+    """Repeats a call while the service is away."""
+    while True:
+        try:
+            return await call()
+        except UnavailableError:
+            await asyncio.sleep(_RETRY_SECONDS)
