@@ -27,15 +27,6 @@ local function next_create_time(queue)
   return now
 end
 
-local function note_flow(queue, args)
-  local flow = flow_record(queue, args.flow)
-  if flow.values.weight ~= args.weight then
-    put_all(flow, { flow = args.flow, tenant = args.tenant, weight = args.weight })
-    put(flow, "is_realtime", args.is_realtime == "1" and "1" or nil)
-  end
-  put(tenant_record(queue, args.tenant), "flow:" .. args.flow, "1")
-end
-
 local function new_video(queue, args, create_time)
   local video = video_record(queue, args.video)
   fill(video, {
@@ -43,6 +34,7 @@ local function new_video(queue, args, create_time)
     model = args.model, pool = args.pool, request_id = args.request_id,
     submitted = args.submitted, num_inference_steps = args.num_inference_steps,
     step_units = args.step_units, attempt = "0", step_index = "0",
+    is_realtime = args.is_realtime == "1" and "1" or nil,
     sequence = add(record_at(queue), "last_sequence", 1), create_time = create_time,
   })
   if args.start_within_seconds ~= "" then
@@ -65,13 +57,13 @@ register("submit", function(queue, args)
     put_all(record_at(request_key(queue, args.tenant, args.request_id)),
       { video = args.video, fingerprint = args.fingerprint })
   end
-  note_flow(queue, args)
   local video = new_video(queue, args, create_time)
   redis.call("ZADD", index_key(queue, args.tenant), create_time, args.video)
   move(queue, video, "submit")
   enqueue(queue, video)
+  put(flow_of(queue, video), "weight", args.weight)
   watch_deadline(queue, video)
-  local rank = number(flow_record(queue, args.flow), "num_waiting:" .. args.pool) - 1
+  local rank = number(flow_of(queue, video), "num_waiting:" .. args.pool) - 1
   local place = place_of(queue, video, create_time, rank)
   log_event(queue, video, args.queued_event, place.position)
   local unknown = { "video", args.video, "create_time", string.format("%.0f", create_time) }

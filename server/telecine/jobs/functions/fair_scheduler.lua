@@ -189,10 +189,21 @@ local function open_pool(queue, pool)
   end
 end
 
+-- A flow that nothing used for a day was forgotten.
+local function open_flow(queue, video)
+  local flow, values = flow_of(queue, video), video.values
+  if not flow.values.flow then
+    put_all(flow, { flow = values.flow, tenant = values.tenant, weight = values.weight,
+      is_realtime = values.is_realtime })
+  end
+  put(tenant_of(queue, video), "flow:" .. values.flow, "1")
+  return flow
+end
+
 -- Puts a video into its flow; one that waited there before gets its old place again.
 local function enqueue(queue, video)
   local pool, sequence = video.values.pool, number(video, "sequence")
-  local flow = flow_of(queue, video)
+  local flow = open_flow(queue, video)
   open_pool(queue, pool)
   redis.call("ZADD", waiting_key(queue, flow.values.flow, pool), sequence, video.values.video)
   count_waiting(queue, video, 1)

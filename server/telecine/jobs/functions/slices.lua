@@ -45,52 +45,47 @@ local function first_head(queue, pool, is_of_realtime, is_loaded, args)
     is_realtime = is_of_realtime }
 end
 
-local function first_heads(queue, pools, is_loaded, args)
+-- What a worker can serve: its pools, and the first heads that wait there.
+local function view_of(queue, args)
+  local pools, is_loaded = served_pools(queue, args)
   local heads = {}
   for _, pool in ipairs(pools) do
     heads[#heads + 1] = first_head(queue, pool, true, is_loaded[pool], args)
     heads[#heads + 1] = first_head(queue, pool, false, is_loaded[pool], args)
   end
-  return heads
-end
-
-local function least_lead(heads, lead)
-  for _, head in ipairs(heads) do
-    lead = math.min(lead, head.lead)
-  end
-  return lead
+  return { pools = pools, heads = heads }
 end
 
 local function goes_before(head, other)
   return head.rank < other.rank or (head.rank == other.rank and head.name < other.name)
 end
 
--- Charges the slice that a worker begins at `step_index`. Virtual time never passes a head
--- that waits: what comes later must not start before it.
-local function begin_slice(queue, video, step_index, pools, args)
-  charge_slice(queue, video, pools,
-    slice_cost(queue, video, step_index, tonumber(args.slice_steps)))
-  put(video, "slice_start", step_index)
-end
-
--- Takes the video out that a worker of this capability should make next; nil where none waits.
-local function take_next(queue, pools, is_loaded, args)
-  local heads = first_heads(queue, pools, is_loaded, args)
+-- The head that is next; nil where none waits.
+local function next_head(view)
   local best
-  for _, head in ipairs(heads) do
+  for _, head in ipairs(view.heads) do
     if not best or goes_before(head, best) then
       best = head
     end
   end
-  if not best then
-    return nil
+  return best
+end
+
+-- Charges the slice that a worker begins at `step_index`, and moves virtual time on by its lead;
+-- but never past a head that waits, for what comes later must not start before it.
+local function begin_slice(queue, video, step_index, view, lead, args)
+  for _, head in ipairs(view.heads) do
+    lead = math.min(lead, head.lead)
   end
-  return best.video, least_lead(heads, best.lead)
+  charge_slice(queue, video, view.pools,
+    slice_cost(queue, video, step_index, tonumber(args.slice_steps)))
+  put(video, "slice_start", step_index)
+  advance(queue, view.pools, lead)
 end
 
 -- Whether a video that waits, and that this worker could make, is due before the running one.
-local function is_overtaken(heads, running, args)
-  for _, head in ipairs(heads) do
+local function is_overtaken(view, running, args)
+  for _, head in ipairs(view.heads) do
     local is_urgent = head.is_realtime and not running.is_realtime
     local quantum = is_urgent and 0 or tonumber(args.quantum_seconds) / running.weight
     if head.rank + quantum < running.lead then
@@ -105,21 +100,15 @@ local function go_on_or_yield(queue, video, step_index, args)
   if steps_left(video, step_index) == 0 then
     return "CONTINUE" -- what is left is decoded at once
   end
-  local flow = flow_of(queue, video)
-  local pools, is_loaded = served_pools(queue, args)
-  local heads = first_heads(queue, pools, is_loaded, args)
-  local pool = video.values.pool
-  local running = {
-    lead = start_tag(queue, flow, pool) - virtual_time(queue, pool)
-      - warp(queue, flow, video, step_index, tonumber(args.slice_steps)),
-    weight = number(video, "weight"),
-    is_realtime = is_realtime(flow),
-  }
-  if args.can_yield == "1" and is_overtaken(heads, running, args) then
+  local flow, pool = flow_of(queue, video), video.values.pool
+  local lead = start_tag(queue, flow, pool) - virtual_time(queue, pool)
+    - warp(queue, flow, video, step_index, tonumber(args.slice_steps))
+  local running = { lead = lead, weight = number(video, "weight"), is_realtime = is_realtime(flow) }
+  local view = view_of(queue, args)
+  if args.can_yield == "1" and is_overtaken(view, running, args) then
     return "YIELD"
   end
-  begin_slice(queue, video, step_index, pools, args)
-  advance(queue, pools, least_lead(heads, running.lead))
+  begin_slice(queue, video, step_index, view, lead, args)
   return "CONTINUE"
 end
 

@@ -55,20 +55,20 @@ local function hold(queue, video, step_index, args)
 end
 
 local function claim_next(queue, args)
-  local pools, is_loaded = served_pools(queue, args)
-  local video, lead = take_next(queue, pools, is_loaded, args)
-  while video and is_overdue(video, clock_micros()) do
-    expire(queue, video, args)
-    video, lead = take_next(queue, pools, is_loaded, args)
+  local view = view_of(queue, args)
+  local head = next_head(view)
+  while head and is_overdue(head.video, clock_micros()) do
+    expire(queue, head.video, args)
+    view = view_of(queue, args)
+    head = next_head(view)
   end
-  if not video then
+  if not head then
     return nil
   end
-  local step_index = number(video, "checkpoint_step")
+  local video, step_index = head.video, number(head.video, "checkpoint_step")
   put(record_at(queue), "slice_steps", args.slice_steps)
-  begin_slice(queue, video, step_index, pools, args)
+  begin_slice(queue, video, step_index, view, head.lead, args)
   dequeue(queue, video)
-  advance(queue, pools, lead)
   hold(queue, video, step_index, args)
   append_event(queue, video, args.running_event)
   return video
@@ -144,7 +144,8 @@ local function account_slice(queue, video, args)
   local units = units_left(video, step_index)
   add(record_at(queue), "running_units:" .. video.values.pool, units - number(video, "units_held"))
   put_all(video, {
-    units_held = units, slice_end = step_index, lost_leases = 0, step_index = step_index,
+    units_held = units, slice_start = step_index, slice_end = step_index, lost_leases = 0,
+    step_index = step_index,
     charged_step = math.max(number(video, "charged_step"), step_index),
   })
 end
