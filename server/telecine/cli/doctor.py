@@ -1,10 +1,12 @@
 """`telecine doctor`: what is installed, reachable, wrong."""
 
+import asyncio
 import importlib.metadata
 import importlib.util
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 import typer
@@ -13,9 +15,13 @@ from rich.markup import escape
 from telecine.cli.console import output, plain_table
 from telecine.cli.options import DataDirOption, ServerOption, find_server
 from telecine.cli.up import MODEL_REPOSITORY
+from telecine.config import Settings, WorkerSettings, load_settings
 from telecine.errors import TelecineError
 from telecine.inference.triton_installation import find_triton
 from telecine.jobs.redis_server import find_redis_binary
+from telecine.local.data_folder import DataFolder
+from telecine.storage import open_object_store
+from telecine.worker.served_models import open_registry
 
 # Triton's Python backend reads arrays of NumPy 1 alone.
 NUMPY_MAJOR = "1."
@@ -31,6 +37,7 @@ class CheckFailedError(Exception):
 
 def doctor(data_dir: DataDirOption, server: ServerOption = "") -> None:
     """Check this machine; ends with 1 where something that is needed is missing."""
+    settings = _settings_of(data_dir)
     checks: dict[str, Callable[[], str]] = {
         "python": _check_python,
         "numpy": _check_numpy,
@@ -38,6 +45,8 @@ def doctor(data_dir: DataDirOption, server: ServerOption = "") -> None:
         "triton": _check_triton,
         "redis": _check_redis,
         "models": _check_model_repository,
+        "weights": lambda: asyncio.run(_check_weights(settings.worker)),
+        "objects": lambda: asyncio.run(_check_objects(settings.storage.url)),
         "shared memory": _check_shared_memory,
         "disk": lambda: _check_disk(data_dir),
     }
@@ -46,7 +55,7 @@ def doctor(data_dir: DataDirOption, server: ServerOption = "") -> None:
     for name, check in checks.items():
         try:
             table.add_row("[green]ok[/]", name, escape(check()))
-        except (CheckFailedError, TelecineError, OSError) as error:
+        except (CheckFailedError, TelecineError, OSError, ValueError) as error:
             table.add_row("[red]wrong[/]", name, escape(str(error)))
             num_failed += 1
     table.add_row("[dim]info[/]", "server", escape(_describe_server(server, data_dir)))
@@ -89,6 +98,26 @@ def _check_model_repository() -> str:
     if missing:
         raise CheckFailedError(f"{', '.join(missing)} not built; run scripts/setup")
     return f"{len(configs)} in {MODEL_REPOSITORY}"
+
+
+def _settings_of(data_dir: Path) -> Settings:
+    """Returns what the service of a data folder was last started with, else the environment's."""
+    file = DataFolder(data_dir.resolve()).settings
+    return load_settings(file if file.exists() else None)
+
+
+async def _check_weights(options: WorkerSettings) -> str:
+    registry, _ = open_registry(options)
+    found = await registry.read_all(options.models)
+    if found.rejected:
+        raise CheckFailedError("; ".join(f"{bad.weights}: {bad.reason}" for bad in found.rejected))
+    return ", ".join(f"{model.model_id} {model.card.version}" for model in found.models)
+
+
+async def _check_objects(url: str) -> str:
+    async with aclosing(open_object_store(url).list_keys()) as keys:
+        await anext(keys, None)
+    return url
 
 
 def _missing_onnx_files(configs: list[Path]) -> Iterator[str]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
 from google.protobuf import json_format
 
 from telecine.errors import NotFoundError, ObjectStoreUnavailableError
@@ -25,7 +24,6 @@ from telecine.worker.model_manifest import (
 
 CARD_NAME = "model.json"
 BUILT_IN_FOLDER = Path(__file__).resolve().parent.parent / "weights"
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -103,14 +101,13 @@ class ModelRegistry:
             return await asyncio.to_thread(self._read_cached, newest_version(cached))
 
     async def read_all(self, weights: Sequence[str]) -> ModelSet:
-        """Returns those that can be served; logs and returns the others. Never raises."""
+        """Returns those that can be served, and why the others cannot."""
         results = await asyncio.gather(*map(self.read, weights), return_exceptions=True)
         models, rejected = [], []
         for name, result in zip(weights, results, strict=True):
             if isinstance(result, RegisteredModel):
                 models.append(result)
             elif isinstance(result, (ValueError, OSError, ObjectStoreUnavailableError)):
-                _log.error("model_rejected", weights=name, reason=str(result))
                 rejected.append(RejectedModel(name, str(result)))
             else:
                 raise result

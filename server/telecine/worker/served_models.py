@@ -6,12 +6,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Self
 
+import structlog
+
 from telecine.config import WorkerSettings
 from telecine.errors import ModelError, ObjectStoreUnavailableError
 from telecine.storage import open_object_store
 from telecine.worker.model_cache import ModelCache
 from telecine.worker.model_registry import ModelRegistry, RegisteredModel
 from telecine.worker.triton_repository import install_model, remove_model
+
+_log = structlog.get_logger(__name__)
 
 
 class ServedModels:
@@ -37,6 +41,8 @@ class ServedModels:
         """
         registry, cache = open_registry(options)
         found = await registry.read_all(options.models)
+        for rejected in found.rejected:
+            _log.error("model_rejected", weights=rejected.weights, reason=rejected.reason)
         if not found.models:
             raise ValueError("; ".join(rejected.reason for rejected in found.rejected))
         return cls(found.models, cache=cache, repository=options.triton_repository)
