@@ -42,9 +42,7 @@ def test_protos_keep_the_lint_rules(image: Path) -> None:
 
 
 def test_every_request_field_says_how_it_may_be_set() -> None:
-    files = [
-        file.DESCRIPTOR for file in (video_service_pb2, model_service_pb2, worker_service_pb2)
-    ]
+    files = [file.DESCRIPTOR for file in (video_service_pb2, model_service_pb2, worker_service_pb2)]
     requests = [
         message
         for file in files
