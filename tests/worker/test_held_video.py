@@ -95,6 +95,18 @@ async def test_a_corrupt_checkpoint_is_told_of_and_the_one_before_is_used(
     assert (await notices(redis_url, held.video.name))[-2:] == ["CHECKPOINT_CORRUPT", "RESUMED"]
 
 
+async def test_checkpoints_of_other_weights_are_told_of_and_not_used(
+    jobs: JobStore, assignment: Assignment, tmp_path: Path, redis_url: str
+) -> None:
+    held = hold(jobs, assignment, tmp_path)
+    assert await end_slice(held, 5) == Verdict.CONTINUE
+    await held.settle()
+    resumed = hold(jobs, await claim_again(jobs, held), tmp_path)
+    resumed.identity = "sha256:other"
+    assert await resumed.load_checkpoint() == (b"", 0)
+    assert (await notices(redis_url, held.video.name))[-1] == "CHECKPOINT_FOREIGN"
+
+
 async def test_a_checkpoint_that_cannot_be_written_does_not_stop_the_video(
     jobs: JobStore, assignment: Assignment, tmp_path: Path, redis_url: str
 ) -> None:

@@ -235,6 +235,8 @@ class GpuLane:
             try:
                 await self._watch.require_ready()
                 await stack.enter_async_context(self._models.using(held.video))
+                # Since it was asked for, the model may have got other weights.
+                held.identity = self._models.digest_of(held.model_id)
             except ModelServerUnavailableError as error:  # not the video's doing
                 await self._wait(held, error, self._watch.wait_until_ready)
             except ModelError as error:  # it may load elsewhere

@@ -54,6 +54,7 @@ class HeldVideo:
     Attributes:
         num_server_losses: how often in a row the model server was lost while it made this
             video, with no finished slice between.
+        identity: digest of the model that makes it here; checkpoints of another are not used.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class HeldVideo:
         self.lease = assignment.lease
         self.state = state
         self.num_server_losses = 0
+        self.identity = assignment.video.model_digest
         self._checkpoints_left = deque(assignment.checkpoints)
         self._jobs = jobs
         self._checkpoints = checkpoints
@@ -158,7 +160,7 @@ class HeldVideo:
         while self._checkpoints_left:
             pointer = self._checkpoints_left.popleft()
             try:
-                state = await self._checkpoints.load(pointer, identity=self.video.model_digest)
+                state = await self._checkpoints.load(pointer, identity=self.identity)
             except CheckpointError as error:
                 await self.notify(error.reason, f"step {pointer.step_index}: {error}")
                 continue
@@ -219,7 +221,7 @@ class HeldVideo:
                 attempt=self.lease.token,
                 step_index=step_index,
                 state=state,
-                identity=self.video.model_digest,
+                identity=self.identity,
             )
         except CheckpointError as error:
             self._is_disk_good = False

@@ -59,6 +59,10 @@ class WorkerModels:
             return ()
         return tuple(model for model in self._residency.loaded_models() if model in self._models)
 
+    def digest_of(self, model_id: str) -> str:
+        """Returns the digest of a model's weights as they are here."""
+        return self._models[model_id].card.digest
+
     def is_shunned(self, model_id: str) -> bool:
         """Whether the model did not load lately."""
         failure_time = self._failure_times.get(model_id)
