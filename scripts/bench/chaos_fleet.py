@@ -1,4 +1,4 @@
-"""The processes that chaos breaks: Redis, pods of a worker and its Triton server, a gateway.
+"""The processes that are broken on purpose: Redis, workers with their Triton servers, a gateway.
 
 Whatever ends is started again, as `telecine up` or Kubernetes would.
 """
@@ -28,6 +28,13 @@ from telecine.local.settings_file import to_toml
 
 LEASE_SECONDS = 2.0
 SLICE_STEPS = 2
+RESTLESS = WorkerSettings(
+    lease_seconds=LEASE_SECONDS,
+    heartbeat_seconds=LEASE_SECONDS / 10,
+    slice_steps=SLICE_STEPS,
+    stream_timeout_seconds=10.0,
+)
+"""Workers whose loss is soon noticed."""
 READY_SECONDS = 120.0
 _WATCH_SECONDS = 0.2
 _PROC = Path("/proc")
@@ -38,16 +45,25 @@ _STUB_ROLES = tuple(role for role in ROLES if role != "prompt_encoder")
 class Fleet:
     """All processes of one service in a folder.
 
+    Args:
+        folder: where all of it lies.
+        weights: what the workers serve.
+        num_pods: workers, each with a Triton server of its own.
+        worker: how they are set.
+
     Attributes:
         num_restarts: how many processes had ended and were started again.
     """
 
-    def __init__(self, folder: Path, weights: Path, *, num_pods: int) -> None:
+    def __init__(
+        self, folder: Path, weights: Path, *, num_pods: int, worker: WorkerSettings = RESTLESS
+    ) -> None:
         self.num_restarts = 0
         self.address = f"127.0.0.1:{_free_port()}"
         self.checkpoints = folder / "checkpoints"
         self._folder = folder
         self._weights = weights
+        self._worker = worker
         self._pods = range(1, num_pods + 1)
         self._servers: dict[str, Server] = {}
         self._starts: dict[str, Callable[[], None]] = {}
@@ -109,14 +125,12 @@ class Fleet:
         return triton
 
     def _add_worker(self, pod: int, triton: TritonServer) -> None:
-        settings = WorkerSettings(
-            worker_id=f"worker-{pod}",
-            models=(str(self._weights),),
-            checkpoint_folder=self.checkpoints,
-            lease_seconds=LEASE_SECONDS,
-            heartbeat_seconds=LEASE_SECONDS / 10,
-            slice_steps=SLICE_STEPS,
-            stream_timeout_seconds=10.0,
+        settings = self._worker.model_copy(
+            update={
+                "worker_id": f"worker-{pod}",
+                "models": (str(self._weights),),
+                "checkpoint_folder": self.checkpoints,
+            }
         )
         sections = {"worker": settings, "triton": TritonSettings(grpc_url=triton.grpc_url)}
         self._add(f"worker-{pod}", sections)
