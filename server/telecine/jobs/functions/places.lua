@@ -2,6 +2,7 @@
 
 local FLOWS_COUNTED = 16
 local EQUAL = 1e-9
+local FIRST_SLICE_STEPS = 10 -- of a slice, until one was claimed
 
 -- How many videos of a flow wait in a pool, what one costs on average in step units, and how far
 -- apart their start tags are.
@@ -71,7 +72,8 @@ local function place_of(queue, video, now, known_rank)
   local _, units, spacing = waiting_of(queue, flow.values.flow, pool)
   local tag = start_tag(queue, flow, pool) + rank * spacing
   local num_first, units_first = ahead_in(queue, true, flow, pool, tag, sequence)
-  local warped = tag - warp(queue, flow, video, 0, number(record_at(queue), "slice_steps"))
+  local slice_steps = tonumber(record_at(queue).values.slice_steps or FIRST_SLICE_STEPS)
+  local warped = tag - warp(queue, flow, video, 0, slice_steps)
   local num_then, units_then = ahead_in(queue, false, flow, pool, warped, sequence)
   local units_ahead = rank * units + units_first + units_then
   return {
