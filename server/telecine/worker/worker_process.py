@@ -110,35 +110,20 @@ class _Worker:
             draining=self._draining,
             models=models,
         )
-        runner = JobRunner(
-            self._jobs,
-            checkpoints,
-            manager,
-            gpu_lane=gpu_lane,
-            finishing_lane=FinishingLane(open_object_store(self._settings.storage.url), self._jobs),
-            heartbeat_seconds=self._options.heartbeat_seconds,
-        )
         claim_loop = ClaimLoop(
             self._jobs,
-            runner,
+            self._make_runner(gpu_lane, checkpoints, manager),
             watch=watch,
-            options=ClaimOptions(
-                worker_id=self._id,
-                capability=models.capability,
-                lease_seconds=self._options.lease_seconds,
-                slice_steps=self._options.slice_steps,
-                backlog=self._options.backlog,
-            ),
+            options=self._claim_options(models),
             draining=self._draining,
         )
         _log.info("worker_started", worker_id=self._id, models=[m.model_id for m in self._models])
+        period_seconds = self._options.lease_seconds / 5
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(manager.run()),
                 tasks.create_task(publisher.run()),
-                tasks.create_task(
-                    _expire(self._jobs, period_seconds=self._options.lease_seconds / 5)
-                ),
+                tasks.create_task(_expire(self._jobs, period_seconds=period_seconds)),
                 tasks.create_task(_sweep(checkpoints, self._jobs)),
             ]
             await claim_loop.run()
@@ -147,6 +132,27 @@ class _Worker:
         await models.close()
         await manager.leave()
         _log.info("worker_drained", worker_id=self._id)
+
+    def _make_runner(
+        self, gpu_lane: GpuLane, checkpoints: CheckpointStore, manager: WorkerManager
+    ) -> JobRunner:
+        return JobRunner(
+            self._jobs,
+            checkpoints,
+            manager,
+            gpu_lane=gpu_lane,
+            finishing_lane=FinishingLane(open_object_store(self._settings.storage.url), self._jobs),
+            heartbeat_seconds=self._options.heartbeat_seconds,
+        )
+
+    def _claim_options(self, models: WorkerModels) -> ClaimOptions:
+        return ClaimOptions(
+            worker_id=self._id,
+            capability=models.capability,
+            lease_seconds=self._options.lease_seconds,
+            slice_steps=self._options.slice_steps,
+            backlog=self._options.backlog,
+        )
 
     def _make_models(self, triton: TritonClient, watch: ModelServerWatch) -> WorkerModels:
         residency = ModelResidency(
