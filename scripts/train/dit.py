@@ -1,6 +1,7 @@
 """Trains the DiT together with its text encoders, by rectified flow on the VAE's latents."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -76,36 +77,64 @@ def train(
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
         generator = torch.Generator().manual_seed((seed << 32) + step)
-        chosen = torch.randint(len(clips.scenes), (BATCH,), generator=generator)
-        clean = clips.latents[chosen].float()
-        captions = [caption(clips.scenes[i], generator) for i in chosen.tolist()]
-        kept = torch.rand(BATCH, generator=generator) >= DROPPED_CAPTIONS
-        input_ids, attention_mask = _tokenize(tokenizer, captions, kept)
-        sigma = torch.sigmoid(SIGMA_SPREAD * torch.randn(BATCH, generator=generator) + SIGMA_LEAN)
-        noise = torch.randn(clean.shape, generator=generator)
-        temporal_mask, is_context = _draw_mask(clean.shape[2], generator)
-        context_sigma = CONTEXT_SIGMA * torch.rand(BATCH, generator=generator)
-        sigmas = torch.where(is_context, context_sigma[:, None], sigma[:, None])
-        level = sigmas[:, None, :, None, None]
-        with torch.autocast("cpu", torch.bfloat16):
-            embeds, pooled = model.text(input_ids, attention_mask)
-            velocity = model.dit(
-                (1 - level) * clean + level * noise,
-                sigmas,
-                embeds,
-                pooled,
-                attention_mask=attention_mask,
-                temporal_mask=temporal_mask,
-            )
-        error = (velocity.float() - (noise - clean))[:, :, ~is_context].square().mean((0, 2, 3, 4))
-        loss = (error * channel_weights).mean()
-        return loss, {f"loss_{temporal_mask.kind}": loss.item()}
+        return _loss(model, _draw_batch(clips, tokenizer, generator), channel_weights)
 
     def after_save() -> None:
         trainer.averaged.module.save(weights)
         clips.refresh()
 
     trainer.run(loss_of_step, after_save)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Clips on their way to noise, with their captions.
+
+    Attributes:
+        sigmas: noise levels by frame [B, T].
+        is_context: frames [T] that are given rather than learnt.
+    """
+
+    clean: Tensor
+    noise: Tensor
+    sigmas: Tensor
+    input_ids: Tensor
+    attention_mask: Tensor
+    temporal_mask: TemporalMask
+    is_context: Tensor
+
+
+def _draw_batch(
+    clips: LatentClips, tokenizer: PromptTokenizer, generator: torch.Generator
+) -> _Batch:
+    chosen = torch.randint(len(clips.scenes), (BATCH,), generator=generator)
+    clean = clips.latents[chosen].float()
+    captions = [caption(clips.scenes[i], generator) for i in chosen.tolist()]
+    kept = torch.rand(BATCH, generator=generator) >= DROPPED_CAPTIONS
+    input_ids, attention_mask = _tokenize(tokenizer, captions, kept)
+    sigma = torch.sigmoid(SIGMA_SPREAD * torch.randn(BATCH, generator=generator) + SIGMA_LEAN)
+    noise = torch.randn(clean.shape, generator=generator)
+    temporal_mask, is_context = _draw_mask(clean.shape[2], generator)
+    context_sigma = CONTEXT_SIGMA * torch.rand(BATCH, generator=generator)
+    sigmas = torch.where(is_context, context_sigma[:, None], sigma[:, None])
+    return _Batch(clean, noise, sigmas, input_ids, attention_mask, temporal_mask, is_context)
+
+
+def _loss(model: TextToLatents, batch: _Batch, channel_weights: Tensor) -> tuple[Tensor, Metrics]:
+    level = batch.sigmas[:, None, :, None, None]
+    with torch.autocast("cpu", torch.bfloat16):
+        embeds, pooled = model.text(batch.input_ids, batch.attention_mask)
+        velocity = model.dit(
+            (1 - level) * batch.clean + level * batch.noise,
+            batch.sigmas,
+            embeds,
+            pooled,
+            attention_mask=batch.attention_mask,
+            temporal_mask=batch.temporal_mask,
+        )
+    error = (velocity.float() - (batch.noise - batch.clean))[:, :, ~batch.is_context]
+    loss = (error.square().mean((0, 2, 3, 4)) * channel_weights).mean()
+    return loss, {f"loss_{batch.temporal_mask.kind}": loss.item()}
 
 
 def _draw_mask(latent_frames: int, generator: torch.Generator) -> tuple[TemporalMask, Tensor]:

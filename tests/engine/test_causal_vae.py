@@ -1,8 +1,10 @@
 """The VAE looks into the past only, and streams without changing a bit."""
 
+import pytest
 import torch
 
 from telecine.engine.vae.causal_vae import CausalVAE
+from telecine.engine.vae.layers import FeatCache
 
 
 def test_streaming_decode_equals_whole_decode_bit_for_bit(vae: CausalVAE) -> None:
@@ -47,3 +49,17 @@ def test_two_clips_may_be_streamed_side_by_side(vae: CausalVAE) -> None:
 def test_denormalise_undoes_normalise(vae: CausalVAE) -> None:
     latents = torch.randn(1, 4, 3, 4, 4)
     torch.testing.assert_close(vae.denormalise(vae.normalise(latents)), latents)
+
+
+def test_another_process_goes_on_with_the_clip(vae: CausalVAE) -> None:
+    latents = torch.randn(1, 4, 5, 4, 4)
+    feat_cache = FeatCache()
+    first = list(vae.decode_chunks(latents[:, :, :2], feat_cache))
+    stored = FeatCache.from_bytes(feat_cache.to_bytes(), torch.device("cpu"))
+    rest = list(vae.decode_chunks(latents[:, :, 2:], stored))
+    assert torch.equal(torch.cat(first + rest, 2), vae.decode(latents))
+
+
+def test_broken_feature_cache_is_refused() -> None:
+    with pytest.raises(ValueError, match="feat_cache"):
+        FeatCache.from_bytes(b"none", torch.device("cpu"))

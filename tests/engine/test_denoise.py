@@ -13,7 +13,9 @@ from telecine.engine.denoise import (
     denoise_slice,
     initial_state,
 )
+from telecine.engine.dit.attention import TemporalMask
 from telecine.engine.dit.model import DiT
+from telecine.engine.rollout import Rollout
 from telecine.engine.samplers import SAMPLERS
 from telecine.engine.state import DenoiseState
 from telecine.errors import CheckpointError
@@ -53,7 +55,7 @@ def test_resumed_latents_are_bit_identical(run: Run, sampler: str, cut: int) -> 
     stored = DenoiseState.from_bytes(half.to_bytes())
     resumed = run(config, stored, 5)[-1].state
     assert torch.equal(resumed.latents, whole.latents)
-    assert resumed.is_finished
+    assert resumed.step_index == 5
 
 
 def test_slice_stops_at_the_last_step(run: Run) -> None:
@@ -90,3 +92,59 @@ def test_guidance_of_one_equals_no_guidance(run: Run, dit: DiT, prompt: Conditio
     guided = run(config, state, 5)[-1].state.latents
     plain = list(denoise_slice(dit, prompt, None, config=config, state=state, num_steps=5))
     torch.testing.assert_close(guided, plain[-1].state.latents)
+
+
+ROLLOUT = Rollout(chunk_frames=2, context_frames=3)
+
+
+def _rollout_config(sampler: str = "euler") -> SamplingConfig:
+    return dataclasses.replace(
+        _config(sampler, num_inference_steps=3),
+        latents_shape=(1, 4, 7, 4, 4),
+        temporal_mask=TemporalMask("causal"),
+        rollout=ROLLOUT,
+    )
+
+
+def _roll_out(run: Run, config: SamplingConfig, slice_steps: int) -> list[StepOutput]:
+    outputs: list[StepOutput] = []
+    state = initial_state(config, CPU)
+    while state.step_index < config.num_steps:
+        outputs += run(config, DenoiseState.from_bytes(state.to_bytes()), slice_steps)
+        state = outputs[-1].state
+    return outputs
+
+
+def test_rollout_finishes_its_frames_chunk_by_chunk(run: Run) -> None:
+    outputs = _roll_out(run, _rollout_config(), 3)
+    assert [output.num_final_frames for output in outputs] == [0, 0, 2, 2, 2, 4, 4, 4, 6, 6, 6, 7]
+    final = outputs[-1].state.latents
+    for output in outputs:
+        known = output.num_final_frames
+        assert torch.equal(output.state.latents[:, :, :known], final[:, :, :known])
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_rollout_in_slices_of_any_length_is_bit_identical(run: Run, sampler: str) -> None:
+    config = _rollout_config(sampler)
+    finals = [_roll_out(run, config, steps)[-1].state.latents for steps in (1, 2, 100)]
+    assert torch.equal(finals[0], finals[1])
+    assert torch.equal(finals[0], finals[2])
+
+
+def test_slice_of_a_rollout_stops_where_its_chunk_ends(run: Run) -> None:
+    config = _rollout_config()
+    assert len(run(config, initial_state(config, CPU), 100)) == 3
+
+
+def test_chunk_sees_only_its_context(run: Run) -> None:
+    config = _rollout_config()
+    state = _roll_out(run, config, 100)[8].state  # before the last chunk, of frame 6 alone
+    changed = state.latents.clone()
+    changed[:, :, :3] += 1.0  # frames 3 to 5 are its context
+    other = dataclasses.replace(state, latents=changed)
+    first, second = (run(config, start, 3)[-1].state.latents for start in (state, other))
+    assert torch.equal(first[:, :, 6:], second[:, :, 6:])
+    changed[:, :, 3:] += 1.0
+    third = run(config, other, 3)[-1].state.latents
+    assert not torch.allclose(first[:, :, 6:], third[:, :, 6:])

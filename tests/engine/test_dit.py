@@ -95,3 +95,20 @@ def test_rotation_depends_on_distance_alone() -> None:
         return rotate(query, angles[row]) @ rotate(key, angles[column])
 
     torch.testing.assert_close(score(2, 1), score(6, 5))
+
+
+def test_chunk_after_its_past_equals_the_whole_causal_pass(dit: DiT, prompt: Conditioning) -> None:
+    latents = torch.randn(1, 4, 5, 4, 4)
+    conditioning = (prompt.prompt_embeds, prompt.pooled_prompt_embeds)
+    timesteps = torch.tensor([[0.0, 0.0, 0.0, 0.7, 0.7]])
+    mask, causal = prompt.attention_mask, TemporalMask("causal")
+    whole = dit(latents, timesteps, *conditioning, attention_mask=mask, temporal_mask=causal)
+    after = dit.after(latents[:, :, :3], *conditioning, attention_mask=mask)
+    chunk = after(
+        latents[:, :, 3:],
+        timesteps[:, 3:],
+        *conditioning,
+        attention_mask=mask,
+        temporal_mask=causal,
+    )
+    torch.testing.assert_close(chunk, whole[:, :, 3:])

@@ -35,11 +35,8 @@ class DenoiseState:
     """What the sampler remembers of earlier steps, by name."""
     audio_latents: Tensor | None = None
     """[B, C, T] float32, where sound is denoised along."""
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether no step is left."""
-        return self.step_index >= self.num_inference_steps
+    numerics: str = ""
+    """What made it; only there does going on give the same bits (telecine.engine.numerics)."""
 
     def to_bytes(self) -> bytes:
         """Serialise; the same state gives the same bytes."""
@@ -54,6 +51,7 @@ class DenoiseState:
             "seed": self.seed,
             "sampler": self.sampler,
             "num_inference_steps": self.num_inference_steps,
+            "numerics": self.numerics,
         }
         on_cpu = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
         # One entry only: safetensors writes several in an order of its own.

@@ -24,18 +24,22 @@ class TemporalMask:
     window_frames: int = 8
     anchor_frames: int = 1
 
-    def allowed(self, num_frames: int, device: torch.device) -> Tensor | None:
-        """[T, T] True where the row's frame may look at the column's; None where all may."""
+    def allowed(self, num_frames: int, device: torch.device, *, num_past: int = 0) -> Tensor | None:
+        """[T, past + T] True where the row's frame may look at the column's; None: all may."""
         if self.kind == "full":
             return None
-        frame = torch.arange(num_frames, device=device)
-        distance = frame[:, None] - frame[None, :]
+        frame = torch.arange(num_past + num_frames, device=device)
+        distance = frame[num_past:, None] - frame[None, :]
         if self.kind == "causal":
             return distance >= 0
         return (distance.abs() <= self.window_frames) | (frame < self.anchor_frames)[None, :]
 
 
 FULL_ATTENTION = TemporalMask()
+
+
+KeyValue = tuple[Tensor, Tensor]
+"""Keys and values [N, heads, L, head_dim] of a sequence, the keys turned by their positions."""
 
 
 class SelfAttention(nn.Module):
@@ -49,32 +53,49 @@ class SelfAttention(nn.Module):
         self.key_norm = nn.RMSNorm(self.head_dim, eps=1e-6)
         self.output = nn.Linear(width, width)
 
-    def forward(self, tokens: Tensor, rotary_emb: Tensor, allowed: Tensor | None = None) -> Tensor:
-        """[N, L, D] with angles [L, head_dim/2] and a mask [L, L] -> [N, L, D]."""
+    def attend(
+        self,
+        tokens: Tensor,
+        rotary_emb: Tensor,
+        *,
+        allowed: Tensor | None = None,
+        past: KeyValue | None = None,
+    ) -> tuple[Tensor, KeyValue]:
+        """[N, L, D] with angles [L, head_dim/2] -> [N, L, D], and the keys and values used.
+
+        With the keys and values of `past` before the sequence's own; `allowed` is a mask
+        [L, past L + L].
+        """
         heads = self.query_key_value(tokens).unflatten(-1, (3, -1, self.head_dim))
         query, key, value = heads.permute(2, 0, 3, 1, 4)
         query = rotate(self.query_norm(query), rotary_emb)
         key = rotate(self.key_norm(key), rotary_emb)
-        return self.output(_attend(query, key, value, allowed))
+        if past is not None:
+            key, value = torch.cat((past[0], key), 2), torch.cat((past[1], value), 2)
+        return self.output(_attend(query, key, value, allowed)), (key, value)
 
 
 class SpatialAttention(SelfAttention):
     """Tokens of one frame look at each other."""
 
-    def forward(self, tokens: Tensor, rotary_emb: Tensor, allowed: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, rotary_emb: Tensor) -> Tensor:
         """[B, T, S, D] -> [B, T, S, D]."""
-        attended = super().forward(tokens.flatten(0, 1), rotary_emb, allowed)
+        attended, _ = self.attend(tokens.flatten(0, 1), rotary_emb)
         return attended.unflatten(0, tokens.shape[:2])
 
 
 class TemporalAttention(SelfAttention):
     """Tokens of one place look at each other across frames (TSAM)."""
 
-    def forward(self, tokens: Tensor, rotary_emb: Tensor, allowed: Tensor | None = None) -> Tensor:
-        """[B, T, S, D] -> [B, T, S, D]."""
+    def forward(
+        self, tokens: Tensor, rotary_emb: Tensor, *, allowed: Tensor | None, past: KeyValue | None
+    ) -> tuple[Tensor, KeyValue]:
+        """[B, T, S, D] -> [B, T, S, D], and the keys and values by place."""
         by_place = tokens.transpose(1, 2)
-        attended = super().forward(by_place.flatten(0, 1), rotary_emb, allowed)
-        return attended.unflatten(0, by_place.shape[:2]).transpose(1, 2)
+        attended, key_value = self.attend(
+            by_place.flatten(0, 1), rotary_emb, allowed=allowed, past=past
+        )
+        return attended.unflatten(0, by_place.shape[:2]).transpose(1, 2), key_value
 
 
 class CrossAttention(nn.Module):

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from telecine.engine.dit.adaln import Modulation, gated, modulate
-from telecine.engine.dit.attention import CrossAttention, SpatialAttention, TemporalAttention
+from telecine.engine.dit.attention import (
+    CrossAttention,
+    KeyValue,
+    SpatialAttention,
+    TemporalAttention,
+)
 
 
 @dataclass(frozen=True)
@@ -39,22 +44,27 @@ class DiTBlock(nn.Module):
         )
         nn.init.zeros_(self.cross_attention.output.weight)
 
-    def forward(self, tokens: Tensor, context: BlockContext) -> Tensor:
-        """[B, T, S, D] -> [B, T, S, D]."""
+    def forward(
+        self, tokens: Tensor, context: BlockContext, past: KeyValue | None = None
+    ) -> tuple[Tensor, KeyValue]:
+        """[B, T, S, D] -> [B, T, S, D], and what later frames need of these."""
         spatial, temporal, mlp = _triples(self.modulation(context.temb))
         attended = self.spatial_attention(
             modulate(tokens, *spatial[:2]), context.spatial_rotary_emb
         )
         tokens = tokens + gated(attended, spatial[2])
-        attended = self.temporal_attention(
-            modulate(tokens, *temporal[:2]), context.temporal_rotary_emb, context.temporal_mask
+        attended, key_value = self.temporal_attention(
+            modulate(tokens, *temporal[:2]),
+            context.temporal_rotary_emb,
+            allowed=context.temporal_mask,
+            past=past,
         )
         tokens = tokens + gated(attended, temporal[2])
         attended = self.cross_attention(
             self.cross_norm(tokens).flatten(1, 2), context.prompt_embeds, context.attention_mask
         )
         tokens = tokens + attended.view_as(tokens)
-        return tokens + gated(self.mlp(modulate(tokens, *mlp[:2])), mlp[2])
+        return tokens + gated(self.mlp(modulate(tokens, *mlp[:2])), mlp[2]), key_value
 
 
 Triple = tuple[Tensor, Tensor, Tensor]

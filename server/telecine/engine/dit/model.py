@@ -1,11 +1,13 @@
 """The diffusion transformer: noisy latents and a prompt to a velocity."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from telecine.engine.dit.adaln import Modulation, TimestepEmbedding, modulate
-from telecine.engine.dit.attention import FULL_ATTENTION, TemporalMask
+from telecine.engine.dit.attention import FULL_ATTENTION, KeyValue, TemporalMask
 from telecine.engine.dit.block import BlockContext, DiTBlock
 from telecine.engine.dit.patch_embed import PatchEmbed, unpatchify
 from telecine.engine.dit.rotary import spatial_angles, temporal_angles
@@ -23,6 +25,22 @@ class DiTConfig:
     patch_size: tuple[int, int, int] = (1, 2, 2)
     prompt_width: int = 192
     pooled_width: int = 192
+
+
+class Prompt(NamedTuple):
+    """An encoded prompt: [B, L, P], [B, Q], and [B, L], True for real tokens."""
+
+    prompt_embeds: Tensor
+    pooled_prompt_embeds: Tensor
+    attention_mask: Tensor
+
+
+@dataclass(frozen=True)
+class PastFrames:
+    """Frames that are done, as later ones see them: keys and values of each block."""
+
+    num_frames: int
+    key_values: tuple[KeyValue, ...]
 
 
 class DiT(nn.Module):
@@ -60,24 +78,94 @@ class DiT(nn.Module):
         comes as prompt_embeds [B, L, P], pooled_prompt_embeds [B, Q] and attention_mask
         [B, L], which is true for real tokens.
         """
-        height, width = latents.shape[-2:]
-        tokens = self.patch_embed(latents)
-        if timesteps.ndim == 1:
-            timesteps = timesteps[:, None].expand(-1, tokens.shape[1])
-        _, rows, columns = self.config.patch_size
-        head_dim = self.config.width // self.config.num_heads
-        context = BlockContext(
-            temb=self.time_embed(timesteps, pooled_prompt_embeds),
-            prompt_embeds=prompt_embeds,
-            attention_mask=attention_mask.bool(),
-            spatial_rotary_emb=spatial_angles(
-                height // rows, width // columns, head_dim, latents.device
-            ),
-            temporal_rotary_emb=temporal_angles(tokens.shape[1], head_dim, latents.device),
-            temporal_mask=temporal_mask.allowed(tokens.shape[1], latents.device),
+        prompt = Prompt(prompt_embeds, pooled_prompt_embeds, attention_mask.bool())
+        return self._predict(latents, timesteps, prompt, temporal_mask=temporal_mask)
+
+    def after(
+        self,
+        latents: Tensor,
+        prompt_embeds: Tensor,
+        pooled_prompt_embeds: Tensor,
+        *,
+        attention_mask: Tensor,
+    ) -> "DiTAfter":
+        """Read clean latents [B, C, T, H, W] -> the network for the frames that come after them."""
+        prompt = Prompt(prompt_embeds, pooled_prompt_embeds, attention_mask.bool())
+        timesteps = torch.zeros(len(latents), device=latents.device)
+        *_, key_values = self._run_blocks(
+            latents, timesteps, prompt, temporal_mask=TemporalMask("causal")
         )
-        for block in self.blocks:
-            tokens = block(tokens, context)
-        shift, scale = self.last_modulation(context.temb)
+        return DiTAfter(self, PastFrames(latents.shape[2] // self.config.patch_size[0], key_values))
+
+    def _predict(
+        self,
+        latents: Tensor,
+        timesteps: Tensor,
+        prompt: Prompt,
+        *,
+        temporal_mask: TemporalMask,
+        past: PastFrames | None = None,
+    ) -> Tensor:
+        tokens, temb, _ = self._run_blocks(
+            latents, timesteps, prompt, temporal_mask=temporal_mask, past=past
+        )
+        shift, scale = self.last_modulation(temb)
         tokens = self.head(modulate(tokens, shift, scale))
-        return unpatchify(tokens, self.config.patch_size, height, width)
+        return unpatchify(tokens, self.config.patch_size, *latents.shape[-2:])
+
+    def _run_blocks(
+        self,
+        latents: Tensor,
+        timesteps: Tensor,
+        prompt: Prompt,
+        *,
+        temporal_mask: TemporalMask,
+        past: PastFrames | None = None,
+    ) -> tuple[Tensor, Tensor, tuple[KeyValue, ...]]:
+        """Returns the last tokens, temb, and what later frames need of these."""
+        tokens = self.patch_embed(latents)
+        num_frames, num_past = tokens.shape[1], past.num_frames if past else 0
+        if timesteps.ndim == 1:
+            timesteps = timesteps[:, None].expand(-1, num_frames)
+        rows, columns = (
+            side // patch
+            for side, patch in zip(latents.shape[-2:], self.config.patch_size[1:], strict=True)
+        )
+        head_dim, device = self.config.width // self.config.num_heads, latents.device
+        context = BlockContext(
+            temb=self.time_embed(timesteps, prompt.pooled_prompt_embeds),
+            prompt_embeds=prompt.prompt_embeds,
+            attention_mask=prompt.attention_mask,
+            spatial_rotary_emb=spatial_angles(rows, columns, head_dim, device),
+            temporal_rotary_emb=temporal_angles(num_frames, head_dim, device, first_frame=num_past),
+            temporal_mask=temporal_mask.allowed(num_frames, device, num_past=num_past),
+        )
+        key_values = []
+        for index, block in enumerate(self.blocks):
+            tokens, key_value = block(tokens, context, past.key_values[index] if past else None)
+            key_values.append(key_value)
+        return tokens, context.temb, tuple(key_values)
+
+
+class DiTAfter:
+    """A DiT whose causal passes see frames that are done, without running them again."""
+
+    def __init__(self, dit: DiT, past: PastFrames) -> None:
+        self._dit = dit
+        self._past = past
+
+    def __call__(
+        self,
+        latents: Tensor,
+        timesteps: Tensor,
+        prompt_embeds: Tensor,
+        pooled_prompt_embeds: Tensor,
+        *,
+        attention_mask: Tensor,
+        temporal_mask: TemporalMask,
+    ) -> Tensor:
+        """As `DiT.forward`, for the frames that come next."""
+        prompt = Prompt(prompt_embeds, pooled_prompt_embeds, attention_mask.bool())
+        return self._dit._predict(
+            latents, timesteps, prompt, temporal_mask=temporal_mask, past=self._past
+        )

@@ -13,9 +13,12 @@ def rotary_angles(positions: Tensor, dim: int, theta: float = 100.0) -> Tensor:
     return positions[:, None].float() * frequencies
 
 
-def temporal_angles(num_frames: int, head_dim: int, device: torch.device) -> Tensor:
+def temporal_angles(
+    num_frames: int, head_dim: int, device: torch.device, *, first_frame: int = 0
+) -> Tensor:
     """Angles [T, head_dim/2] by frame."""
-    return rotary_angles(torch.arange(num_frames, device=device), head_dim)
+    frames = torch.arange(first_frame, first_frame + num_frames, device=device)
+    return rotary_angles(frames, head_dim)
 
 
 def spatial_angles(rows: int, columns: int, head_dim: int, device: torch.device) -> Tensor:

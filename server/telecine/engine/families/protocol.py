@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from telecine.engine.denoise import Denoiser
+from telecine.engine.rollout import Rollout
 from telecine.engine.text_encoders.tokenizer import TokenizedPrompt
+from telecine.engine.vae.layers import FeatCache
 
 
 class Tokenizer(Protocol):
@@ -25,8 +27,13 @@ class VideoVAE(Protocol):
         """[B, C, T', H', W'] -> [B, 3, T, H, W] in about [-1, 1], at once."""
         ...
 
-    def decode_chunks(self, latents: Tensor) -> Iterator[Tensor]:
-        """The same chunk by chunk, [B, 3, t, H, W] each, in memory that stays flat."""
+    def decode_chunks(
+        self, latents: Tensor, feat_cache: FeatCache | None = None
+    ) -> Iterator[Tensor]:
+        """The same chunk by chunk, [B, 3, t, H, W] each, in memory that stays flat.
+
+        What `feat_cache` was left with by an earlier call is gone on from.
+        """
         ...
 
 
@@ -36,6 +43,11 @@ class Family(Protocol):
     @property
     def shift(self) -> float:
         """How far the sampling schedule leans to high noise."""
+        ...
+
+    @property
+    def rollout(self) -> Rollout | None:
+        """How a video is denoised chunk by chunk; None where the network cannot."""
         ...
 
     def latents_shape(

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from telecine.engine.dit.model import DiT, DiTConfig
+from telecine.engine.rollout import Rollout
 from telecine.engine.text_encoders.projection import TextProjection, TextProjectionConfig
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from telecine.engine.vae.causal_vae import CausalVAE, CausalVAEConfig
@@ -30,6 +31,12 @@ class ToyboxFamily:
     def shift(self) -> float:
         """How far the sampling schedule leans to high noise."""
         return float(_read_json(self._folder / "scheduler" / "scheduler_config.json")["shift"])
+
+    @property
+    def rollout(self) -> Rollout | None:
+        """How a video is denoised chunk by chunk; None where it was not trained to be."""
+        described = _read_json(self._folder / "scheduler" / "scheduler_config.json").get("rollout")
+        return Rollout(**described) if described else None
 
     def latents_shape(
         self, *, num_frames: int, height: int, width: int

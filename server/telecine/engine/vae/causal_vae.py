@@ -131,12 +131,15 @@ class CausalVAE(nn.Module):
         video: Tensor = self.decoder(self.denormalise(latents))
         return video
 
-    def decode_chunks(self, latents: Tensor) -> Iterator[Tensor]:
+    def decode_chunks(
+        self, latents: Tensor, feat_cache: FeatCache | None = None
+    ) -> Iterator[Tensor]:
         """Normalised latents -> frames as [B, 3, 1, H, W], then [B, 3, 4, H, W] each.
 
-        The memory used does not grow with the clip's length.
+        The memory used does not grow with the clip's length. With the `feat_cache` that an
+        earlier call was given, goes on where that one ended.
         """
-        feat_cache = FeatCache()
+        feat_cache = FeatCache() if feat_cache is None else feat_cache
         for latent_frame in latents.split(1, dim=2):
             yield self.decoder(self.denormalise(latent_frame), feat_cache)
 

@@ -5,7 +5,11 @@ next chunk will need. A fresh cache starts a clip; without a cache the whole cli
 is one chunk, and both ways give the same numbers.
 """
 
+from typing import Self
+
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -36,12 +40,31 @@ class FeatCache:
 
     def remember(self, value: Tensor) -> None:
         """Store what this layer needs for the next chunk and move on to the next layer."""
-        value = value.clone()
         if self._next < len(self._slots):
-            self._slots[self._next] = value
+            # In place: blocks of its own each time would leave holes in the heap.
+            self._slots[self._next].copy_(value)
         else:
-            self._slots.append(value)
+            self._slots.append(value.clone())
         self._next += 1
+
+    def to_bytes(self) -> bytes:
+        """Serialise, so that another process can go on with the clip."""
+        return save({f"{index:03d}": slot.cpu() for index, slot in enumerate(self._slots)})
+
+    @classmethod
+    def from_bytes(cls, data: bytes, device: torch.device) -> Self:
+        """Undo `to_bytes`.
+
+        Raises:
+            ValueError: the bytes are not a whole cache.
+        """
+        feat_cache = cls()
+        try:
+            slots = load(data)
+        except SafetensorError as error:
+            raise ValueError(f"feat_cache: not a feature cache: {error}") from error
+        feat_cache._slots = [slots[name].to(device) for name in sorted(slots)]
+        return feat_cache
 
 
 class SpatialConv(nn.Module):
