@@ -1,5 +1,6 @@
 """What Triton and gRPC raise, in the project's own errors."""
 
+import grpc
 import pytest
 from tritonclient.utils import InferenceServerException
 
@@ -38,6 +39,28 @@ def test_server_that_is_away_has_no_dead_model() -> None:
     )
     assert isinstance(error, ModelServerUnavailableError)
     assert not error.dead_model
+
+
+@pytest.mark.parametrize(
+    ("code", "details"),
+    [
+        (grpc.StatusCode.INTERNAL, "Internal error from Core"),
+        (grpc.StatusCode.UNKNOWN, "Stream removed"),
+    ],
+)
+def test_stream_that_ends_with_its_server_is_no_fault_of_the_model(
+    code: grpc.StatusCode, details: str
+) -> None:
+    error = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), details=details)
+    assert isinstance(translate(error), ModelServerUnavailableError)
+    wrapped = InferenceServerException(details, str(code))  # as the client wraps a plain call's
+    assert isinstance(translate(wrapped), ModelServerUnavailableError)
+
+
+def test_request_that_is_too_large_is_the_models_error() -> None:
+    metadata = grpc.aio.Metadata()
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert isinstance(translate(grpc.aio.AioRpcError(code, metadata, metadata)), ModelError)
 
 
 def test_models_own_errors_are_its_own() -> None:
