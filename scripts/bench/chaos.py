@@ -133,6 +133,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=4, help="videos in flight")
     parser.add_argument("--keep", type=Path, help="where logs and data stay")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # and so is the fleet
     with ExitStack() as stack:
         folder = options.keep or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="telecine-chaos-"))
