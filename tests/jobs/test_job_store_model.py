@@ -16,40 +16,61 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from submissions import claim, make_step, make_submission
+from submissions import (
+    CAPABILITY,
+    NUM_STEPS,
+    SLICE_STEPS,
+    end_slice,
+    make_pointer,
+    make_step,
+    make_submission,
+)
 
-from telecine.errors import LeaseLostError, NotFoundError, VideoStateError
+from telecine.errors import LeaseLostError, NotFoundError, QueueFullError, VideoStateError
 from telecine.jobs.event_log import EventLog
 from telecine.jobs.job_store import MAX_LOST_LEASES, JobStore
-from telecine.jobs.job_types import CheckpointPointer, Lease
-from telecine.jobs.keys import queue_key
+from telecine.jobs.job_types import Assignment, Lease, QueueLimits, SliceReport, Verdict
 from telecine.jobs.redis_client import connect_redis
 from telecine.jobs.redis_server import RedisServer
 from telecine.jobs.transitions import ENDED_STATES, TRANSITIONS
 from telecine.v1 import video_pb2
 
+from .ledger import charged_seconds, open_charge, read_hash, virtual_times
+
 T = TypeVar("T")
 FAILURE = video_pb2.Failure(reason="MODEL_FAILED")
 STEPS = st.integers(1, 20)
-
+SECONDS = st.sampled_from([0.0, 0.5, 2.0, 8.0])
+TENANTS = ("alice", "bob")
+LIMITS = QueueLimits(max_queued=8, max_queued_per_tenant=5, max_running_per_tenant=2)
 
 Call = Callable[[JobStore, Lease], Coroutine[Any, Any, Any]]
-ENDINGS: dict[str, tuple[Call, str]] = {
-    "complete": (lambda store, lease: store.complete(lease, []), "SUCCEEDED"),
-    "fail": (lambda store, lease: store.fail(lease, FAILURE), "FAILED"),
-    "acknowledge_cancel": (lambda store, lease: store.acknowledge_cancel(lease), "CANCELLED"),
+Ending = Callable[[JobStore, Lease, float], Coroutine[Any, Any, Any]]
+ENDINGS: dict[str, tuple[Ending, str]] = {
+    "complete": (
+        lambda store, lease, seconds: store.complete(lease, [], gpu_seconds=seconds),
+        "SUCCEEDED",
+    ),
+    "fail": (lambda store, lease, _: store.fail(lease, FAILURE), "FAILED"),
+    "acknowledge_cancel": (
+        lambda store, lease, seconds: store.acknowledge_cancel(lease, gpu_seconds=seconds),
+        "CANCELLED",
+    ),
+}
+RETURNS: dict[str, Call] = {
+    "requeue": lambda store, lease: store.requeue(lease, reason="DRAINING"),
+    "acknowledge_pause": lambda store, lease: store.acknowledge_pause(lease),
 }
 WRITES: dict[str, Call] = {
-    **{name: call for name, (call, _) in ENDINGS.items()},
-    "requeue": lambda store, lease: store.requeue(lease, reason="LATE"),
+    "complete": lambda store, lease: store.complete(lease, []),
+    "fail": lambda store, lease: store.fail(lease, FAILURE),
+    "acknowledge_cancel": lambda store, lease: store.acknowledge_cancel(lease),
+    **RETURNS,
     "heartbeat": lambda store, lease: store.heartbeat(lease),
     "finish_step": lambda store, lease: store.finish_step(lease, make_step(19)),
-    "commit_checkpoint": lambda store, lease: store.commit_checkpoint(lease, pointer(19)),
+    "finish_slice": lambda store, lease: end_slice(store, lease, 19),
+    "commit_checkpoint": lambda store, lease: store.commit_checkpoint(lease, make_pointer(19)),
 }
-
-
-def pointer(step_index: int) -> CheckpointPointer:
-    return CheckpointPointer(f"k{step_index}", step_index, "sha256:0", 1)
 
 
 @dataclass
@@ -64,6 +85,11 @@ class Expected:
     checkpoints: list[int] = field(default_factory=list)
     num_lost: int = 0
     is_cancel_requested: bool = False
+    is_pause_requested: bool = False
+    has_deadline: bool = False
+    charged_step: int = 0
+    slice_start: int = 0
+    last_slice: tuple[int, Verdict] | None = None
     last_ending: tuple[str, int] = ("", 0)
 
     @property
@@ -80,11 +106,14 @@ class JobStoreMachine(RuleBasedStateMachine):
             client.flushall()
         self.runner = asyncio.Runner()
         self.client = connect_redis(url)
-        self.store = JobStore(self.client)
+        self.store = JobStore(self.client, limits=LIMITS, quantum_seconds=1.0)
         self.log = EventLog(self.client)
         self.videos: dict[str, Expected] = {}
         self.requests: dict[tuple[str, str], str] = {}
         self.newest_token = 0
+        self.num_claims = 0
+        self.used = dict.fromkeys(TENANTS, 0.0)
+        self.virtual_times: dict[str, float] = {}
         self.held: list[Lease] = []
         self.lost: list[Lease] = []
 
@@ -106,42 +135,91 @@ class JobStoreMachine(RuleBasedStateMachine):
         self.held.remove(lease)
         self.lost.append(lease)
         video.states.append(state)
-        if state == "QUEUED":
+        video.last_slice = None
+        if state in {"QUEUED", "PAUSED"}:
             video.step_index = video.checkpoints[0] if video.checkpoints else 0
+        if state == "PAUSED":
+            video.is_pause_requested = False
 
-    @rule(tenant=st.sampled_from(["alice", "bob"]), request_id=st.sampled_from(["", "r1", "r2"]))
-    def submit(self, tenant: str, request_id: str) -> None:
-        name = self.run(self.store.submit(make_submission(tenant, request_id=request_id))).name
+    def state_after_return(self, video: Expected) -> str:
+        if video.is_cancel_requested:
+            return "CANCELLED"
+        return "PAUSED" if video.is_pause_requested else "QUEUED"
+
+    def is_held(self, tenant: str) -> bool:
+        running = [name for name in self.names_in("RUNNING") if self.videos[name].tenant == tenant]
+        return len(running) >= LIMITS.max_running_per_tenant
+
+    def claimable(self) -> list[str]:
+        return [
+            name for name in self.names_in("QUEUED") if not self.is_held(self.videos[name].tenant)
+        ]
+
+    @rule(
+        tenant=st.sampled_from(TENANTS),
+        request_id=st.sampled_from(["", "", "r1", "r2"]),
+        deadline=st.sampled_from([None, None, 60.0, 1e-6]),
+    )
+    def submit(self, tenant: str, request_id: str, deadline: float | None) -> None:
+        submission = make_submission(tenant, request_id=request_id, start_within_seconds=deadline)
         known = self.requests.get((tenant, request_id))
+        queued = self.names_in("QUEUED")
+        of_tenant = [name for name in queued if self.videos[name].tenant == tenant]
+        if known is None and (
+            len(queued) >= LIMITS.max_queued or len(of_tenant) >= LIMITS.max_queued_per_tenant
+        ):
+            with pytest.raises(QueueFullError):
+                self.run(self.store.submit(submission))
+            return
+        name = self.run(self.store.submit(submission)).name
         if known is not None:
             assert name == known
             return
         assert name not in self.videos
-        self.videos[name] = Expected(tenant)
+        self.videos[name] = Expected(tenant, has_deadline=deadline == 1e-6)
         if request_id:
             self.requests[tenant, request_id] = name
 
-    @precondition(lambda self: self.names_in("QUEUED"))
-    @rule()
-    def claim(self) -> None:
-        assignment = self.run(claim(self.store, lease_seconds=600))
-        assert assignment is not None
+    @rule(is_repeated=st.booleans())
+    def claim(self, *, is_repeated: bool) -> None:
+        self.num_claims += 1
+        assignment = self.claim_once()
+        for name in self.claimable():
+            # Whatever is overdue and would have been claimed has ended instead.
+            if self.run(self.store.get(name)).state == video_pb2.Video.STATE_FAILED:
+                assert self.videos[name].has_deadline
+                self.videos[name].states.append("FAILED")
+        if assignment is None:
+            assert not self.claimable()
+            return
+        if is_repeated:
+            assert self.claim_once() == assignment
+        self.start(assignment)
+
+    def claim_once(self) -> Assignment | None:
+        return self.run(
+            self.store.claim(
+                "w",
+                capability=CAPABILITY,
+                slice_steps=SLICE_STEPS,
+                lease_seconds=600,
+                claim_id=f"claim-{self.num_claims}",
+            )
+        )
+
+    def start(self, assignment: Assignment) -> None:
         lease, video = assignment.lease, self.videos[assignment.lease.video_name]
-        flow = [
-            name for name in self.names_in("QUEUED") if self.videos[name].tenant == video.tenant
-        ]
+        assert lease.video_name in self.claimable()
+        flow = [name for name in self.claimable() if self.videos[name].tenant == video.tenant]
         assert lease.video_name == flow[0]
         assert lease.token > self.newest_token
         self.newest_token = video.token = lease.token
         video.states.append("RUNNING")
         video.attempt += 1
+        video.has_deadline = False
         assert [pointer.step_index for pointer in assignment.checkpoints] == video.checkpoints
+        video.slice_start = video.checkpoints[0] if video.checkpoints else 0
         self.held.append(lease)
-
-    @precondition(lambda self: not self.names_in("QUEUED"))
-    @rule()
-    def claim_from_empty_queue(self) -> None:
-        assert self.run(claim(self.store, lease_seconds=600)) is None
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), step_index=STEPS)
@@ -149,44 +227,122 @@ class JobStoreMachine(RuleBasedStateMachine):
         lease, video = self.draw_held(data)
         directive = self.run(self.store.finish_step(lease, make_step(step_index)))
         assert directive.is_cancelled == video.is_cancel_requested
+        assert directive.is_pause_requested == video.is_pause_requested
         video.step_index = step_index
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), step_index=STEPS)
-    def commit_checkpoint(self, data: st.DataObject, step_index: int) -> None:
+    @rule(
+        data=st.data(), num_steps=st.integers(1, 6), seconds=SECONDS, has_checkpoint=st.booleans()
+    )
+    def finish_slice(
+        self, data: st.DataObject, num_steps: int, seconds: float, *, has_checkpoint: bool
+    ) -> None:
         lease, video = self.draw_held(data)
-        self.run(self.store.commit_checkpoint(lease, pointer(step_index)))
-        older = [step for step in video.checkpoints if step != step_index]
-        video.checkpoints = [step_index, *older][:3]
+        step_index = video.slice_start + num_steps
+        report = SliceReport(
+            step_index, seconds, make_pointer(step_index) if has_checkpoint else None
+        )
+        verdict = self.tell(lease, report)
+        if video.is_cancel_requested:
+            assert verdict is Verdict.CANCEL
+        elif video.is_pause_requested:
+            assert verdict is Verdict.PAUSE
+        else:
+            others = [n for n in self.claimable() if self.videos[n].tenant != video.tenant]
+            can_yield = has_checkpoint and others and step_index < NUM_STEPS
+            assert verdict is Verdict.CONTINUE or (verdict is Verdict.YIELD and can_yield)
+        fresh = max(0, step_index - max(video.slice_start, video.charged_step))
+        self.used[video.tenant] += seconds * fresh / num_steps
+        video.charged_step = max(video.charged_step, step_index)
+        video.slice_start = video.step_index = step_index
+        video.num_lost = 0
+        video.last_slice = (step_index, verdict)
+        if has_checkpoint:
+            video.checkpoints = [step_index, *video.checkpoints][:3]
+
+    def tell(self, lease: Lease, report: SliceReport) -> Verdict:
+        return self.run(
+            self.store.finish_slice(lease, report, capability=CAPABILITY, slice_steps=SLICE_STEPS)
+        )
+
+    @precondition(lambda self: any(self.videos[held.video_name].last_slice for held in self.held))
+    @rule(data=st.data(), seconds=SECONDS)
+    def repeat_slice(self, data: st.DataObject, seconds: float) -> None:
+        done = [held for held in self.held if self.videos[held.video_name].last_slice]
+        lease = data.draw(st.sampled_from(done))
+        last_slice = self.videos[lease.video_name].last_slice
+        assert last_slice is not None
+        step_index, verdict = last_slice
+        assert self.tell(lease, SliceReport(step_index, seconds, None)) is verdict
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), ending=st.sampled_from(list(ENDINGS)))
-    def end(self, data: st.DataObject, ending: str) -> None:
+    @rule(data=st.data(), ending=st.sampled_from(list(ENDINGS)), seconds=SECONDS)
+    def end(self, data: st.DataObject, ending: str, seconds: float) -> None:
         lease, video = self.draw_held(data)
         call, state = ENDINGS[ending]
-        self.run(call(self.store, lease))
+        self.run(call(self.store, lease, seconds))
         self.release(lease, video, state)
         video.last_ending = (ending, lease.token)
+        if ending != "fail":
+            self.used[video.tenant] += seconds
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data())
-    def requeue(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), how=st.sampled_from(list(RETURNS)))
+    def give_back(self, data: st.DataObject, how: str) -> None:
         lease, video = self.draw_held(data)
-        self.run(self.store.requeue(lease, reason="DRAINING"))
-        self.release(lease, video, "CANCELLED" if video.is_cancel_requested else "QUEUED")
-        video.last_ending = ("requeue", lease.token)
+        self.run(RETURNS[how](self.store, lease))
+        self.release(lease, video, self.state_after_return(video))
+        video.last_ending = (how, lease.token)
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data())
-    def lose_lease(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), is_own_fault=st.booleans())
+    def lose_lease(self, data: st.DataObject, *, is_own_fault: bool) -> None:
         lease, video = self.draw_held(data)
-        self.run(self.store.heartbeat(replace(lease, lease_seconds=0.0)))
-        assert self.run(self.store.expire_leases()) == 1
-        video.num_lost += 1
-        if video.is_cancel_requested:
-            self.release(lease, video, "CANCELLED")
+        if is_own_fault:
+            self.run(self.store.requeue(lease, reason="BROKE_IT", counts_as_loss=True))
+            video.last_ending = ("requeue", lease.token)
         else:
-            self.release(lease, video, "QUEUED" if video.num_lost < MAX_LOST_LEASES else "FAILED")
+            self.run(self.store.heartbeat(replace(lease, lease_seconds=0.0)))
+            assert self.run(self.store.expire_leases()) == 1
+        video.num_lost += 1
+        is_abandoned = video.num_lost >= MAX_LOST_LEASES and not video.is_cancel_requested
+        self.release(lease, video, "FAILED" if is_abandoned else self.state_after_return(video))
+
+    @precondition(lambda self: self.videos)
+    @rule(data=st.data())
+    def pause(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(list(self.videos)))
+        video = self.videos[name]
+        if video.state in ENDED_STATES:
+            with pytest.raises(VideoStateError):
+                self.run(self.store.pause(name))
+            return
+        self.run(self.store.pause(name))
+        if video.state == "QUEUED":
+            video.states.append("PAUSED")
+        elif video.state == "RUNNING":
+            video.is_pause_requested = True
+
+    @precondition(lambda self: self.videos)
+    @rule(data=st.data())
+    def resume(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(list(self.videos)))
+        video = self.videos[name]
+        if video.state in ENDED_STATES:
+            with pytest.raises(VideoStateError):
+                self.run(self.store.resume(name))
+            return
+        self.run(self.store.resume(name))
+        if video.state == "PAUSED":
+            video.states.append("QUEUED")
+        video.is_pause_requested = False
+
+    @rule()
+    def expire_deadlines(self) -> None:
+        overdue = [name for name in self.names_in("QUEUED") if self.videos[name].has_deadline]
+        assert self.run(self.store.expire_deadlines()) == len(overdue)
+        for name in overdue:
+            self.videos[name].states.append("FAILED")
 
     @precondition(lambda self: self.lost)
     @rule(data=st.data(), function=st.sampled_from(list(WRITES)))
@@ -206,7 +362,7 @@ class JobStoreMachine(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(list(self.videos)))
         video = self.videos[name]
         self.run(self.store.cancel(name))
-        if video.state == "QUEUED":
+        if video.state in {"QUEUED", "PAUSED"}:
             video.states.append("CANCELLED")
         elif video.state == "RUNNING":
             video.is_cancel_requested = True
@@ -244,10 +400,32 @@ class JobStoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def counters_agree_with_the_videos(self) -> None:
-        counters: dict[bytes, bytes] = self.run(self.client.hgetall(queue_key("0")))
-        for state in ("QUEUED", "RUNNING", *ENDED_STATES):
-            count = int(counters.get(f"num_{state}".encode(), 0))
-            assert count == len(self.names_in(state))
+        counters = self.run(read_hash(self.client, ""))
+        for state in ("QUEUED", "RUNNING", "PAUSED", *ENDED_STATES):
+            assert int(counters.get(f"num_{state}", 0)) == len(self.names_in(state))
+        for tenant in TENANTS:
+            counts = self.run(read_hash(self.client, f"tenant:{tenant}"))
+            for state in ("QUEUED", "RUNNING"):
+                names = [n for n in self.names_in(state) if self.videos[n].tenant == tenant]
+                assert int(counts.get(f"num_{state}", 0)) == len(names)
+            assert ("is_held" in counts) == self.is_held(tenant)
+
+    @invariant()
+    def what_was_charged_is_what_was_used(self) -> None:
+        for tenant in TENANTS:
+            running = [n for n in self.names_in("RUNNING") if self.videos[n].tenant == tenant]
+            expected = self.used[tenant]
+            expected += sum(self.run(open_charge(self.client, name)) for name in running)
+            charged = self.run(charged_seconds(self.client, f"standard:{tenant}"))
+            assert charged == pytest.approx(expected, abs=1e-9)
+        for name in self.videos.keys() - set(self.names_in("RUNNING")):
+            assert self.run(open_charge(self.client, name)) == 0
+
+    @invariant()
+    def virtual_time_never_goes_back(self) -> None:
+        before, self.virtual_times = self.virtual_times, self.run(virtual_times(self.client))
+        for pool, time in before.items():
+            assert self.virtual_times[pool] >= time
 
 
 def test_any_order_of_calls_leaves_every_video_as_it_should_be(server: RedisServer) -> None:
