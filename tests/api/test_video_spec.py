@@ -95,6 +95,20 @@ def test_sent_message_is_not_changed() -> None:
     assert sent == spec()
 
 
+def test_time_to_start_is_kept_and_none_where_it_was_not_sent() -> None:
+    assert resolve_spec(spec(), MODEL).start_within_seconds is None
+    assert not resolve_spec(spec(), MODEL).spec.HasField("start_within")
+    sent = Duration(seconds=1, nanos=500_000_000)
+    resolved = resolve_spec(spec(start_within=sent), MODEL)
+    assert resolved.start_within_seconds == 1.5
+    assert resolved.spec.start_within == sent
+
+
+def test_cost_grows_with_how_often_a_sampler_asks_the_network() -> None:
+    euler, heun = (resolve_spec(spec(sampler=name), MODEL).step_units for name in ("euler", "heun"))
+    assert heun == pytest.approx(2 * euler)
+
+
 def test_cost_doubles_with_guidance() -> None:
     without = resolve_spec(spec(guidance_scale=1), MODEL).step_units
     assert resolve_spec(spec(guidance_scale=2), MODEL).step_units == pytest.approx(2 * without)
@@ -126,6 +140,11 @@ BAD_FIELDS = [
     ("spec.guidance_scale", {"guidance_scale": float("inf")}),
     ("spec.guidance_scale", {"guidance_scale": float("-inf")}),
     ("spec.guidance_scale", {"guidance_scale": 0.5}),
+    ("spec.start_within", {"start_within": Duration()}),
+    ("spec.start_within", {"start_within": Duration(nanos=999_999_999)}),
+    ("spec.start_within", {"start_within": Duration(seconds=-5)}),
+    ("spec.start_within", {"start_within": Duration(seconds=1, nanos=-1)}),
+    ("spec.start_within", {"start_within": Duration(seconds=2**62)}),
     ("spec.duration", {"duration": Duration()}),
     ("spec.duration", {"duration": Duration(seconds=-1)}),
     ("spec.duration", {"duration": Duration(nanos=-1)}),

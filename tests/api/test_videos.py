@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
 
 from telecine.v1 import video_pb2, video_service_pb2
 
@@ -107,6 +108,65 @@ async def test_queued_video_is_cancelled_at_once(gateway: Any) -> None:
     cancelled = await gateway.videos.CancelVideo(request)
     assert cancelled.state == video_pb2.Video.STATE_CANCELLED
     assert await gateway.videos.CancelVideo(request) == cancelled
+
+
+async def test_video_is_paused_and_resumed(gateway: Any) -> None:
+    video = await gateway.videos.CreateVideo(creation())
+    pause = video_service_pb2.PauseVideoRequest(name=video.name)
+    paused = await gateway.videos.PauseVideo(pause)
+    assert paused.state == video_pb2.Video.STATE_PAUSED
+    assert await gateway.videos.PauseVideo(pause) == paused
+    listing = video_service_pb2.ListVideosRequest(states=[video_pb2.Video.STATE_PAUSED])
+    assert list((await gateway.videos.ListVideos(listing)).videos) == [paused]
+    resume = video_service_pb2.ResumeVideoRequest(name=video.name)
+    assert (await gateway.videos.ResumeVideo(resume)).state == video_pb2.Video.STATE_QUEUED
+
+
+async def test_ended_video_is_neither_paused_nor_resumed(gateway: Any, refused: Refused) -> None:
+    video = await gateway.videos.CreateVideo(creation())
+    await gateway.videos.CancelVideo(video_service_pb2.CancelVideoRequest(name=video.name))
+    for call in (
+        gateway.videos.PauseVideo(video_service_pb2.PauseVideoRequest(name=video.name)),
+        gateway.videos.ResumeVideo(video_service_pb2.ResumeVideoRequest(name=video.name)),
+    ):
+        refusal = await refused(call)
+        assert refusal.code == grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_watch_goes_on_while_the_video_is_paused(gateway: Any) -> None:
+    video = await gateway.videos.CreateVideo(creation())
+    watch = gateway.videos.WatchVideo(video_service_pb2.WatchVideoRequest(name=video.name))
+    states = []
+    async for event in watch:
+        if not event.HasField("state_changed"):
+            continue
+        states.append(event.state_changed.state)
+        match event.state_changed.state:
+            case video_pb2.Video.STATE_QUEUED if len(states) == 1:
+                request = video_service_pb2.PauseVideoRequest(name=video.name)
+                await gateway.videos.PauseVideo(request)
+            case video_pb2.Video.STATE_PAUSED:
+                request = video_service_pb2.ResumeVideoRequest(name=video.name)
+                await gateway.videos.ResumeVideo(request)
+            case video_pb2.Video.STATE_QUEUED:
+                request = video_service_pb2.CancelVideoRequest(name=video.name)
+                await gateway.videos.CancelVideo(request)
+    assert [video_pb2.Video.State.Name(state) for state in states] == [
+        "STATE_QUEUED",
+        "STATE_PAUSED",
+        "STATE_QUEUED",
+        "STATE_CANCELLED",
+    ]
+
+
+async def test_video_that_starts_too_late_ends_though_there_is_no_worker(gateway: Any) -> None:
+    spec = video_pb2.VideoSpec(prompt="a red circle", start_within=Duration(seconds=1))
+    request = video_service_pb2.CreateVideoRequest(spec=spec)
+    video = await gateway.videos.CreateVideo(request)
+    assert video.spec.start_within == spec.start_within
+    watch = gateway.videos.WatchVideo(video_service_pb2.WatchVideoRequest(name=video.name))
+    events = [event async for event in watch]
+    assert events[-1].state_changed.failure.reason == "START_DEADLINE_EXCEEDED"
 
 
 async def test_deleted_video_is_gone_with_its_files(gateway: Any, refused: Refused) -> None:

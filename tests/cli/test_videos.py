@@ -62,6 +62,14 @@ def test_a_state_that_is_none_is_refused(run: Run) -> None:
     assert "succeeded" in result.stderr
 
 
+def test_pause_then_resume(run: Run, video: video_pb2.Video, documents: Documents) -> None:
+    assert "paused" in run("pause", video.name).stdout
+    assert documents(run("list", "--json", "--state", "paused"))[0]["name"] == video.name
+    assert "paused" in run("get", video.name).stdout
+    assert "queued" in run("resume", video.name).stdout
+    assert "0 ahead" in run("get", video.name).stdout
+
+
 def test_cancel_then_delete(run: Run, video: video_pb2.Video) -> None:
     assert "cancelled" in run("cancel", video.name).stdout
     assert run("delete", video.name).exit_code == 0

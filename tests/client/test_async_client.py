@@ -27,6 +27,10 @@ async def test_a_video_is_made_looked_at_listed_and_removed(gateway: GatewayProc
         assert (await client.get_video(video.name.removeprefix("videos/"))).name == video.name
         with pytest.raises(VideoStateError):
             await client.delete_video(video.name)
+        paused = await client.pause_video(video.name)
+        assert paused.state == video_pb2.Video.STATE_PAUSED
+        resumed = await client.resume_video(video.name)
+        assert resumed.state == video_pb2.Video.STATE_QUEUED
         cancelled = await client.cancel_video(video.name)
         assert cancelled.state == video_pb2.Video.STATE_CANCELLED
         await client.delete_video(video.name)

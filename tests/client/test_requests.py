@@ -22,6 +22,7 @@ def test_every_option_reaches_the_spec() -> None:
             "num_inference_steps": 20,
             "guidance_scale": 4.5,
             "duration_seconds": 2.5,
+            "start_within_seconds": 90.5,
             "fps": 8,
             "size": (128, 96),
             "labels": {"team": "film"},
@@ -35,6 +36,7 @@ def test_every_option_reaches_the_spec() -> None:
     assert spec.HasField("seed")
     assert (spec.num_inference_steps, spec.guidance_scale, spec.fps) == (20, 4.5, 8)
     assert (spec.duration.seconds, spec.duration.nanos) == (2, 500_000_000)
+    assert (spec.start_within.seconds, spec.start_within.nanos) == (90, 500_000_000)
     assert (spec.size.width, spec.size.height) == (128, 96)
     assert dict(spec.labels) == {"team": "film"}
 

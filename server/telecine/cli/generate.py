@@ -49,6 +49,9 @@ def generate(
     ] = None,
     upscale: Annotated[int | None, typer.Option(help="Repeat every pixel this often.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, any number.")] = None,
+    start_within: Annotated[
+        float | None, typer.Option(help="Give up when it has not begun after these seconds.")
+    ] = None,
 ) -> None:
     """Make a video; starts what it needs when no server runs, and stops it afterwards."""
     given: dict[str, object] = {
@@ -64,6 +67,7 @@ def generate(
         "tier": parse_tier(tier) if tier else None,
         "upscale": upscale,
         "labels": parse_labels(label) if label else None,
+        "start_within_seconds": start_within,
     }
     options = VideoOptions(**{k: v for k, v in given.items() if v is not None})  # type: ignore[typeddict-item]
     with StopSignals() as signals:

@@ -175,6 +175,7 @@ def _facts(video: video_pb2.Video) -> dict[str, str]:
     facts = {
         "name": video.name,
         "state": f"{state_word(video.state)}, {video.progress_percent} %",
+        "queue": _queue_place(video),
         "failure": describe_failure(video),
         "prompt": spec.prompt,
         "negative prompt": spec.negative_prompt,
@@ -193,6 +194,15 @@ def _facts(video: video_pb2.Video) -> dict[str, str]:
     for artifact in video.artifacts:
         facts[artifact.artifact_id] = f"{artifact.size_bytes} bytes, {artifact.digest}"
     return {field: value for field, value in facts.items() if value}
+
+
+def _queue_place(video: video_pb2.Video) -> str:
+    if not video.HasField("queue_position"):
+        return ""
+    place = f"{video.queue_position} ahead"
+    if not video.HasField("estimated_start_time"):
+        return f"{place}, no worker serves it now"
+    return f"{place}, starts about {_local_time(video.estimated_start_time)}"
 
 
 def _seconds(duration: Duration) -> float:

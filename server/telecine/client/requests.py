@@ -33,6 +33,7 @@ class VideoOptions(TypedDict, total=False):
     output_formats: Sequence[video_pb2.OutputFormat.ValueType]
     upscale: int
     labels: Mapping[str, str]
+    start_within_seconds: float
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ def create_video_request(
     spec = video_pb2.VideoSpec(prompt=prompt)
     if (seconds := fields.pop("duration_seconds", None)) is not None:
         spec.duration.FromTimedelta(timedelta(seconds=float(str(seconds))))
+    if (seconds := fields.pop("start_within_seconds", None)) is not None:
+        spec.start_within.FromTimedelta(timedelta(seconds=float(str(seconds))))
     if (size := options.get("size")) is not None:
         fields.pop("size")
         spec.size.CopyFrom(video_pb2.Size(width=size[0], height=size[1]))
