@@ -41,8 +41,7 @@ local function first_head(queue, pool, is_of_realtime, is_loaded, args)
   local lead = tonumber(first[2]) - virtual_time(queue, pool)
     - warp(queue, flow, video, step_index, tonumber(args.slice_steps))
   local switch = is_loaded and 0 or tonumber(args.quantum_seconds) / number(flow, "weight")
-  return { name = first[1], video = video, lead = lead, rank = lead + switch,
-    is_realtime = is_of_realtime }
+  return { name = first[1], video = video, rank = lead + switch, is_realtime = is_of_realtime }
 end
 
 -- What a worker can serve: its pools, and the first heads that wait there.
@@ -71,16 +70,16 @@ local function next_head(view)
   return best
 end
 
--- Charges the slice that a worker begins at `step_index`, and moves virtual time on by its lead;
--- but never past a head that waits, for what comes later must not start before it.
-local function begin_slice(queue, video, step_index, view, lead, args)
+-- Charges the slice that a worker begins at `step_index`, and moves virtual time on to its rank;
+-- but never past that of a head that waits, for what comes later must not start before it.
+local function begin_slice(queue, video, step_index, view, rank, args)
   for _, head in ipairs(view.heads) do
-    lead = math.min(lead, head.lead)
+    rank = math.min(rank, head.rank)
   end
   charge_slice(queue, video, view.pools,
     slice_cost(queue, video, step_index, tonumber(args.slice_steps)))
   put(video, "slice_start", step_index)
-  advance(queue, view.pools, lead)
+  advance(queue, view.pools, rank)
 end
 
 -- Whether a video that waits, and that this worker could make, is due before the running one.

@@ -67,7 +67,7 @@ local function claim_next(queue, args)
   end
   local video, step_index = head.video, number(head.video, "checkpoint_step")
   put(record_at(queue), "slice_steps", args.slice_steps)
-  begin_slice(queue, video, step_index, view, head.lead, args)
+  begin_slice(queue, video, step_index, view, head.rank, args)
   dequeue(queue, video)
   hold(queue, video, step_index, args)
   append_event(queue, video, args.running_event)
