@@ -1,13 +1,11 @@
 -- What the gateway calls.
 
--- The video that this very request made before, nil for none.
+-- The video that this very request made before, nil for none: known by its request id, else by
+-- the id that its caller drew for it.
 local function find_repeat(queue, args)
-  local video = video_record(queue, args.video)
-  if video.values.state then
-    return video
-  end
   if args.request_id == "" then
-    return nil
+    local video = video_record(queue, args.video)
+    return video.values.state and video
   end
   local request = record_at(request_key(queue, args.tenant, args.request_id))
   if not request.values.video then
@@ -28,8 +26,7 @@ local function next_create_time(queue)
 end
 
 local function new_video(queue, args, create_time)
-  local video = video_record(queue, args.video)
-  fill(video, {
+  local video = new_record(video_key(queue, args.video), {
     video = args.video, tenant = args.tenant, flow = args.flow, weight = args.weight,
     model = args.model, pool = args.pool, request_id = args.request_id,
     submitted = args.submitted, num_inference_steps = args.num_inference_steps,

@@ -114,28 +114,25 @@ local function keep_while(record, is_used)
   end
 end
 
--- Fills a record that was empty.
-local function fill(record, values)
-  record.values, record.is_new = values, true
+-- The record of a hash that is not there yet.
+local function new_record(key, values)
+  records[key] = { key = key, values = values, changed = {}, is_new = true }
+  return records[key]
 end
 
 local function write_record(record)
-  local changed = record.is_new and record.values or record.changed
-  if not next(changed) then
-    return
-  end
-  local set, removed = {}, {}
-  for name in pairs(changed) do
+  local set, num_set, removed = {}, 0, {}
+  for name in pairs(record.is_new and record.values or record.changed) do
     local value = record.values[name]
     if value then
-      set[#set + 1] = name
-      set[#set + 1] = value
+      set[num_set + 1], set[num_set + 2] = name, value
+      num_set = num_set + 2
     else
       removed[#removed + 1] = name
     end
   end
-  if set[1] then
-    redis.call("HSET", record.key, unpack(set))
+  if num_set > 0 then
+    redis.call("HSET", record.key, unpack(set, 1, num_set))
   end
   if removed[1] then
     redis.call("HDEL", record.key, unpack(removed))
