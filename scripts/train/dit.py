@@ -1,7 +1,7 @@
 """Trains the DiT together with its text encoders, by rectified flow on the VAE's latents."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from telecine.engine.dit.attention import FULL_ATTENTION, TemporalMask
 from telecine.engine.dit.model import DiT, DiTConfig
 from telecine.engine.families.toybox import ToyboxFamily, save_part
+from telecine.engine.rollout import Rollout
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.latents import LatentClips
 from train.loop import Metrics, Plan, Trainer
@@ -23,6 +24,7 @@ DROPPED_CAPTIONS = 0.1
 SIGMA_LEAN, SIGMA_SPREAD = 1.4, 1.2
 """Noise levels are sigmoid(spread n + lean): between 0.8 and 0.97 the scene is decided."""
 SHIFT = 6.0
+ROLLOUT = Rollout(chunk_frames=3, context_frames=6)
 CAUSAL_SHARE = 0.35
 """Batches trained with the causal mask; in most of them the first frames are clean already."""
 CONTEXT_SIGMA = 0.1
@@ -47,7 +49,10 @@ class TextToLatents(nn.Module):
         """Write every part of the weights folder but the VAE and the tokenizer."""
         save_part(self.dit, self.dit.config, weights / "transformer")
         self.text.save(weights)
-        _write_json(weights / "scheduler" / "scheduler_config.json", {"shift": SHIFT})
+        _write_json(
+            weights / "scheduler" / "scheduler_config.json",
+            {"shift": SHIFT, "rollout": asdict(ROLLOUT)},
+        )
         index = {"_class_name": "ToyboxPipeline", "max_prompt_tokens": MAX_PROMPT_TOKENS}
         _write_json(weights / "model_index.json", index)
 

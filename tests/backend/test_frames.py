@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -41,9 +42,11 @@ def test_preview_is_a_small_webp_of_the_middle_frame() -> None:
 
 def test_without_a_ring_all_chunks_are_inline() -> None:
     chunks = UpsamplingVAE().decode_chunks(torch.zeros(1, 3, 3, 2, 2))
-    *sent, last = send_chunks(chunks, None, lambda: False)
-    assert [outputs["frames"].shape for outputs in sent] == [(1, 512, 1024, 3)] * 3
-    assert last["num_frames"].tolist() == [3]
+    sending = send_chunks(chunks, None, lambda: False)
+    assert [next(sending)["frames"].shape for _ in range(3)] == [(1, 512, 1024, 3)] * 3
+    with pytest.raises(StopIteration) as ended:
+        next(sending)
+    assert ended.value.value == 3
 
 
 def test_large_chunks_wait_for_room_in_the_ring() -> None:

@@ -1,6 +1,7 @@
 """Triton's models through a real server, against the same engine in this process."""
 
 import asyncio
+import os
 import re
 from collections.abc import Iterator
 from contextlib import aclosing
@@ -17,7 +18,7 @@ from telecine.engine.dit.attention import TemporalMask
 from telecine.engine.families import load_family
 from telecine.engine.state import DenoiseState
 from telecine.errors import CheckpointError, ModelError
-from telecine.inference.requests import PromptEmbeds, SliceRequest, StepResult
+from telecine.inference.requests import DecodeRequest, PromptEmbeds, SliceRequest, StepResult
 from telecine.inference.shared_memory import CLIENT_PREFIX, SHARED_MEMORY_FOLDER
 from telecine.inference.triton_client import TritonClient
 from telecine.inference.triton_server import TritonServer
@@ -187,8 +188,20 @@ def decode_in_process(weights: Path, state: bytes) -> list[np.ndarray]:
     return [to_frames(chunk) for chunk in vae.decode_chunks(latents)]
 
 
+def whole_clip(state: bytes) -> DecodeRequest:
+    latents = DenoiseState.from_bytes(state).latents
+    return DecodeRequest(
+        state=state,
+        height=16 * latents.shape[3],
+        width=16 * latents.shape[4],
+        first_latent_frame=0,
+        end_latent_frame=latents.shape[2],
+    )
+
+
 async def decode(client: TritonClient, state: bytes) -> list[np.ndarray]:
-    return [frames async for frames in client.decode_frames("toybox", state)]
+    chunks = client.decode_frames("toybox", whole_clip(state))
+    return [chunk.frames async for chunk in chunks]
 
 
 def assert_same_chunks(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
@@ -205,6 +218,43 @@ async def test_decoded_frames_equal_the_engines(
     frames = await decode(triton_client, state)
     assert_same_chunks(frames, decode_in_process(random_weights, state))
     assert [len(chunk) for chunk in frames] == [1, 4, 4]
+
+
+async def test_clip_decoded_in_two_runs_equals_one(
+    triton_client: TritonClient, random_weights: Path, slice_request: SliceRequest
+) -> None:
+    state = (await run_slice(triton_client, slice_request))[-1].state
+    assert state
+    whole = whole_clip(state)
+    first = replace(whole, end_latent_frame=2, has_more=True)
+    *chunks, end = [chunk async for chunk in triton_client.decode_frames("toybox", first)]
+    assert len(end.frames) == 0
+    rest = replace(whole, first_latent_frame=2, feat_cache=end.feat_cache)
+    chunks += [chunk async for chunk in triton_client.decode_frames("toybox", rest)]
+    assert_same_chunks([chunk.frames for chunk in chunks], decode_in_process(random_weights, state))
+
+
+async def test_causal_video_is_made_chunk_by_chunk(
+    triton_client: TritonClient, slice_request: SliceRequest
+) -> None:
+    request = replace(slice_request, attention="causal", num_frames=17, num_steps=100)
+    steps = request.num_inference_steps
+    first = await run_slice(triton_client, request)
+    assert [result.num_final_frames for result in first] == [0] * (steps - 1) + [3]
+    second = await run_slice(triton_client, replace(request, state=first[-1].state or b""))
+    assert [result.step_index for result in second] == [steps + k + 1 for k in range(steps)]
+    assert second[-1].num_final_frames == 5
+    assert not any(result.is_numerics_changed for result in second)
+
+
+async def test_state_made_by_other_numerics_is_told(
+    triton_client: TritonClient, slice_request: SliceRequest
+) -> None:
+    request = replace(slice_request, num_steps=1)
+    state = (await run_slice(triton_client, request))[-1].state
+    foreign = replace(DenoiseState.from_bytes(state or b""), numerics="another machine")
+    resumed = await run_slice(triton_client, replace(request, state=foreign.to_bytes()))
+    assert [result.is_numerics_changed for result in resumed] == [True]
 
 
 async def test_large_state_and_frames_go_through_shared_memory_and_leave_none(
@@ -224,7 +274,7 @@ async def test_large_state_and_frames_go_through_shared_memory_and_leave_none(
     state = (await run_slice(triton_client, replace(request, state=state)))[-1].state
     assert state == denoise_in_process(random_weights, replace(request, num_steps=2)).to_bytes()
     assert_same_chunks(await decode(triton_client, state), decode_in_process(random_weights, state))
-    assert not list(SHARED_MEMORY_FOLDER.glob(f"{CLIENT_PREFIX}*"))
+    assert not list(SHARED_MEMORY_FOLDER.glob(f"{CLIENT_PREFIX}{os.getpid()}_*"))
 
 
 async def test_decoder_waits_for_a_slow_reader_and_stops_for_one_that_leaves(
@@ -234,9 +284,9 @@ async def test_decoder_waits_for_a_slow_reader_and_stops_for_one_that_leaves(
     state = (await run_slice(triton_client, request))[-1].state
     assert state
     num_frames = 0
-    async with aclosing(triton_client.decode_frames("toybox", state)) as chunks:
+    async with aclosing(triton_client.decode_frames("toybox", whole_clip(state))) as chunks:
         async for chunk in chunks:
-            num_frames += len(chunk)
+            num_frames += len(chunk.frames)
             if num_frames >= 5:
                 break
     # The decoder is free again, though nobody took the rest.

@@ -27,6 +27,7 @@ def submission(request_id: str = "", *, model: str = "toybox") -> Submission:
             sampler="euler",
         ),
         num_frames=9,
+        num_steps=12,
         tenant="tests",
         request_id=request_id,
         fingerprint=b"",

@@ -208,3 +208,21 @@ async def test_each_tier_and_length_has_its_attention(
     async with lane_worker(redis, triton, tmp_path):
         await in_state(jobs, video.name, Video.STATE_SUCCEEDED)
     assert set(triton.attentions) == {attention}
+
+
+async def test_realtime_frames_come_while_later_ones_are_denoised(
+    jobs: JobStore, redis: Redis, tmp_path: Path
+) -> None:
+    triton = FakeTriton()
+    video = await jobs.submit(lane_submission(BATCH, tier="REALTIME"))
+    async with lane_worker(redis, triton, tmp_path):
+        done = await in_state(jobs, video.name, Video.STATE_SUCCEEDED)
+    assert (done.step_index, done.num_steps) == (3 * NUM_STEPS, 3 * NUM_STEPS)
+    seen = [
+        event.step_finished.step_index or f"{event.fragment_ready.num_frames} frames"
+        for event in await EventLog(redis).read(video.name, limit=1000)
+        if event.WhichOneof("event") in {"step_finished", "fragment_ready"}
+    ]
+    first_chunk, second_chunk = seen.index("1 frames"), seen.index("5 frames")
+    assert seen.index(NUM_STEPS) < first_chunk < seen.index(2 * NUM_STEPS)
+    assert seen.index(2 * NUM_STEPS) < second_chunk < seen.index(3 * NUM_STEPS)

@@ -39,7 +39,7 @@ async def end_slice(held: HeldVideo, step_index: int) -> Verdict:
     held.begin_slice()
     for index in range(step_index - 4, step_index):
         await held.finish_step(step(index), gpu_seconds=0.5)
-    end = SliceEnd(step(step_index), 0.5, b"state %d" % step_index)
+    end = SliceEnd(step(step_index), 0.5, b"state %d" % step_index, 0)
     return await held.finish_slice(end, capability=CAPABILITY, slice_steps=5)
 
 

@@ -8,7 +8,6 @@ from telecine.worker.progress_manager import (
     ProgressManager,
     TailEstimate,
     choose_preview_steps,
-    slice_lengths,
 )
 
 
@@ -23,16 +22,6 @@ def test_previews_are_distinct_rising_and_end_with_the_last_step(steps: int, cou
 
 def test_fifty_steps_show_every_tenth() -> None:
     assert choose_preview_steps(50, 5) == (10, 20, 30, 40, 50)
-
-
-@given(st.integers(1, 200), st.integers(1, 30), st.data())
-def test_slices_cover_exactly_the_steps_that_are_left(
-    steps: int, slice_steps: int, data: st.DataObject
-) -> None:
-    done = data.draw(st.integers(0, steps))
-    lengths = list(slice_lengths(steps, step_index=done, slice_steps=slice_steps))
-    assert sum(lengths) == steps - done
-    assert all(1 <= length <= slice_steps for length in lengths)
 
 
 def test_even_steps_give_an_exact_estimate() -> None:

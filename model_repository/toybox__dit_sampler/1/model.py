@@ -44,6 +44,7 @@ class TritonPythonModel:
                     **{name: request.integer(name) for name in ("num_frames", "height", "width")}
                 ),
                 temporal_mask=TEMPORAL_MASKS[request.text("attention")],
+                rollout=self._sampler.rollout(request.text("attention")),
             ),
             state=b"" if state is None else state.tobytes(),
             num_steps=request.integer("num_steps"),

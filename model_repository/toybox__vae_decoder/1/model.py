@@ -4,6 +4,7 @@ from collections.abc import Generator
 from contextlib import ExitStack
 from typing import Any
 
+import numpy as np
 import torch
 
 from telecine.backend.devices import choose_device
@@ -12,6 +13,7 @@ from telecine.backend.request_reader import RequestReader, parameter
 from telecine.backend.responses import Outputs, stream_responses
 from telecine.engine.families import load_family
 from telecine.engine.state import DenoiseState
+from telecine.engine.vae.layers import FeatCache
 from telecine.inference.frame_ring import FrameRing
 
 
@@ -32,8 +34,16 @@ class TritonPythonModel:
     @torch.inference_mode()
     def _decode(self, reader: RequestReader, request: Any) -> Generator[Outputs, None, None]:
         state = DenoiseState.from_bytes(reader.array("state").tobytes(), self._device)
+        first, end = reader.integer("first_latent_frame"), reader.integer("end_latent_frame")
+        stored = reader.optional_array("feat_cache")
+        feat_cache = (
+            FeatCache() if stored is None else FeatCache.from_bytes(stored.tobytes(), self._device)
+        )
         with ExitStack() as stack:
             has_ring = reader.has("ring")
             ring = stack.enter_context(FrameRing.attach(reader.text("ring"))) if has_ring else None
-            chunks = self._vae.decode_chunks(state.latents)
-            yield from send_chunks(chunks, ring, request.is_cancelled)
+            chunks = self._vae.decode_chunks(state.latents[:, :, first:end], feat_cache)
+            num_frames = yield from send_chunks(chunks, ring, request.is_cancelled)
+            if end < state.latents.shape[2]:
+                yield {"feat_cache": np.frombuffer(feat_cache.to_bytes(), np.uint8)}
+            yield {"num_frames": np.array([num_frames], np.int64)}

@@ -40,14 +40,16 @@ class ResolvedSpec:
     """A request with every field set, ready to be queued.
 
     Attributes:
-        step_units: what a step costs, for the fair scheduler: megapixels of all frames x
-            evaluations of the network.
+        num_steps: denoising steps in all: those of every chunk that the video is made in.
+        step_units: what a step costs, for the fair scheduler: megapixels of the frames that
+            it denoises x evaluations of the network.
         memory_bytes: device memory that the model and the video take; 0 where that is unknown.
         start_within_seconds: how long it may wait for its first worker; None for ever.
     """
 
     spec: video_pb2.VideoSpec
     num_frames: int
+    num_steps: int
     step_units: float
     memory_bytes: int
     start_within_seconds: float | None
@@ -92,10 +94,12 @@ def resolve_spec(sent: video_pb2.VideoSpec, model: model_pb2.Model) -> ResolvedS
     if sent.HasField("start_within"):
         spec.start_within.CopyFrom(sent.start_within)
         start_within_seconds = _start_within_seconds(sent.start_within)
+    num_chunks = _num_chunks(spec, num_frames, limits)
     return ResolvedSpec(
         spec,
         num_frames,
-        step_units=_step_units(spec, num_frames),
+        num_steps=num_chunks * spec.num_inference_steps,
+        step_units=_step_units(spec, num_frames) / num_chunks,
         memory_bytes=_memory_bytes(spec, num_frames, limits),
         start_within_seconds=start_within_seconds,
     )
@@ -225,6 +229,14 @@ def _start_within_seconds(duration: Duration) -> float:
     if not 0 <= duration.nanos < _NANOS or not 1 <= duration.seconds <= _MAX_DURATION_SECONDS:
         raise InvalidFieldError("spec.start_within", "must be at least 1 s")
     return duration.seconds + duration.nanos / _NANOS
+
+
+def _num_chunks(spec: video_pb2.VideoSpec, num_frames: int, limits: model_pb2.ModelLimits) -> int:
+    """Returns how many chunks the video is denoised in, one after another."""
+    if spec.tier != video_pb2.TIER_REALTIME or not limits.chunk_latent_frames:
+        return 1
+    latent_frames = (num_frames - 1) // limits.frames_multiple + 1
+    return -(-latent_frames // limits.chunk_latent_frames)
 
 
 def _step_units(spec: video_pb2.VideoSpec, num_frames: int) -> float:

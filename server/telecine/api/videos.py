@@ -40,6 +40,7 @@ async def create_video(
         Submission(
             spec=resolved.spec,
             num_frames=resolved.num_frames,
+            num_steps=resolved.num_steps,
             tenant=TENANT,
             request_id=request.request_id,
             fingerprint=_fingerprint(request.spec),

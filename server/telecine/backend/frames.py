@@ -38,8 +38,8 @@ def encode_preview(denoised: Tensor, vae: VideoVAE) -> NDArray[np.uint8]:
 
 def send_chunks(
     chunks: Iterable[Tensor], ring: FrameRing | None, is_cancelled: Callable[[], bool]
-) -> Generator[dict[str, NDArray[Any]], None, None]:
-    """Turn decoded chunks [1, 3, t, H, W] into outputs, the last of which counts all frames.
+) -> Generator[dict[str, NDArray[Any]], None, int]:
+    """Turn decoded chunks [1, 3, t, H, W] into outputs; returns how many frames they hold.
 
     With a ring, no chunk is handed on before the reader has taken enough of those before
     it, and large ones lie in the ring instead of in `frames`.
@@ -50,7 +50,7 @@ def send_chunks(
         outputs: dict[str, NDArray[Any]] = {"frames_shape": np.array(frames.shape, np.int64)}
         while ring is not None and not ring.has_room(chunk_index):
             if is_cancelled():
-                return
+                return num_frames
             time.sleep(_POLL_SECONDS)
         if ring is not None and frames.nbytes > INLINE_BYTES:
             ring.write(chunk_index, frames)
@@ -58,4 +58,4 @@ def send_chunks(
             outputs["frames"] = frames
         num_frames += len(frames)
         yield outputs
-    yield {"num_frames": np.array([num_frames], np.int64)}
+    return num_frames

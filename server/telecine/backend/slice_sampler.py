@@ -20,6 +20,8 @@ from telecine.engine.denoise import (
 )
 from telecine.engine.dit.attention import AttentionKind, TemporalMask
 from telecine.engine.families import load_family
+from telecine.engine.numerics import describe_numerics
+from telecine.engine.rollout import Rollout
 from telecine.engine.state import DenoiseState
 
 TEMPORAL_MASKS = {kind: TemporalMask(kind) for kind in get_args(AttentionKind)}
@@ -53,6 +55,10 @@ class SliceSampler:
         self._denoiser = self.family.load_denoiser(self._device)
         self._vae = self.family.load_vae(self._device)
 
+    def rollout(self, attention: str) -> Rollout | None:
+        """How a video is cut into chunks: not at all but for `causal` attention."""
+        return self.family.rollout if attention == "causal" else None
+
     def conditioning(
         self, prompt_embeds: Any, attention_mask: Any, pooled_prompt_embeds: Any
     ) -> Conditioning:
@@ -83,13 +89,16 @@ class SliceSampler:
             state=state,
             num_steps=asked.num_steps,
         )
-        last_index = min(state.step_index + asked.num_steps, asked.config.num_inference_steps)
+        is_foreign = bool(asked.state) and state.numerics != describe_numerics(self._device)
+        chunk = asked.config.chunk_at(state.step_index)
+        last_index = min(state.step_index + asked.num_steps, chunk.end_step)
         if last_index <= state.step_index:
             raise ValueError(f"num_steps: nothing to do after step {state.step_index}")
         start_time = time.perf_counter()
         for step in steps:
             wait_for(self._device)
             outputs = _describe(step, time.perf_counter() - start_time)
+            outputs["is_numerics_changed"] = np.array([is_foreign], np.int64)
             if step.step_index in asked.preview_steps:
                 outputs["preview"] = encode_preview(step.denoised, self._vae)
             if step.step_index == last_index:
@@ -108,4 +117,5 @@ def _describe(step: StepOutput, step_seconds: float) -> Arrays:
         "step_index": np.array([step.step_index], np.int64),
         "sigma": np.array([step.sigma], np.float64),
         "step_seconds": np.array([step_seconds], np.float64),
+        "num_final_frames": np.array([step.num_final_frames], np.int64),
     }

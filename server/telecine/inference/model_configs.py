@@ -148,7 +148,8 @@ def _dit_sampler(description: ModelDescription, _: Target) -> Any:
         config.input.add(name=name, data_type=pb.TYPE_STRING, dims=[1])
     config.input.add(name="state", data_type=pb.TYPE_UINT8, dims=[_ANY], optional=True)
     config.input.add(name="preview_steps", data_type=pb.TYPE_INT64, dims=[_ANY], optional=True)
-    config.output.add(name="step_index", data_type=pb.TYPE_INT64, dims=[1])
+    for name in ("step_index", "num_final_frames", "is_numerics_changed"):
+        config.output.add(name=name, data_type=pb.TYPE_INT64, dims=[1])
     for name in ("sigma", "step_seconds"):
         config.output.add(name=name, data_type=pb.TYPE_FP64, dims=[1])
     for name in ("preview", "state"):
@@ -160,9 +161,13 @@ def _vae_decoder(description: ModelDescription, _: Target) -> Any:
     config = _python_model(description, "vae_decoder", max_batch_size=0)
     config.model_transaction_policy.decoupled = True
     config.input.add(name="state", data_type=pb.TYPE_UINT8, dims=[_ANY])
+    for name in ("first_latent_frame", "end_latent_frame"):
+        config.input.add(name=name, data_type=pb.TYPE_INT64, dims=[1])
+    config.input.add(name="feat_cache", data_type=pb.TYPE_UINT8, dims=[_ANY], optional=True)
     config.input.add(name="ring", data_type=pb.TYPE_STRING, dims=[1], optional=True)
     config.output.add(name="frames", data_type=pb.TYPE_UINT8, dims=[_ANY, _ANY, _ANY, 3])
     config.output.add(name="frames_shape", data_type=pb.TYPE_INT64, dims=[4])
+    config.output.add(name="feat_cache", data_type=pb.TYPE_UINT8, dims=[_ANY])
     config.output.add(name="num_frames", data_type=pb.TYPE_INT64, dims=[1])
     return config
 

@@ -1,7 +1,7 @@
 """What the callers of Triton's models hand over and get back."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,10 @@ class SliceRequest:
 
     Attributes:
         negative_prompt: what to steer away from; None samples without guidance.
-        attention: `full`, `causal` or `window`, in time.
+        attention: `full`, `causal` or `window`, in time; a `causal` video is made chunk by
+            chunk where the model can, each in num_inference_steps of its own.
         state: what the slice before returned; empty to start from noise.
-        num_steps: steps in this slice.
+        num_steps: steps in this slice, at most: it ends where a chunk ends.
         preview_steps: steps, counted from 1, whose result carries a preview image.
     """
 
@@ -59,6 +60,9 @@ class StepResult:
     Attributes:
         step_index: steps done, this one included.
         sigma: the noise level that is left.
+        num_final_frames: latent frames that no later step changes.
+        is_numerics_changed: whether another kind of machine, or another version, made the
+            state that the slice began with: its bits may differ from an undisturbed run's.
         preview: an image of the clean video as now estimated; empty without one.
         state: where the next slice starts; in a slice's last result only.
     """
@@ -66,6 +70,35 @@ class StepResult:
     step_index: int
     sigma: float
     step_seconds: float
+    num_final_frames: int
+    is_numerics_changed: bool
     preview: bytes
     preview_content_type: str
     state: bytes | None
+
+
+@dataclass(frozen=True)
+class DecodeRequest:
+    """A run of latent frames to decode, `first_latent_frame` to `end_latent_frame` - 1.
+
+    Attributes:
+        height: of the frames, in pixels; like `width`.
+        has_more: whether the clip goes on after them.
+        feat_cache: what the decoder remembered of the frames before; empty at the clip's start.
+    """
+
+    state: bytes
+    height: int
+    width: int
+    first_latent_frame: int
+    end_latent_frame: int
+    has_more: bool = False
+    feat_cache: bytes = b""
+
+
+class DecodedFrames(NamedTuple):
+    """Frames of a video; or, after the last ones of a run, what the next run needs."""
+
+    frames: NDArray[np.uint8]
+    """[n, H, W, 3]"""
+    feat_cache: bytes = b""

@@ -15,14 +15,38 @@ from telecine.inference.failures import translate
 from telecine.inference.frame_ring import FrameRing
 from telecine.inference.model_loader import ModelLoader
 from telecine.inference.model_stream import StreamTimeouts, stream_responses
-from telecine.inference.requests import Array, PromptEmbeds, SliceRequest, StepResult
+from telecine.inference.requests import (
+    Array,
+    DecodedFrames,
+    DecodeRequest,
+    PromptEmbeds,
+    SliceRequest,
+    StepResult,
+)
 from telecine.inference.tensor_exchange import TensorExchange, scalar, text
 
-__all__ = ["PromptEmbeds", "SliceRequest", "StepResult", "TritonClient"]
+__all__ = [
+    "DecodeRequest",
+    "DecodedFrames",
+    "PromptEmbeds",
+    "SliceRequest",
+    "StepResult",
+    "TritonClient",
+]
 
 _PREVIEW_CONTENT_TYPE = "image/webp"
 _STATE_BYTES_PER_PIXEL = 12
 """More than any state takes: the whole video as float32, where latents are a fraction of it."""
+_CACHE_BYTES_PER_PIXEL = 512
+"""Room for what a decoder remembers: ten times toybox's."""
+_NO_FRAMES = np.empty((0, 0, 0, 3), np.uint8)
+_STEP_OUTPUTS = (
+    "step_index",
+    "sigma",
+    "step_seconds",
+    "num_final_frames",
+    "is_numerics_changed",
+)
 _CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
@@ -122,18 +146,19 @@ class TritonClient:
             aclosing(self._stream(name, exchange, last_output="state")) as results,
         ):
             await _add_slice_inputs(exchange, request)
-            for output in ("step_index", "sigma", "step_seconds", "preview"):
+            for output in (*_STEP_OUTPUTS, "preview"):
                 await exchange.add_output(output)
             await exchange.add_output("state", max_bytes=_STATE_BYTES_PER_PIXEL * num_pixels)
             async for result in results:
                 yield _read_step(exchange, result)
 
     async def decode_frames(
-        self, model: str, state: bytes
-    ) -> AsyncGenerator[NDArray[np.uint8], None]:
-        """Decode the latents of a state; yields frames [n, H, W, 3] as they are done.
+        self, model: str, request: DecodeRequest
+    ) -> AsyncGenerator[DecodedFrames, None]:
+        """Decode some of a state's latents; yields frames as they are done.
 
-        The model stays at most a few chunks ahead of the caller.
+        The model stays at most a few chunks ahead of the caller. A run that does not reach
+        the clip's end yields, last of all, the `feat_cache` to go on with.
         """
         name = f"{model}__vae_decoder"
         with FrameRing.create() as ring:
@@ -141,12 +166,19 @@ class TritonClient:
                 TensorExchange(self._triton) as exchange,
                 aclosing(self._stream(name, exchange, last_output="num_frames")) as results,
             ):
-                await exchange.add_input("state", np.frombuffer(state, np.uint8))
+                await _add_decode_inputs(exchange, request)
                 await exchange.add_input("ring", text([ring.name], (1,)))
+                for output in ("frames", "frames_shape", "num_frames"):
+                    await exchange.add_output(output)
+                if request.has_more:
+                    max_bytes = _CACHE_BYTES_PER_PIXEL * request.height * request.width
+                    await exchange.add_output("feat_cache", max_bytes=max_bytes)
                 chunk_index = 0
                 async for result in results:
-                    if exchange.read(result, "num_frames") is None:
-                        yield _take_chunk(exchange, result, ring, chunk_index)
+                    if (feat_cache := exchange.read(result, "feat_cache")) is not None:
+                        yield DecodedFrames(_NO_FRAMES, feat_cache.tobytes())
+                    elif exchange.read(result, "num_frames") is None:
+                        yield DecodedFrames(_take_chunk(exchange, result, ring, chunk_index))
                         chunk_index += 1
 
     async def _stream(
@@ -209,6 +241,14 @@ async def _add_slice_inputs(exchange: TensorExchange, request: SliceRequest) -> 
         await exchange.add_input("preview_steps", np.array(request.preview_steps, np.int64))
 
 
+async def _add_decode_inputs(exchange: TensorExchange, request: DecodeRequest) -> None:
+    await exchange.add_input("state", np.frombuffer(request.state, np.uint8))
+    for name in ("first_latent_frame", "end_latent_frame"):
+        await exchange.add_input(name, scalar(getattr(request, name), np.int64))
+    if request.feat_cache:
+        await exchange.add_input("feat_cache", np.frombuffer(request.feat_cache, np.uint8))
+
+
 async def _add_prompt(exchange: TensorExchange, prompt: PromptEmbeds, *, prefix: str) -> None:
     for name in ("prompt_embeds", "attention_mask", "pooled_prompt_embeds"):
         await exchange.add_input(f"{prefix}{name}", getattr(prompt, name))
@@ -221,6 +261,8 @@ def _read_step(exchange: TensorExchange, result: InferResult) -> StepResult:
         step_index=int(_required(exchange, result, "step_index").item()),
         sigma=float(_required(exchange, result, "sigma").item()),
         step_seconds=float(_required(exchange, result, "step_seconds").item()),
+        num_final_frames=int(_required(exchange, result, "num_final_frames").item()),
+        is_numerics_changed=bool(_required(exchange, result, "is_numerics_changed").item()),
         preview=b"" if preview is None else preview.tobytes(),
         preview_content_type="" if preview is None else _PREVIEW_CONTENT_TYPE,
         state=None if state is None else state.tobytes(),

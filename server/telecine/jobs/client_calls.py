@@ -52,7 +52,7 @@ class ClientCalls:
                 "request_id": submission.request_id,
                 "fingerprint": submission.fingerprint,
                 "submitted": submitted,
-                "num_inference_steps": submission.spec.num_inference_steps,
+                "num_inference_steps": submission.num_steps,
                 "step_units": max(MIN_STEP_UNITS, submission.step_units),
                 "start_within_seconds": "" if start_within is None else start_within,
                 "max_queued": self._limits.max_queued,

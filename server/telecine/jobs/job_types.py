@@ -19,6 +19,7 @@ class Submission:
     Attributes:
         spec: every field resolved to the value that will be used.
         num_frames: frames of the video, 4k + 1.
+        num_steps: denoising steps in all.
         tenant: who pays for it.
         request_id: the caller's id that makes the call safe to repeat; may be empty.
         fingerprint: a digest of the request as it was sent, to tell a repeat from a reuse.
@@ -33,6 +34,7 @@ class Submission:
 
     spec: video_pb2.VideoSpec
     num_frames: int
+    num_steps: int
     tenant: str
     request_id: str
     fingerprint: bytes

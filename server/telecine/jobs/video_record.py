@@ -30,6 +30,7 @@ def encode_submitted(submission: Submission) -> bytes:
     return video_pb2.Video(
         spec=submission.spec,
         num_frames=submission.num_frames,
+        num_steps=submission.num_steps,
         model_version=submission.model_version,
         model_digest=submission.model_digest,
         expanded_prompt=submission.expanded_prompt,
@@ -90,7 +91,7 @@ def _progress_percent(video: video_pb2.Video) -> int:
     begun = _STAGE_PROGRESS.get(video.stage, 0)
     if begun >= decoding or video.step_index == 0:
         return begun
-    share = min(1.0, video.step_index / max(1, video.spec.num_inference_steps))
+    share = min(1.0, video.step_index / max(1, video.num_steps))
     return denoising + int(share * (decoding - denoising))
 
 

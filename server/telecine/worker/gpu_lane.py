@@ -1,6 +1,7 @@
 """The lane that keeps the GPU busy: prompts to embeddings, noise to latents, latents to frames."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from telecine.inference.triton_client import PromptEmbeds, SliceRequest, TritonC
 from telecine.jobs.job_types import FinishedStep, Verdict
 from telecine.media.transcoder import Frames
 from telecine.v1 import video_pb2
+from telecine.worker.decoding import Decoding
 from telecine.worker.held_video import HeldVideo, SliceEnd
 from telecine.worker.interruptions import HandBack, VideoCancelled, VideoPaused
 from telecine.worker.model_server_watch import ModelServerWatch
@@ -19,7 +21,6 @@ from telecine.worker.progress_manager import (
     ProgressManager,
     TailEstimate,
     choose_preview_steps,
-    slice_lengths,
 )
 from telecine.worker.worker_models import MODEL_NOT_LOADED, WorkerModels
 from telecine.worker.worker_state import WorkerState
@@ -29,6 +30,10 @@ _T = TypeVar("_T")
 _FULL_ATTENTION_SECONDS = 30.0
 # A video that ends the model server so often, with no slice finished between, is to blame.
 _MAX_SERVER_LOSSES = 3
+_NUMERICS_CHANGED = (
+    "the video goes on from a state that another kind of machine or another version made; "
+    "its last bits may differ from those of an undisturbed run"
+)
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,8 @@ class GpuLane:
             held.state.enter(WorkerState.READY)
             yield
 
-    async def denoise(self, held: HeldVideo) -> bytes:
-        """Returns the state of the finished latents.
+    async def make_frames(self, held: HeldVideo) -> AsyncGenerator[Frames, None]:
+        """Yields the video's frames as they are done, all at the end or chunk by chunk.
 
         Raises:
             HandBack: another video is due, the worker drains, or the model server was away for
@@ -89,46 +94,40 @@ class GpuLane:
         held.state.enter(WorkerState.INITIALIZING)
         await held.enter_stage(video_pb2.STAGE_CONDITIONING)
         request = await self._insist(held, lambda: self._condition(held))
-
-        await held.enter_stage(video_pb2.STAGE_DENOISING)
-        while True:
+        decoding = Decoding(self._triton, held)
+        while decoding.num_frames < held.video.num_frames:
             if held.has_checkpoints:
                 held.state.enter(WorkerState.RECOVERING)
             state, step_index = await held.load_checkpoint()
-            held.state.enter(WorkerState.GENERATING)
             try:
-                return await self._denoise_slices(held, replace(request, state=state), step_index)
+                ends = self._denoise_slices(held, replace(request, state=state), step_index)
+                async with aclosing(ends):
+                    async for end in ends:
+                        async with aclosing(self._decode(held, decoding, end)) as chunks:
+                            async for frames in chunks:
+                                yield frames
             except CheckpointError as error:
                 if not state:
                     raise
                 await held.notify(error.reason, f"step {step_index}: {error}")
 
-    async def decode(self, held: HeldVideo, state: bytes) -> AsyncGenerator[Frames, None]:
-        """Yields the video's frames, chunk by chunk; a decode that broke off is begun again.
-
-        The frames already yielded are not yielded twice: decoding the same latents gives
-        the same frames.
-        """
+    async def _decode(
+        self, held: HeldVideo, decoding: Decoding, end: SliceEnd
+    ) -> AsyncGenerator[Frames, None]:
+        """Yields the frames that have become final; a decode that broke off is begun again."""
         held.state.enter(WorkerState.DECODING)
         await held.enter_stage(video_pb2.STAGE_DECODING)
-        num_yielded = 0
-        while num_yielded < held.video.num_frames:
-            num_skipped = num_yielded
+        held.tail_start = time.monotonic()
+        is_done = False
+        while not is_done:
             try:
-                async with aclosing(self._triton.decode_frames(held.model_id, state)) as chunks:
-                    async for chunk in chunks:
-                        fresh = chunk[num_skipped:]
-                        num_skipped = max(0, num_skipped - len(chunk))
-                        if len(fresh):
-                            num_yielded += len(fresh)
-                            yield fresh
+                async with aclosing(decoding.run(end)) as chunks:
+                    async for frames in chunks:
+                        yield frames
+                is_done = True
             except ModelServerUnavailableError as error:
                 await self._recover_from_loss(held, error)
-                continue
-            if num_yielded < held.video.num_frames:
-                raise ModelError(
-                    f"the decoder gave {num_yielded} of {held.video.num_frames} frames"
-                )
+        held.decode_seconds += time.monotonic() - held.tail_start
 
     async def _condition(self, held: HeldVideo) -> SliceRequest:
         spec = held.video.spec
@@ -153,7 +152,7 @@ class GpuLane:
             state=b"",
             num_steps=0,
             preview_steps=choose_preview_steps(
-                spec.num_inference_steps, self._options.previews_per_video
+                held.video.num_steps, self._options.previews_per_video
             ),
         )
 
@@ -172,24 +171,28 @@ class GpuLane:
 
     async def _denoise_slices(
         self, held: HeldVideo, request: SliceRequest, step_index: int
-    ) -> bytes:
+    ) -> AsyncGenerator[SliceEnd, None]:
+        """Yields the ends of slices with which frames became final."""
+        num_steps = held.video.num_steps
         progress = ProgressManager(
-            request.num_inference_steps, tail_seconds=self.tail.predict(num_pixels(held.video))
+            num_steps, tail_seconds=self.tail.predict(num_pixels(held.video))
         )
-        for num_steps in slice_lengths(
-            request.num_inference_steps,
-            step_index=step_index,
-            slice_steps=self._options.slice_steps,
-        ):
-            slice_request = replace(request, num_steps=num_steps)
+        num_final_frames = 0
+        while step_index < num_steps:
+            held.state.enter(WorkerState.GENERATING)
+            await held.enter_stage(video_pb2.STAGE_DENOISING)
+            slice_steps = min(self._options.slice_steps, num_steps - step_index)
+            slice_request = replace(request, num_steps=slice_steps)
             end = await self._insist(
                 held, partial(self._denoise_slice, held, slice_request, progress)
             )
-            request, step_index = replace(request, state=end.state), step_index + num_steps
+            request, step_index = replace(request, state=end.state), end.step.step_index
             await self._end_slice(held, end)
-            if self._draining.is_set() and step_index < request.num_inference_steps:
+            if self._draining.is_set() and step_index < num_steps:
                 raise HandBack("WORKER_DRAINED")
-        return request.state
+            if end.num_final_frames > num_final_frames:
+                num_final_frames = end.num_final_frames
+                yield end
 
     async def _end_slice(self, held: HeldVideo, end: SliceEnd) -> None:
         held.state.enter(WorkerState.CHECKPOINTING)
@@ -209,13 +212,17 @@ class GpuLane:
         self, held: HeldVideo, request: SliceRequest, progress: ProgressManager
     ) -> SliceEnd:
         end: SliceEnd | None = None
+        has_told = False
         held.begin_slice()
         async with aclosing(self._triton.denoise_slice(held.model_id, request)) as results:
             async for result in results:
                 now = progress.finish_step(result.step_index, step_seconds=result.step_seconds)
+                if result.is_numerics_changed and not has_told:
+                    has_told = True
+                    await held.notify("NUMERICS_CHANGED", _NUMERICS_CHANGED)
                 step = FinishedStep(
                     step_index=result.step_index,
-                    num_inference_steps=request.num_inference_steps,
+                    num_inference_steps=held.video.num_steps,
                     sigma=result.sigma,
                     elapsed_seconds=now.elapsed_seconds,
                     eta_seconds=now.eta_seconds,
@@ -225,7 +232,7 @@ class GpuLane:
                 if result.state is None:
                     await held.finish_step(step, gpu_seconds=result.step_seconds)
                 else:
-                    end = SliceEnd(step, result.step_seconds, result.state)
+                    end = SliceEnd(step, result.step_seconds, result.state, result.num_final_frames)
         if end is None:
             raise ModelError("the sampler ended a slice without its state")
         return end
@@ -280,7 +287,7 @@ def num_pixels(video: video_pb2.Video) -> int:
 
 def _choose_attention(video: video_pb2.Video) -> str:
     """Returns which frames see which: all see all, or the past alone, or a sliding window."""
-    if video.spec.tier == video_pb2.TIER_REALTIME:
-        return "causal"  # its first frames are done before its last ones
+    if video.num_steps > video.spec.num_inference_steps:
+        return "causal"  # made in chunks: its first frames are done before its last ones
     seconds = video.num_frames / video.spec.fps
     return "full" if seconds <= _FULL_ATTENTION_SECONDS else "window"

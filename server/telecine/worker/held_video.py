@@ -36,11 +36,15 @@ _VERDICT_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class SliceEnd:
-    """Where a slice ended: its last step, how long the device took for it, and the state after."""
+    """Where a slice ended: its last step, how long the device took for it, and the state after.
+
+    No later step changes the first `num_final_frames` of the latents.
+    """
 
     step: FinishedStep
     step_seconds: float
     state: bytes
+    num_final_frames: int
 
 
 class HeldVideo:
@@ -55,6 +59,8 @@ class HeldVideo:
         num_server_losses: how often in a row the model server was lost while it made this
             video, with no finished slice between.
         identity: digest of the model that makes it here; checkpoints of another are not used.
+        decode_seconds: for how long decoding held the GPU.
+        tail_start: when, on the monotonic clock, its last frames were begun to be decoded.
     """
 
     def __init__(
@@ -70,6 +76,8 @@ class HeldVideo:
         self.state = state
         self.num_server_losses = 0
         self.identity = assignment.video.model_digest
+        self.decode_seconds = 0.0
+        self.tail_start = 0.0
         self._checkpoints_left = deque(assignment.checkpoints)
         self._jobs = jobs
         self._checkpoints = checkpoints

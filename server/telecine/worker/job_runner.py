@@ -96,18 +96,16 @@ class JobRunner:
                 return found, 0.0
         async with contextlib.AsyncExitStack() as gpu:
             await gpu.enter_async_context(self._gpu_lane.prepare(held))
-            state = await self._gpu_lane.denoise(held)
-            tail_start = time.monotonic()
             async with self._finishing_lane.open(held) as finishing:
-                async with contextlib.aclosing(self._gpu_lane.decode(held, state)) as chunks:
+                async with contextlib.aclosing(self._gpu_lane.make_frames(held)) as chunks:
                     async for frames in chunks:
                         await finishing.write(frames)
-                decode_seconds = time.monotonic() - tail_start
                 await gpu.aclose()
                 turn.end(is_finishing=True)
                 artifacts = await finishing.finish()
-        self._gpu_lane.tail.learn(time.monotonic() - tail_start, num_pixels=num_pixels(held.video))
-        return artifacts, decode_seconds
+        tail_seconds = time.monotonic() - held.tail_start
+        self._gpu_lane.tail.learn(tail_seconds, num_pixels=num_pixels(held.video))
+        return artifacts, held.decode_seconds
 
     async def _fail(self, held: HeldVideo, error: Exception) -> None:
         log_id = uuid.uuid4().hex

@@ -1,28 +1,20 @@
 """How far a video is, and how long the rest will take."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 # Weight of the newest step: a step that is slow once does not swing the estimate.
 _SMOOTHING = 0.3
 
 
-def choose_preview_steps(num_inference_steps: int, num_previews: int) -> tuple[int, ...]:
+def choose_preview_steps(num_steps: int, num_previews: int) -> tuple[int, ...]:
     """Returns the steps, 1 for the first, whose estimate is shown: evenly spread, the last one too.
 
     A video of fewer steps than previews shows every step.
     """
-    count = min(num_inference_steps, num_previews)
-    return tuple(round((k + 1) * num_inference_steps / count) for k in range(count))
-
-
-def slice_lengths(num_inference_steps: int, *, step_index: int, slice_steps: int) -> Iterator[int]:
-    """Yields how many steps each slice takes from `step_index` to the end."""
-    while step_index < num_inference_steps:
-        num_steps = min(slice_steps, num_inference_steps - step_index)
-        yield num_steps
-        step_index += num_steps
+    count = min(num_steps, num_previews)
+    return tuple(round((k + 1) * num_steps / count) for k in range(count))
 
 
 class TailEstimate:
@@ -58,12 +50,12 @@ class ProgressManager:
 
     def __init__(
         self,
-        num_inference_steps: int,
+        num_steps: int,
         *,
         tail_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._num_inference_steps = num_inference_steps
+        self._num_steps = num_steps
         self._tail_seconds = tail_seconds
         self._clock = clock
         self._start = clock()
@@ -75,7 +67,7 @@ class ProgressManager:
         self._step_seconds = (
             step_seconds if known is None else known + _SMOOTHING * (step_seconds - known)
         )
-        num_left = self._num_inference_steps - step_index
+        num_left = self._num_steps - step_index
         return Progress(
             elapsed_seconds=self._clock() - self._start,
             eta_seconds=num_left * self._step_seconds + self._tail_seconds,

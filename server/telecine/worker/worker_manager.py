@@ -65,7 +65,7 @@ class HeldAssignment:
             video=self._video.name,
             state=self.state.state.to_proto(),
             step_index=self.state.step_index,
-            num_inference_steps=self._video.spec.num_inference_steps,
+            num_inference_steps=self._video.num_steps,
             claim_time=self._claim_time,
         )
 

@@ -37,8 +37,9 @@ TRANSITIONS: Mapping[WorkerState, frozenset[WorkerState]] = {
     _S.INITIALIZING: frozenset({_S.GENERATING, _S.RECOVERING, _S.FAILED}),
     _S.GENERATING: frozenset({_S.CHECKPOINTING, _S.DECODING, _S.RECOVERING, _S.FAILED}),
     _S.CHECKPOINTING: frozenset({_S.GENERATING, _S.FAILED}),
-    # A video without sound whose output nobody checks goes straight to the store.
-    _S.DECODING: frozenset({_S.AUDIO_SYNC, _S.UPLOADING, _S.RECOVERING, _S.FAILED}),
+    # A video without sound whose output nobody checks goes straight to the store; one that is
+    # made chunk by chunk goes on with the next.
+    _S.DECODING: frozenset({_S.GENERATING, _S.AUDIO_SYNC, _S.UPLOADING, _S.RECOVERING, _S.FAILED}),
     _S.AUDIO_SYNC: frozenset({_S.SAFETY_CHECK, _S.FAILED}),
     _S.SAFETY_CHECK: frozenset({_S.UPLOADING, _S.FAILED}),
     _S.UPLOADING: frozenset({_S.COMPLETE, _S.FAILED}),
