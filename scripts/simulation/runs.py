@@ -3,16 +3,19 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from simulation.coverage import all_places
-from simulation.faults import Fault, Place
+from simulation.faults import Fault, FaultPlan, Place
+from simulation.orders import Order
 from simulation.plants import Plant
-from simulation.scenario import draw_scenario
+from simulation.scenario import Scenario, draw_crowd, draw_scenario
 from simulation.simulated_redis import SimulatedRedis
 from simulation.violation import Violation
 from simulation.world import World
+
+_KILL_RATE = 0.02
 
 
 @dataclass(frozen=True)
@@ -43,14 +46,14 @@ def run_seed(redis: SimulatedRedis, seed: int, *, plant: Plant | None = None) ->
     places = all_places()
     random = Random(seed)
     scenario = draw_scenario(random, target=places[seed % len(places)], plant=plant)
-    world = World(redis, scenario, random=random)
-    violation = ""
-    try:
-        world.run()
-    except Violation as found:
-        violation = str(found)
-    ratio = world.checker.meter.worst()[0]
-    return RunResult(seed, violation, tuple(world.trace), ratio, world.faults.hits)
+    return _run(redis, seed, scenario, random)
+
+
+def run_crowd(redis: SimulatedRedis, seed: int, *, order: Order) -> RunResult:
+    """Runs a few flows that compete under kills, served in this order; the bound only measures."""
+    random = Random(seed)
+    scenario = draw_crowd(random, FaultPlan(_KILL_RATE))
+    return _run(redis, seed, replace(scenario, order=order, is_fairness_required=False), random)
 
 
 def run_seeds(
@@ -59,3 +62,14 @@ def run_seeds(
     """Runs seeds in turn."""
     for seed in seeds:
         yield run_seed(redis, seed, plant=plant)
+
+
+def _run(redis: SimulatedRedis, seed: int, scenario: Scenario, random: Random) -> RunResult:
+    world = World(redis, scenario, random=random)
+    violation = ""
+    try:
+        world.run()
+    except Violation as found:
+        violation = str(found)
+    ratio, _ = world.checker.meter.worst()
+    return RunResult(seed, violation, tuple(world.trace), ratio, world.faults.hits)

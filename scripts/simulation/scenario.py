@@ -6,6 +6,7 @@ from typing import Any
 
 from simulation.clients import VideoPlan
 from simulation.faults import FaultPlan, Place
+from simulation.orders import Order
 from simulation.plants import Plant
 from simulation.workers import WorkerSettings
 from telecine.jobs.fair_scheduler import TIER_WEIGHTS
@@ -45,6 +46,7 @@ class Scenario:
     is_fairness_measured: bool = True
     is_fairness_required: bool = True
     plant: Plant | None = None
+    order: Order = Order.FAIR
 
 
 def draw_scenario(random: Random, *, target: Place | None, plant: Plant | None = None) -> Scenario:

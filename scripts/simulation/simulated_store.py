@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from random import Random
 from typing import Any, TypeVar
 
+from simulation.orders import Order, reorder
 from simulation.plants import Plant, planted
 from simulation.simulated_redis import SimulatedRedis
 from telecine.jobs.function_library import Argument, FunctionLibrary, library_source
@@ -62,19 +63,26 @@ class SimulatedLibrary(FunctionLibrary):
     """The Redis functions with the simulation's clock, called without waiting."""
 
     def __init__(
-        self, blocking_calls: BlockingCalls, *, random: Random, plant: Plant | None = None
+        self,
+        blocking_calls: BlockingCalls,
+        *,
+        random: Random,
+        plant: Plant | None = None,
+        order: Order = Order.FAIR,
     ) -> None:
         calls: Any = blocking_calls
         super().__init__(calls, QUEUE)
         self._calls = calls
         self._random = random
+        self._order = order
         self._name, self._source = planted(library_source(CLOCK_KEY), plant)
 
     async def call(self, function: str, arguments: Mapping[str, Argument]) -> Any:
         """Calls a function as production does."""
         if function == "submit":
             # The id is the only thing that the store draws by chance: a replay needs the same.
-            arguments = {**arguments, "video": f"v{self._random.getrandbits(60):015x}"}
+            video = f"v{self._random.getrandbits(60):015x}"
+            arguments = {**reorder(arguments, self._order), "video": video}
         return await super().call(function, arguments)
 
 

@@ -49,9 +49,12 @@ class World:
 
     def _new_store(self) -> SimulatedStore:
         """A process of its own has its own memory of what it saw of Redis."""
-        library = SimulatedLibrary(self._calls, random=self._random, plant=self._scenario.plant)
+        scenario = self._scenario
+        library = SimulatedLibrary(
+            self._calls, random=self._random, plant=scenario.plant, order=scenario.order
+        )
         return SimulatedStore(
-            library, limits=self._scenario.limits, quantum_seconds=self._scenario.quantum_seconds
+            library, limits=scenario.limits, quantum_seconds=scenario.quantum_seconds
         )
 
     def run(self) -> None:
