@@ -6,6 +6,7 @@ outputs. Chance and an untrained twin of the model stand beside the result.
 
 import argparse
 import json
+import multiprocessing
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -63,7 +64,6 @@ def main() -> None:
         sampler=options.sampler,
         attention=options.attention,
     )
-    torch.set_num_threads(options.threads)
     seen = _captions(options.count, is_held_out=False)
     unseen = _captions(options.count, is_held_out=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -72,10 +72,15 @@ def main() -> None:
             Row("trained combinations", _accuracies(seen, make(seen)), len(seen)),
             Row("combinations never trained", _accuracies(unseen, make(unseen)), len(unseen)),
         ]
+        if options.realtime and not options.server:
+            few = seen[: options.realtime]
+            causal = replace(settings, attention="causal")
+            videos = _made_here(few, options.weights, causal, Path(folder))
+            rows.append(Row("realtime, trained combinations", _accuracies(few, videos), len(few)))
         if options.twin and not options.server:
             twin = _untrained_twin(Path(folder))
             few = seen[: options.twin]
-            videos = _made_here(few, Generator(twin), settings, Path(folder))
+            videos = _made_here(few, twin, settings, Path(folder))
             rows.append(Row("untrained twin", _accuracies(few, videos), len(few)))
         rows.append(Row("chance", (*CHANCE, float(np.prod(CHANCE))), 0))
         _print(rows)
@@ -95,7 +100,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--guidance", type=float, default=Settings.guidance_scale)
     parser.add_argument("--sampler", choices=tuple(SAMPLERS), default=Settings.sampler)
     parser.add_argument("--attention", choices=get_args(AttentionKind), default="full")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--realtime", type=int, default=0, help="clips made chunk by chunk")
     parser.add_argument("--write", action="store_true", help="write docs/ as well")
     return parser.parse_args()
 
@@ -121,20 +126,35 @@ def _maker(options: argparse.Namespace, settings: Settings, folder: Path) -> Mak
     if options.server:
         client = Client(options.server)
         return lambda prompts: _made_by_server(prompts, client, settings, folder)
-    generator = Generator(options.weights)
-    return lambda prompts: _made_here(prompts, generator, settings, folder)
+    return lambda prompts: _made_here(prompts, options.weights, settings, folder)
 
 
-def _made_here(
-    prompts: Prompts, generator: Generator, settings: Settings, folder: Path
-) -> Iterator[Path]:
-    for index, (_, prompt) in enumerate(prompts):
-        frames = generator.frames(prompt, SEED + index, settings)
-        path = folder / f"{index}.mp4"
-        writer = Mp4Writer(path, EncodingOptions(fps=FPS))
-        writer.write(frames.numpy())
-        writer.finish()
-        yield path
+def _made_here(prompts: Prompts, weights: Path, settings: Settings, folder: Path) -> Iterator[Path]:
+    """Makes the clips in one process a core: small models gain little from a second thread."""
+    jobs = [
+        (prompt, SEED + index, settings, folder / f"{index}.mp4")
+        for index, (_, prompt) in enumerate(prompts)
+    ]
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(initializer=_open_generator, initargs=(weights,)) as pool:
+        yield from pool.imap(_make_clip, jobs)
+
+
+_generator: Generator
+
+
+def _open_generator(weights: Path) -> None:
+    global _generator  # noqa: PLW0603 - a pool's process has no other place of its own
+    torch.set_num_threads(1)
+    _generator = Generator(weights)
+
+
+def _make_clip(job: tuple[str, int, Settings, Path]) -> Path:
+    prompt, seed, settings, path = job
+    writer = Mp4Writer(path, EncodingOptions(fps=FPS))
+    writer.write(_generator.frames(prompt, seed, settings).numpy())
+    writer.finish()
+    return path
 
 
 def _made_by_server(

@@ -59,18 +59,16 @@ class Generator:
                 num_frames=settings.num_frames, height=settings.side, width=settings.side
             ),
             temporal_mask=TemporalMask(settings.attention),
+            rollout=self._family.rollout if settings.attention == "causal" else None,
         )
         state = initial_state(config, CPU)
-        steps = denoise_slice(
-            self._denoiser,
-            self.encode(prompt),
-            self.encode(""),
-            config=config,
-            state=state,
-            num_steps=settings.num_inference_steps,
-        )
-        for step in steps:
-            state = step.state
+        prompts = self.encode(prompt), self.encode("")
+        while state.step_index < config.num_steps:
+            steps = denoise_slice(
+                self._denoiser, *prompts, config=config, state=state, num_steps=config.num_steps
+            )
+            for step in steps:
+                state = step.state
         return state.latents
 
     @torch.no_grad()
