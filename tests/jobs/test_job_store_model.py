@@ -1,8 +1,8 @@
 """Any order of calls, by holders of leases and by those who lost them, against a plain model."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -20,7 +20,6 @@ from submissions import (
     CAPABILITY,
     NUM_STEPS,
     SLICE_STEPS,
-    end_slice,
     make_pointer,
     make_step,
     make_submission,
@@ -35,66 +34,14 @@ from telecine.jobs.redis_server import RedisServer
 from telecine.jobs.transitions import ENDED_STATES, TRANSITIONS
 from telecine.v1 import video_pb2
 
+from .expected_video import ENDINGS, RETURNS, WRITES, ExpectedVideo
 from .ledger import charged_seconds, open_charge, read_hash, virtual_times
 
 T = TypeVar("T")
-FAILURE = video_pb2.Failure(reason="MODEL_FAILED")
 STEPS = st.integers(1, 20)
 SECONDS = st.sampled_from([0.0, 0.5, 2.0, 8.0])
 TENANTS = ("alice", "bob")
 LIMITS = QueueLimits(max_queued=8, max_queued_per_tenant=5, max_running_per_tenant=2)
-
-Call = Callable[[JobStore, Lease], Coroutine[Any, Any, Any]]
-Ending = Callable[[JobStore, Lease, float], Coroutine[Any, Any, Any]]
-ENDINGS: dict[str, tuple[Ending, str]] = {
-    "complete": (
-        lambda store, lease, seconds: store.complete(lease, [], gpu_seconds=seconds),
-        "SUCCEEDED",
-    ),
-    "fail": (lambda store, lease, _: store.fail(lease, FAILURE), "FAILED"),
-    "acknowledge_cancel": (
-        lambda store, lease, seconds: store.acknowledge_cancel(lease, gpu_seconds=seconds),
-        "CANCELLED",
-    ),
-}
-RETURNS: dict[str, Call] = {
-    "requeue": lambda store, lease: store.requeue(lease, reason="DRAINING"),
-    "acknowledge_pause": lambda store, lease: store.acknowledge_pause(lease),
-}
-WRITES: dict[str, Call] = {
-    "complete": lambda store, lease: store.complete(lease, []),
-    "fail": lambda store, lease: store.fail(lease, FAILURE),
-    "acknowledge_cancel": lambda store, lease: store.acknowledge_cancel(lease),
-    **RETURNS,
-    "heartbeat": lambda store, lease: store.heartbeat(lease),
-    "finish_step": lambda store, lease: store.finish_step(lease, make_step(19)),
-    "finish_slice": lambda store, lease: end_slice(store, lease, 19),
-    "commit_checkpoint": lambda store, lease: store.commit_checkpoint(lease, make_pointer(19)),
-}
-
-
-@dataclass
-class Expected:
-    """What a video should be."""
-
-    tenant: str
-    states: list[str] = field(default_factory=lambda: ["QUEUED"])
-    token: int = 0
-    attempt: int = 0
-    step_index: int = 0
-    checkpoints: list[int] = field(default_factory=list)
-    num_lost: int = 0
-    is_cancel_requested: bool = False
-    is_pause_requested: bool = False
-    has_deadline: bool = False
-    charged_step: int = 0
-    slice_start: int = 0
-    last_slice: tuple[int, Verdict] | None = None
-    last_ending: tuple[str, int] = ("", 0)
-
-    @property
-    def state(self) -> str:
-        return self.states[-1]
 
 
 class JobStoreMachine(RuleBasedStateMachine):
@@ -108,7 +55,7 @@ class JobStoreMachine(RuleBasedStateMachine):
         self.client = connect_redis(url)
         self.store = JobStore(self.client, limits=LIMITS, quantum_seconds=1.0)
         self.log = EventLog(self.client)
-        self.videos: dict[str, Expected] = {}
+        self.videos: dict[str, ExpectedVideo] = {}
         self.requests: dict[tuple[str, str], str] = {}
         self.newest_token = 0
         self.num_claims = 0
@@ -127,11 +74,11 @@ class JobStoreMachine(RuleBasedStateMachine):
     def names_in(self, *states: str) -> list[str]:
         return [name for name, video in self.videos.items() if video.state in states]
 
-    def draw_held(self, data: st.DataObject) -> tuple[Lease, Expected]:
+    def draw_held(self, data: st.DataObject) -> tuple[Lease, ExpectedVideo]:
         lease = data.draw(st.sampled_from(self.held))
         return lease, self.videos[lease.video_name]
 
-    def release(self, lease: Lease, video: Expected, state: str) -> None:
+    def release(self, lease: Lease, video: ExpectedVideo, state: str) -> None:
         self.held.remove(lease)
         self.lost.append(lease)
         video.states.append(state)
@@ -141,7 +88,7 @@ class JobStoreMachine(RuleBasedStateMachine):
         if state == "PAUSED":
             video.is_pause_requested = False
 
-    def state_after_return(self, video: Expected) -> str:
+    def state_after_return(self, video: ExpectedVideo) -> str:
         if video.is_cancel_requested:
             return "CANCELLED"
         return "PAUSED" if video.is_pause_requested else "QUEUED"
@@ -176,7 +123,7 @@ class JobStoreMachine(RuleBasedStateMachine):
             assert name == known
             return
         assert name not in self.videos
-        self.videos[name] = Expected(tenant, has_deadline=deadline == 1e-6)
+        self.videos[name] = ExpectedVideo(tenant, has_deadline=deadline == 1e-6)
         if request_id:
             self.requests[tenant, request_id] = name
 

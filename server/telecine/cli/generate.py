@@ -49,9 +49,7 @@ def generate(
     ] = None,
     upscale: Annotated[int | None, typer.Option(help="Repeat every pixel this often.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, any number.")] = None,
-    start_within: Annotated[
-        float | None, typer.Option(help="Give up when it has not begun after these seconds.")
-    ] = None,
+    start_within: Annotated[float | None, typer.Option(help="Seconds it may wait.")] = None,
 ) -> None:
     """Make a video; starts what it needs when no server runs, and stops it afterwards."""
     given: dict[str, object] = {
@@ -73,10 +71,9 @@ def generate(
     with StopSignals() as signals:
         try:
             with _server(server, data_dir, signals) as address, Client(address) as client:
-                written = _generate(client, prompt, options, path)
+                _generate(client, prompt, options, path)
         except StopRequestedError:
             raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
-    output.print(str(written), highlight=False, soft_wrap=True)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -116,7 +113,7 @@ def _server(server: str, data_dir: Path, signals: StopSignals) -> Iterator[str]:
         yield service.address
 
 
-def _generate(client: Client, prompt: str, options: VideoOptions, path: Path | None) -> Path:
+def _generate(client: Client, prompt: str, options: VideoOptions, path: Path | None) -> None:
     video = client.create_video(prompt, **options)
     target = path or Path(f"{video.name.removeprefix('videos/')}.mp4")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +130,7 @@ def _generate(client: Client, prompt: str, options: VideoOptions, path: Path | N
     finally:
         fetching.shutdown(wait=False)
     console.print(f"[green]done[/] {video.name}, seed {video.spec.seed}", highlight=False)
-    return target
+    output.print(str(target), highlight=False, soft_wrap=True)
 
 
 def _watch(client: Client, video: video_pb2.Video) -> video_pb2.Video:
