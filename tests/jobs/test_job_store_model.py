@@ -379,8 +379,8 @@ def test_any_order_of_calls_leaves_every_video_as_it_should_be(server: RedisServ
     run_state_machine_as_test(
         lambda: JobStoreMachine(server.url),
         settings=settings(
-            max_examples=40,
-            stateful_step_count=50,
+            max_examples=30,
+            stateful_step_count=40,
             deadline=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),
