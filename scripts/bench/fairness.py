@@ -4,10 +4,12 @@ python scripts/bench/fairness.py [--schedules 10000] [--control-every 20] [--ten
     [--jobs 100000] [--coming-jobs 20000] [--processes 2]
 
 All of it is simulated in virtual time over the queue's own Redis functions (scripts/simulation):
-how busy the machine is changes how long this takes, and no figure.
+how busy the machine is changes how long this takes, and no figure. What has run is kept in
+var/bench/fairness, so that a run that was ended goes on where it stopped.
 """
 
 import argparse
+import hashlib
 import json
 import subprocess
 import sys
@@ -18,7 +20,11 @@ from typing import Any
 
 from report import Figure, figure, write_report
 
-SCRIPTS = Path(__file__).resolve().parents[1]
+from telecine.jobs.function_library import library_source
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = ROOT / "scripts"
+SEEDS_OF_A_PART = 250
 LOADS = ("0.8", "0.9")
 TIERS = ("realtime", "premium", "standard", "batch")
 
@@ -32,19 +38,22 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=100_000, help="that wait from the beginning")
     parser.add_argument("--coming-jobs", type=int, default=20_000, help="that come over time")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--results", type=Path, default=ROOT / "var" / "bench" / "fairness")
     options = parser.parse_args()
+    folder = results_folder(options)
     with ThreadPoolExecutor(options.processes) as pool:
-        schedules = [
-            pool.submit(run_schedules, seeds, options.control_every) for seeds in _parts(options)
-        ]
         equal, weighted = (
-            pool.submit(run_load, kind, options.tenants, options.jobs)
+            pool.submit(run_load, folder, kind, options.tenants, options.jobs)
             for kind in ("equal", "weighted")
         )
         coming = {
-            load: pool.submit(run_load, load, options.tenants, options.coming_jobs)
+            load: pool.submit(run_load, folder, load, options.tenants, options.coming_jobs)
             for load in LOADS
         }
+        schedules = [
+            pool.submit(run_schedules, folder, seeds, options.control_every)
+            for seeds in _parts(options)
+        ]
         rows = [
             *gap_figures([line for part in schedules for line in part.result()]),
             *share_figures(equal.result(), weighted.result(), options),
@@ -57,17 +66,30 @@ def main() -> None:
     write_report("fairness", rows)
 
 
-def run_schedules(seeds: range, control_every: int) -> list[dict[str, Any]]:
-    """Runs seeded schedules in a process of their own."""
-    arguments = (str(seeds.start), str(seeds.stop), str(control_every))
-    return [json.loads(line) for line in _run("simulation.schedules", *arguments).splitlines()]
+def results_folder(options: argparse.Namespace) -> Path:
+    """Returns where results are kept; those of another source lie elsewhere."""
+    _, source = library_source()
+    parts = [source.encode(), *(f.read_bytes() for f in sorted(SCRIPTS.glob("simulation/*.py")))]
+    digest = hashlib.sha256(b"".join(parts)).hexdigest()[:12]
+    folder: Path = options.results / digest
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
-def run_load(kind: str, num_tenants: int, num_jobs: int) -> dict[str, Any]:
-    """Runs one load in a process of its own."""
-    answer: dict[str, Any] = json.loads(
-        _run("simulation.loads", kind, str(num_tenants), str(num_jobs))
-    )
+def run_schedules(folder: Path, seeds: range, control_every: int) -> list[dict[str, Any]]:
+    """Runs seeded schedules in a process of their own; goes on where an earlier run stopped."""
+    file = folder / f"every-{control_every}-{seeds.start}.jsonl"
+    _run("simulation.schedules", seeds.start, seeds.stop, control_every, file)
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    return [line for line in lines if line["seed"] in seeds]
+
+
+def run_load(folder: Path, kind: str, num_tenants: int, num_jobs: int) -> dict[str, Any]:
+    """Runs one load in a process of its own, unless its result is there."""
+    file = folder / f"{kind}-{num_tenants}-{num_jobs}.json"
+    if not file.exists():
+        _run("simulation.loads", kind, num_tenants, num_jobs, file)
+    answer: dict[str, Any] = json.loads(file.read_text())
     return answer
 
 
@@ -148,20 +170,17 @@ def wait_figures(
 
 
 def _parts(options: argparse.Namespace) -> list[range]:
-    """Returns the seeds in as many parts as there are processes."""
-    size = -(-options.schedules // options.processes)
+    """Returns the seeds in parts, which do not depend on how many of them there are."""
     return [
-        range(start, min(start + size, options.schedules))
-        for start in range(0, options.schedules, size)
+        range(start, min(start + SEEDS_OF_A_PART, options.schedules))
+        for start in range(0, options.schedules, SEEDS_OF_A_PART)
     ]
 
 
-def _run(module: str, *arguments: str) -> str:
-    """Runs a module of scripts/ and returns what it prints."""
-    command = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(
-        command, cwd=SCRIPTS, check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
+def _run(module: str, *arguments: object) -> None:
+    """Runs a module of scripts/."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    subprocess.run(command, cwd=SCRIPTS, check=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Measures shares and waits of a large service, beside first come, first served.
 
-python -m simulation.loads KIND NUM_TENANTS NUM_JOBS (in scripts/) prints one line of JSON. KIND is
+python -m simulation.loads KIND NUM_TENANTS NUM_JOBS FILE (in scripts/) writes JSON to FILE. KIND is
 `equal` or `weighted` (all wait from the beginning), or a load such as `0.9` (jobs come and go).
 """
 
@@ -8,6 +8,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from random import Random
 from typing import Any, TypeAlias
 
@@ -38,7 +39,7 @@ def main() -> None:
             answer = measure_weighted(server, num_tenants, num_jobs)
         else:
             answer = measure_waits(server, num_tenants, num_jobs, load=float(kind))
-    print(json.dumps(answer))
+    Path(sys.argv[4]).write_text(json.dumps(answer))
 
 
 def measure_equal(server: SimulatedRedis, num_tenants: int, num_jobs: int) -> dict[str, Any]:
