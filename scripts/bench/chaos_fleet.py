@@ -26,7 +26,7 @@ from telecine.local.local_service import Server
 from telecine.local.python_process import PythonProcess
 from telecine.local.settings_file import to_toml
 
-LEASE_SECONDS = 2.0
+LEASE_SECONDS = 3.0
 SLICE_STEPS = 2
 RESTLESS = WorkerSettings(
     lease_seconds=LEASE_SECONDS,
@@ -149,6 +149,8 @@ class Fleet:
     def _watch(self) -> None:
         while not self._stopping.wait(_WATCH_SECONDS):
             for name, server in self._servers.items():
+                if isinstance(server, TritonServer):
+                    server.end_if_crashed()
                 if server.pid is None and not self._stopping.is_set():
                     self.num_restarts += 1
                     try:

@@ -172,6 +172,19 @@ def test_stopped_server_leaves_no_process_and_no_shared_memory(
     assert not list(SHARED_MEMORY_FOLDER.glob(f"{server.region_prefix}*"))
 
 
+def test_server_that_hangs_in_its_crash_is_ended(triton_repository: Path, tmp_path: Path) -> None:
+    config = TritonServerConfig.on_free_ports(triton_repository, tmp_path / "triton.log")
+    with TritonServer(config) as server:
+        assert not server.end_if_crashed()
+        with config.log_file.open("ab") as log:  # as Triton's own handler of signals does
+            log.write(b"Signal (6) received.\n")
+        assert server.end_if_crashed()
+        assert not server.is_running
+        assert not server.end_if_crashed()
+        server.launch()
+        assert not server.end_if_crashed()  # what an earlier life has logged
+
+
 def test_server_that_cannot_load_a_model_says_why(tmp_path: Path) -> None:
     model = tmp_path / "repository" / "broken"
     (model / "1").mkdir(parents=True)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -21,6 +22,8 @@ from telecine.inference.triton_installation import LOCAL_HOST, find_triton
 _POLL_SECONDS = 0.05
 _KILL_SECONDS = 5.0
 _REASON_CHARS = 2000
+# What Triton logs when it crashes; it may then hang while it writes down where.
+_CRASH = re.compile(rb"Signal \((4|6|7|8|11)\) received")
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class TritonServer:
         self.config = config
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start = 0
+        self._log_checked = 0
         self.region_prefix = f"{SERVER_PREFIX}{os.getpid()}_{secrets.token_hex(4)}_"
 
     def __enter__(self) -> Self:
@@ -122,7 +126,7 @@ class TritonServer:
         command = installation.command(self._arguments(), num_threads=self.config.num_threads)
         self.config.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.config.log_file.open("ab") as log:
-            self._log_start = log.tell()
+            self._log_start = self._log_checked = log.tell()
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -180,6 +184,23 @@ class TritonServer:
         self._wait_for_models(self._process.pid)
         self._process = None
         remove_regions(self.region_prefix)
+
+    def end_if_crashed(self) -> bool:
+        """End a server that has crashed and hangs, though its ports still answer.
+
+        Returns whether it had: a model's process that dies at the wrong moment takes a lock
+        along, on which Triton aborts.
+        """
+        if not self.is_running:
+            return False
+        with self.config.log_file.open("rb") as log:
+            log.seek(self._log_checked)
+            text = log.read()
+        self._log_checked += text.rfind(b"\n") + 1
+        if _CRASH.search(text) is None:
+            return False
+        self.kill()
+        return True
 
     def restart(self) -> None:
         """Stop and start again, on the same ports."""

@@ -161,6 +161,8 @@ class LocalService:
     def _watch(self) -> None:
         """Start again what has died."""
         while not self._stopping.wait(WATCH_SECONDS):
+            if self._triton.end_if_crashed():
+                self._report("triton has crashed and hung")
             for name, server in self._servers.items():
                 if server.pid is None:
                     self._report(f"{name} has ended and is started again")

@@ -13,10 +13,15 @@ from telecine.worker.interruptions import HandBack
 _log = structlog.get_logger(__name__)
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
+# A repair that begins late is given this long all the same.
+_LEAST_REPAIR_SECONDS = 10.0
 
 
 class ModelServerWatch:
     """Says whether the model server can be used.
+
+    A server that answers and cannot be repaired in time, since it hangs, counts as away for as
+    long as a video is kept: the next ones go to other workers.
 
     Attributes:
         patience_seconds: how long a video is kept here while the model server is away,
@@ -29,15 +34,19 @@ class ModelServerWatch:
     ) -> None:
         self.patience_seconds = patience_seconds
         self.was_ready = False
+        self._hangs_until = 0.0
         self._triton = triton
         self._draining = draining
 
     async def is_ready(self) -> bool:
-        """Whether the server answers."""
+        """Whether the server answers, and is not known to hang."""
         try:
-            self.was_ready = await self._triton.is_ready()
+            is_answering = await self._triton.is_ready()
         except ModelServerUnavailableError:
-            self.was_ready = False
+            is_answering = False
+        if not is_answering:
+            self._hangs_until = 0.0  # it will come back as another one
+        self.was_ready = is_answering and time.monotonic() >= self._hangs_until
         return self.was_ready
 
     async def require_ready(self) -> None:
@@ -60,13 +69,23 @@ class ModelServerWatch:
     async def _wait_until(self, is_done: Callable[[], Awaitable[bool]]) -> None:
         deadline = time.monotonic() + self.patience_seconds
         pause_seconds = _FIRST_PAUSE_SECONDS
-        while not await is_done():
+        while not await self._within_patience(is_done(), deadline):
             if self._draining.is_set():
                 raise HandBack("WORKER_DRAINED")
             if time.monotonic() > deadline:
                 raise HandBack(ModelServerUnavailableError.reason)
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+
+    async def _within_patience(self, look: Awaitable[bool], deadline: float) -> bool:
+        least_seconds = min(self.patience_seconds, _LEAST_REPAIR_SECONDS)
+        try:
+            async with asyncio.timeout(max(least_seconds, deadline - time.monotonic())):
+                return await look
+        except TimeoutError:
+            _log.warning("model_server_hangs")
+            self._hangs_until = time.monotonic() + self.patience_seconds
+            return False
 
     async def _try_repair(self, model_id: str) -> bool:
         if not await self.is_ready():
