@@ -22,6 +22,9 @@ from telecine.inference.failures import translate
 _INCARNATION = "incarnation"
 """A parameter that no model reads: a new value makes Triton load a model anew."""
 _POLL_SECONDS = 0.05
+# A server that hangs answers no more, though it keeps its connections.
+QUERY_SECONDS = 30.0
+_LOAD_SECONDS = 600.0
 _UNLOAD_SECONDS = 60.0
 _READY, _UNAVAILABLE = "READY", "UNAVAILABLE"
 
@@ -48,8 +51,8 @@ class ModelLoader:
         try:
             names = (await self._states())[model]
             for name in names:
-                if not await self._triton.is_model_ready(name):
-                    await self._triton.load_model(name)
+                if not await self._triton.is_model_ready(name, client_timeout=QUERY_SECONDS):
+                    await self._triton.load_model(name, client_timeout=_LOAD_SECONDS)
         except InferenceServerException as error:
             raise translate(error) from error
         if not names:
@@ -71,7 +74,7 @@ class ModelLoader:
         """
         try:
             for name in (await self._states())[model]:
-                await self._triton.unload_model(name)
+                await self._triton.unload_model(name, client_timeout=QUERY_SECONDS)
             async with asyncio.timeout(_UNLOAD_SECONDS):
                 # Triton answers before it has ended them.
                 while not await self._is_unloaded(model):  # noqa: ASYNC110
@@ -97,14 +100,16 @@ class ModelLoader:
 
     async def _states(self) -> defaultdict[str, dict[str, str]]:
         """Return each model's roles, by their full names, with Triton's word for their state."""
-        index = await self._triton.get_model_repository_index()
+        index = await self._triton.get_model_repository_index(client_timeout=QUERY_SECONDS)
         states: defaultdict[str, dict[str, str]] = defaultdict(dict)
         for entry in index.models:
             states[entry.name.partition("__")[0]][entry.name] = entry.state
         return states
 
     async def _reload(self, name: str) -> None:
-        answer = await self._triton.get_model_config(name, as_json=True)
+        answer = await self._triton.get_model_config(
+            name, as_json=True, client_timeout=QUERY_SECONDS
+        )
         config = answer["config"]
         # An ensemble has no process: it is one of its steps that is dead, and not said which.
         for step in config.get("ensemble_scheduling", {}).get("step", ()):
@@ -113,4 +118,4 @@ class ModelLoader:
             return
         parameters = config.setdefault("parameters", {})
         parameters[_INCARNATION] = {"string_value": secrets.token_hex(4)}
-        await self._triton.load_model(name, config=json.dumps(config))
+        await self._triton.load_model(name, config=json.dumps(config), client_timeout=_LOAD_SECONDS)

@@ -11,6 +11,7 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from telecine.inference.failures import translate
 from telecine.inference.frame_ring import INLINE_BYTES
+from telecine.inference.model_loader import QUERY_SECONDS
 from telecine.inference.requests import Array
 from telecine.inference.shared_region import SharedRegion
 
@@ -71,7 +72,7 @@ class TensorExchange:
         region = self._stack.enter_context(SharedRegion.create(num_bytes))
         try:
             await self._triton.register_system_shared_memory(
-                region.name, f"/{region.name}", num_bytes
+                region.name, f"/{region.name}", num_bytes, client_timeout=QUERY_SECONDS
             )
         except InferenceServerException as error:
             raise translate(error) from error
@@ -80,7 +81,7 @@ class TensorExchange:
 
     async def _unregister(self, name: str) -> None:
         try:
-            await self._triton.unregister_system_shared_memory(name)
+            await self._triton.unregister_system_shared_memory(name, client_timeout=QUERY_SECONDS)
         except InferenceServerException:
             # A server that has gone has forgotten its regions with it.
             return
