@@ -53,10 +53,16 @@ class SimulatedWorker:
 
     A video that gives way, or whose file is being finished, is held on while the next one is
     claimed; what is left to say of it comes after that.
+
+    Args:
+        damaged: keys of checkpoints that cannot be read, of all workers.
     """
 
-    def __init__(self, name: str, settings: WorkerSettings, random: Random) -> None:
+    def __init__(
+        self, name: str, settings: WorkerSettings, random: Random, *, damaged: set[str]
+    ) -> None:
         self._name = name
+        self._damaged = damaged
         self._settings = settings
         self._random = random
         self._num_claims = 0
@@ -133,10 +139,10 @@ class SimulatedWorker:
         self._leaving.append(self._finish(lease, self._decode_seconds(video)))
 
     def _first_step(self, assignment: Assignment) -> int:
-        kept = assignment.checkpoints
-        if len(kept) > 1 and self._happens():
-            kept = kept[1:]  # the newest is damaged
-        return kept[0].step_index if kept else 0
+        if assignment.checkpoints and self._happens():
+            self._damaged.add(assignment.checkpoints[0].key)
+        steps = (c.step_index for c in assignment.checkpoints if c.key not in self._damaged)
+        return next(steps, 0)
 
     def _slice_seconds(self, video: video_pb2.Video, num_steps: int) -> float:
         noise = math.exp(self._random.gauss(0.0, self._settings.noise))
@@ -188,7 +194,7 @@ class SimulatedWorker:
     ) -> Generator[Request, Any, Answer | None]:
         """Reports a slice; answers how to leave the video, None to go on with it."""
         is_disk_good = not self._happens(0.3)
-        pointer = CheckpointPointer(f"k{last}", last, "sha256:0", 1)
+        pointer = CheckpointPointer(f"{lease.token}/{last}", last, "sha256:0", 1)
         is_written = is_disk_good and self._random.random() < 0.5
         report = SliceReport(
             step_index=last,

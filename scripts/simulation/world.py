@@ -44,6 +44,7 @@ class World:
         self.trace: list[str] = []
         self._num_owners_left = len(scenario.videos)
         self._num_restarts = 0
+        self._damaged: set[str] = set()
         self._clock_error = 0.0
         server.empty()
 
@@ -89,7 +90,7 @@ class World:
         )
 
     def _start_worker(self, name: str, settings: WorkerSettings, life: int) -> None:
-        worker = SimulatedWorker(f"{name}-{life}", settings, self._random)
+        worker = SimulatedWorker(f"{name}-{life}", settings, self._random, damaged=self._damaged)
         self._start(
             "worker",
             f"{name}-{life}",
@@ -218,5 +219,7 @@ def _summary(call: Call, answer: object, error: Exception | None) -> str:
         return f"{type(error).__name__}: {error}"
     lease = getattr(answer, "lease", call.lease)
     held = "" if lease is None else f"{lease.video_name} {lease.token}"
+    if report := call.facts.get("report"):
+        held += f" steps {call.facts['first_step']} to {report.step_index}"
     result = answer if isinstance(answer, int | str) else getattr(answer, "name", "")
     return f"{held} {result}".strip()
