@@ -201,7 +201,8 @@ async def test_watch_ends_cleanly_when_redis_stays_away(
             seen.append(event.event_id)
 
     watching = asyncio.create_task(watch())
-    await asyncio.sleep(0.05)
+    while not seen:  # noqa: ASYNC110 - the watcher fills it
+        await asyncio.sleep(0.01)
     server.kill()
     with pytest.raises(StoreUnavailableError):
         await watching
