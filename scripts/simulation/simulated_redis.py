@@ -23,7 +23,10 @@ class SimulatedRedis:
         self._binary = binary or find_redis_binary()
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Any = None
-        self.client: Any = redis.Redis(unix_socket_path=str(self._socket), protocol=2)
+        # No time-out: on a machine that is very busy an answer may take its time.
+        self.client: Any = redis.Redis(
+            unix_socket_path=str(self._socket), protocol=2, socket_timeout=None
+        )
 
     @property
     def _socket(self) -> Path:

@@ -178,6 +178,8 @@ class World:
         answer, error = None, None
         try:
             answer = run(call.make(process.store))
+        except StoreUnavailableError:
+            raise  # not one of ours: the real Redis has failed
         except TelecineError as refusal:
             error = refusal
         except redis.exceptions.ResponseError as broken:
