@@ -57,7 +57,8 @@ class Terminal:
 
     def __init__(self, *arguments: str) -> None:
         self._terminal, child = pty.openpty()
-        command = [sys.executable, "-m", "telecine.cli", *arguments]
+        # A test run in the background ignores Ctrl-C, and its children would too.
+        command = ["env", "--default-signal=INT", sys.executable, "-m", "telecine.cli", *arguments]
         environment = {**os.environ, "TERM": "xterm", "COLUMNS": "160", "LINES": "40"}
         self.process = subprocess.Popen(
             command, stdin=child, stdout=child, stderr=child, env=environment
