@@ -28,6 +28,7 @@ class VideoPlan:
         cancel_after: seconds after it was taken; None for never. So for pause_after, which needs
             a request id: else a new life of the owner would not find the video again.
         is_deleted: whether its owner removes it when it has ended.
+        is_watched: whether its owner looks at it now and then until it has ended.
     """
 
     tenant: str
@@ -42,6 +43,7 @@ class VideoPlan:
     cancel_after: float | None = None
     pause_after: float | None = None
     is_deleted: bool = False
+    is_watched: bool = True
 
     def submission(self) -> Submission:
         """Returns what the gateway would submit."""
@@ -97,7 +99,7 @@ class VideoOwner:
             yield from self._call("pause", lambda store: store.pause(name))
             yield Sleep(self._random.uniform(1, 40))
             yield from self._call("resume", lambda store: store.resume(name))
-        while not _is_ended(video):
+        while self._plan.is_watched and not _is_ended(video):
             yield Sleep(self._random.uniform(10, 40))
             video = yield from self._call("get", lambda store: store.get(name))
         if self._plan.is_deleted:

@@ -50,9 +50,18 @@ def run_seed(redis: SimulatedRedis, seed: int, *, plant: Plant | None = None) ->
 
 
 def run_crowd(redis: SimulatedRedis, seed: int, *, order: Order) -> RunResult:
-    """Runs a few flows that compete under kills, served in this order; the bound only measures."""
+    """Runs a few flows that compete under kills, served in this order; the bound only measures.
+
+    Left out is what moves no video: who only looks, and calls that only inform.
+    """
     random = Random(seed)
     scenario = draw_crowd(random, FaultPlan(_KILL_RATE))
+    scenario = replace(
+        scenario,
+        videos=tuple(replace(plan, is_watched=False) for plan in scenario.videos),
+        workers=tuple(replace(settings, reports_steps=False) for settings in scenario.workers),
+        has_gateway=False,
+    )
     return _run(redis, seed, replace(scenario, order=order, is_fairness_required=False), random)
 
 

@@ -30,6 +30,7 @@ class Scenario:
         clock_steps: when the server's clock is put right or wrong, and its error from then on.
         calm_after: when the last fault has struck, in seconds.
         deadline: by when everything must have ended.
+        has_gateway: whether one looks at the queue of itself.
         is_fairness_measured: whether all workers can make all videos, so that the bound holds.
         is_fairness_required: whether a larger gap fails the run; controls only measure.
     """
@@ -43,6 +44,7 @@ class Scenario:
     clock_steps: tuple[tuple[float, float], ...] = ()
     calm_after: float = 200.0
     deadline: float = 200.0 + _END_SECONDS
+    has_gateway: bool = True
     is_fairness_measured: bool = True
     is_fairness_required: bool = True
     plant: Plant | None = None

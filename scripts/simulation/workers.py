@@ -75,7 +75,7 @@ class SimulatedWorker:
             assignment = yield from self._claim()
             if assignment is None:
                 yield from self._let_leave()
-                yield Sleep(self._random.uniform(0.2, 1.0))
+                yield Sleep(self._random.uniform(0.5, 2.0))
                 continue
             if self._random.random() < 0.5:
                 yield from self._let_leave()
@@ -89,9 +89,11 @@ class SimulatedWorker:
         return self._random.random() < share * self._settings.mishap_rate
 
     def _sweep(self) -> Answer:
-        if not self._settings.reports_steps or self._random.random() < 0.7:
+        if self._random.random() < 0.7:
             return
         yield from self._call("expire_leases", lambda store: store.expire_leases())
+        if not self._settings.reports_steps:
+            return
         yield from self._call("expire_deadlines", lambda store: store.expire_deadlines())
         model = self._settings.capability.models[0]
         yield from self._call(

@@ -78,7 +78,8 @@ class World:
             self._start_owner(f"client{number}", plan)
         for number, settings in enumerate(self._scenario.workers):
             self._start_worker(f"worker{number}", settings, 0)
-        self._start_gateway(0)
+        if self._scenario.has_gateway:
+            self._start_gateway(0)
         for seconds, error in self._scenario.clock_steps:
             self.loop.after(seconds, lambda error=error: self._step_clock(error))  # type: ignore[misc]
 
