@@ -11,7 +11,7 @@ from pathlib import Path
 
 from transformers.utils.logging import disable_progress_bar
 
-from telecine.backend.model_repository import ENCODERS, build_repository
+from telecine.backend.model_repository import build_repository
 from telecine.backend.tensorrt_plan import build_plan, load_tensorrt_rtx
 from telecine.inference.model_configs import MAX_BATCH_SIZE
 
@@ -64,12 +64,11 @@ def default_folder(target: str) -> Path:
 def check_tensorrt(folder: Path, model: str) -> None:
     """Build each encoder's plan for a common GPU and throw it away."""
     tensorrt = load_tensorrt_rtx()
-    for role in ENCODERS:
-        path = folder / f"{model}__{role}" / "1" / "model.onnx"
+    for path in sorted(folder.glob(f"{model}__*/1/model.onnx")):
         plan = build_plan(
             tensorrt, path, max_batch_size=MAX_BATCH_SIZE, compute_capability=PROOF_CAPABILITY
         )
-        print(f"{role}: TensorRT takes it; a plan of {len(plan) / 1e6:.1f} MB")
+        print(f"{path.parts[-3]}: TensorRT takes it; a plan of {len(plan) / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

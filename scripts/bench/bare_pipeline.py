@@ -7,8 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from telecine.engine.denoise import Conditioning, SamplingConfig, denoise_slice, initial_state
+from telecine.engine.denoise import Conditioning, denoise_slice, initial_state
 from telecine.engine.families import load_family
+from telecine.engine.families.prompt_encoder import PromptEncoder
+from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 from telecine.media.transcoder import EncodingOptions, Frames, Mp4Writer
 
 CPU = torch.device("cpu")
@@ -46,10 +48,7 @@ class BarePipeline:
 
     def __init__(self, weights: Path) -> None:
         self._family = load_family(str(weights))
-        self._tokenizer = self._family.load_tokenizer()
-        self._t5_encoder = self._family.load_t5_encoder().eval()
-        self._clip_encoder = self._family.load_clip_encoder().eval()
-        self._text_projection = self._family.load_text_projection()
+        self._encoder = PromptEncoder(self._family)
         self._denoiser = self._family.load_denoiser(CPU)
         self._vae = self._family.load_vae(CPU)
 
@@ -57,7 +56,7 @@ class BarePipeline:
     def make(self, wanted: Wanted, path: Path) -> BareTimes:
         """Writes the video to `path`."""
         start = time.perf_counter()
-        prompt, negative_prompt = self._encode(wanted.prompt), self._encode("")
+        prompt, negative_prompt = (self._encoder.encode(text) for text in (wanted.prompt, ""))
         conditioned = time.perf_counter()
         latents = self._denoise(wanted, prompt, negative_prompt)
         denoised = time.perf_counter()
@@ -68,24 +67,18 @@ class BarePipeline:
         decoded = time.perf_counter()
         return BareTimes(conditioned - start, denoised - conditioned, decoded - denoised)
 
-    def _encode(self, prompt: str) -> Conditioning:
-        tokens = self._tokenizer.encode(prompt)
-        t5_hidden_states = self._t5_encoder(tokens.input_ids, tokens.attention_mask)
-        clip_pooled = self._clip_encoder(tokens.input_ids, tokens.attention_mask)
-        embeds = self._text_projection(t5_hidden_states, clip_pooled)
-        return Conditioning(*embeds, tokens.attention_mask)
-
     def _denoise(
         self, wanted: Wanted, prompt: Conditioning, negative_prompt: Conditioning
     ) -> Tensor:
-        config = SamplingConfig(
-            seed=wanted.seed,
-            num_inference_steps=wanted.num_inference_steps,
-            guidance_scale=wanted.guidance_scale,
-            sampler="euler",
-            shift=self._family.shift,
-            latents_shape=self._family.latents_shape(
-                num_frames=wanted.num_frames, height=wanted.size, width=wanted.size
+        config = sampling_config(
+            self._family,
+            VideoSize(wanted.num_frames, wanted.size, wanted.size, wanted.fps),
+            SamplingRequest(
+                seed=wanted.seed,
+                num_inference_steps=wanted.num_inference_steps,
+                guidance_scale=wanted.guidance_scale,
+                sampler="euler",
+                attention="full",
             ),
         )
         *_, last = denoise_slice(

@@ -19,7 +19,6 @@ from telecine.config import (
     WorkerSettings,
 )
 from telecine.errors import TelecineError
-from telecine.inference.model_configs import ROLES
 from telecine.inference.triton_server import TritonServer, TritonServerConfig
 from telecine.jobs.redis_server import RedisServer
 from telecine.local.local_service import Server
@@ -38,8 +37,10 @@ RESTLESS = WorkerSettings(
 READY_SECONDS = 120.0
 _WATCH_SECONDS = 0.2
 _PROC = Path("/proc")
+_COMMITTED = Path(__file__).resolve().parents[2] / "model_repository"
+_ROLES = {path.name.partition("__")[2] for path in _COMMITTED.glob("toybox__*")}
 # Their models are Triton's own: an ensemble has no process.
-_STUB_ROLES = tuple(role for role in ROLES if role != "prompt_encoder")
+_STUB_ROLES = tuple(sorted(_ROLES - {"prompt_encoder"}))
 
 
 class Fleet:

@@ -21,16 +21,11 @@ from report import Figure, figure, print_table, write_report
 from tritonclient.grpc import InferInput
 from tritonclient.grpc.aio import InferenceServerClient
 
-from telecine.engine.denoise import (
-    Conditioning,
-    Denoiser,
-    SamplingConfig,
-    denoise_slice,
-    initial_state,
-)
+from telecine.engine.denoise import Conditioning, Denoiser, denoise_slice, initial_state
 from telecine.engine.dit.model import DiTConfig
-from telecine.engine.families import BUILT_IN_WEIGHTS, load_family
+from telecine.engine.families import BUILT_IN_WEIGHTS, Family, load_family
 from telecine.engine.families.random_weights import write_random_weights
+from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 from telecine.engine.vae.causal_vae import CausalVAEConfig
 from telecine.inference.requests import PromptEmbeds, SliceRequest
 from telecine.inference.triton_client import TritonClient
@@ -64,8 +59,7 @@ class Bare:
     """The model in this process."""
 
     denoiser: Denoiser
-    shift: float
-    latents_shape: tuple[int, int, int, int, int]
+    family: Family
 
 
 def main() -> None:
@@ -117,10 +111,7 @@ async def measure_server(
     negative_prompt = await client.encode_prompt("toybox", "")
     request = slice_request(prompt, negative_prompt, options)
     family = load_family(str(weights))
-    shape = family.latents_shape(
-        num_frames=request.num_frames, height=request.height, width=request.width
-    )
-    bare = Bare(family.load_denoiser(CPU), family.shift, shape)
+    bare = Bare(family.load_denoiser(CPU), family)
     run_bare(bare, request)
     await run_served(client, request)
     bare_steps, served_steps, inside_steps = [], [], []
@@ -198,13 +189,16 @@ async def measure_blank_calls(server: TritonServer, options: argparse.Namespace)
 @torch.inference_mode()
 def run_bare(bare: Bare, request: SliceRequest) -> float:
     """Returns the seconds a step of the slice takes in this process, its state included."""
-    config = SamplingConfig(
-        seed=request.seed,
-        num_inference_steps=request.num_inference_steps,
-        guidance_scale=request.guidance_scale,
-        sampler=request.sampler,
-        shift=bare.shift,
-        latents_shape=bare.latents_shape,
+    config = sampling_config(
+        bare.family,
+        VideoSize(request.num_frames, request.height, request.width, request.fps),
+        SamplingRequest(
+            seed=request.seed,
+            num_inference_steps=request.num_inference_steps,
+            guidance_scale=request.guidance_scale,
+            sampler=request.sampler,
+            attention=request.attention,
+        ),
     )
     assert request.negative_prompt is not None
     prompt, negative_prompt = map(conditioning, (request.prompt, request.negative_prompt))
@@ -260,11 +254,7 @@ def slice_request(
 
 def conditioning(prompt: PromptEmbeds) -> Conditioning:
     """The embeds as the engine takes them."""
-    return Conditioning(
-        torch.tensor(prompt.prompt_embeds)[None],
-        torch.tensor(prompt.pooled_prompt_embeds)[None],
-        torch.tensor(prompt.attention_mask)[None],
-    )
+    return {name: torch.tensor(values)[None] for name, values in prompt.tensors.items()}
 
 
 def write_blank_model(folder: Path) -> None:

@@ -42,7 +42,7 @@ class TextToLatents(nn.Module):
     def load(self, weights: Path) -> None:
         """Start from the weights of an earlier training."""
         device = torch.device("cpu")
-        self.dit.load_state_dict(ToyboxFamily(weights).load_denoiser(device).state_dict())
+        self.dit.load_state_dict(ToyboxFamily(weights).load_dit(device).state_dict())
         self.text.load(weights)
 
     def save(self, weights: Path) -> None:

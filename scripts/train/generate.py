@@ -6,11 +6,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from telecine.engine.denoise import Conditioning, SamplingConfig, denoise_slice, initial_state
-from telecine.engine.dit.attention import AttentionKind, TemporalMask
+from telecine.engine.denoise import denoise_slice, initial_state
+from telecine.engine.dit.attention import AttentionKind
 from telecine.engine.families import Family, load_family
+from telecine.engine.families.prompt_encoder import PromptEncoder
+from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 
 CPU = torch.device("cpu")
+_FPS = 16
 
 
 @dataclass(frozen=True)
@@ -30,39 +33,26 @@ class Generator:
 
     def __init__(self, weights: Path) -> None:
         self._family: Family = load_family(str(weights))
-        self._tokenizer = self._family.load_tokenizer()
-        self._t5 = self._family.load_t5_encoder()
-        self._clip = self._family.load_clip_encoder()
-        self._projection = self._family.load_text_projection()
+        self._encoder = PromptEncoder(self._family)
         self._denoiser = self._family.load_denoiser(CPU)
         self._vae = self._family.load_vae(CPU)
 
     @torch.no_grad()
-    def encode(self, prompt: str) -> Conditioning:
-        """Run the tokenizer, both encoders and the projection."""
-        tokens = self._tokenizer.encode(prompt)
-        hidden = self._t5(tokens.input_ids, tokens.attention_mask)
-        pooled = self._clip(tokens.input_ids, tokens.attention_mask)
-        prompt_embeds, pooled_prompt_embeds = self._projection(hidden, pooled)
-        return Conditioning(prompt_embeds, pooled_prompt_embeds, tokens.attention_mask)
-
-    @torch.no_grad()
     def latents(self, prompt: str, seed: int, settings: Settings) -> Tensor:
         """Denoise one clip: latents [1, C, T, H, W]."""
-        config = SamplingConfig(
-            seed=seed,
-            num_inference_steps=settings.num_inference_steps,
-            guidance_scale=settings.guidance_scale,
-            sampler=settings.sampler,
-            shift=self._family.shift,
-            latents_shape=self._family.latents_shape(
-                num_frames=settings.num_frames, height=settings.side, width=settings.side
+        config = sampling_config(
+            self._family,
+            VideoSize(settings.num_frames, settings.side, settings.side, _FPS),
+            SamplingRequest(
+                seed=seed,
+                num_inference_steps=settings.num_inference_steps,
+                guidance_scale=settings.guidance_scale,
+                sampler=settings.sampler,
+                attention=settings.attention,
             ),
-            temporal_mask=TemporalMask(settings.attention),
-            rollout=self._family.rollout if settings.attention == "causal" else None,
         )
         state = initial_state(config, CPU)
-        prompts = self.encode(prompt), self.encode("")
+        prompts = self._encoder.encode(prompt), self._encoder.encode("")
         while state.step_index < config.num_steps:
             steps = denoise_slice(
                 self._denoiser, *prompts, config=config, state=state, num_steps=config.num_steps

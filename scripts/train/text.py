@@ -93,9 +93,9 @@ class TextEncoders(nn.Module):
     def load(self, weights: Path) -> None:
         """Undo `save`."""
         family = ToyboxFamily(weights)
-        self.t5.load_state_dict(family.load_t5_encoder().state_dict())
-        self.clip.load_state_dict(family.load_clip_encoder().state_dict())
-        self.projection.load_state_dict(family.load_text_projection().state_dict())
+        self.t5.load_state_dict(family.load_encoder("t5_encoder").state_dict())
+        self.clip.load_state_dict(family.load_encoder("clip_encoder").state_dict())
+        self.projection.load_state_dict(family.load_encoder("text_projection").state_dict())
 
     def save(self, weights: Path) -> None:
         """Write text_encoder/, text_encoder_2/ and text_projection/."""

@@ -21,7 +21,7 @@ def test_exported_encoder_equals_the_engines(
     tokens = [family.load_tokenizer().encode(prompt) for prompt in PROMPTS[:num_prompts]]
     input_ids = torch.cat([prompt.input_ids for prompt in tokens])
     attention_mask = torch.cat([prompt.attention_mask for prompt in tokens])
-    encoder = family.load_t5_encoder() if role == "t5_encoder" else family.load_clip_encoder()
+    encoder = family.load_encoder(role)
     with torch.inference_mode():
         expected = encoder(input_ids, attention_mask)
 

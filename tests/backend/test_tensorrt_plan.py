@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from telecine.backend.model_repository import ENCODERS
 from telecine.backend.tensorrt_plan import build_plan, load_tensorrt_rtx
 
 pytest.importorskip("tensorrt_rtx_bindings")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("role", ENCODERS)
+@pytest.mark.parametrize("role", ["t5_encoder", "clip_encoder"])
 def test_tensorrt_builds_a_plan_of_the_exported_encoder(triton_repository: Path, role: str) -> None:
     path = triton_repository / f"toybox__{role}" / "1" / "model.onnx"
     plan = build_plan(load_tensorrt_rtx(), path, max_batch_size=8, compute_capability="SM86")

@@ -49,11 +49,11 @@ def vae() -> CausalVAE:
 
 def _conditioning(seed: int) -> Conditioning:
     generator = torch.Generator().manual_seed(seed)
-    return Conditioning(
-        prompt_embeds=torch.randn(1, 6, 16, generator=generator),
-        pooled_prompt_embeds=torch.randn(1, 16, generator=generator),
-        attention_mask=torch.tensor([[1, 1, 1, 1, 0, 0]]),
-    )
+    return {
+        "prompt_embeds": torch.randn(1, 6, 16, generator=generator),
+        "pooled_prompt_embeds": torch.randn(1, 16, generator=generator),
+        "attention_mask": torch.tensor([[1, 1, 1, 1, 0, 0]]),
+    }
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from telecine.engine.denoise import (
     initial_state,
 )
 from telecine.engine.dit.attention import TemporalMask
+from telecine.engine.dit.denoiser import DiTDenoiser
 from telecine.engine.dit.model import DiT
 from telecine.engine.rollout import Rollout
 from telecine.engine.samplers import SAMPLERS
@@ -30,8 +31,9 @@ def _config(sampler: str = "euler", *, num_inference_steps: int = 5) -> Sampling
         num_inference_steps=num_inference_steps,
         guidance_scale=3.0,
         sampler=sampler,
-        shift=2.0,
+        sigmas=tuple(SAMPLERS[sampler].sigmas(num_inference_steps, 2.0)),
         latents_shape=(1, 4, 3, 4, 4),
+        fps=16,
     )
 
 
@@ -39,7 +41,12 @@ def _config(sampler: str = "euler", *, num_inference_steps: int = 5) -> Sampling
 def run(dit: DiT, prompt: Conditioning, negative_prompt: Conditioning) -> Run:
     def _run(config: SamplingConfig, state: DenoiseState, num_steps: int) -> list[StepOutput]:
         outputs: Iterator[StepOutput] = denoise_slice(
-            dit, prompt, negative_prompt, config=config, state=state, num_steps=num_steps
+            DiTDenoiser(dit),
+            prompt,
+            negative_prompt,
+            config=config,
+            state=state,
+            num_steps=num_steps,
         )
         return list(outputs)
 
@@ -90,7 +97,9 @@ def test_guidance_of_one_equals_no_guidance(run: Run, dit: DiT, prompt: Conditio
     config = dataclasses.replace(_config(), guidance_scale=1.0)
     state = initial_state(config, CPU)
     guided = run(config, state, 5)[-1].state.latents
-    plain = list(denoise_slice(dit, prompt, None, config=config, state=state, num_steps=5))
+    plain = list(
+        denoise_slice(DiTDenoiser(dit), prompt, None, config=config, state=state, num_steps=5)
+    )
     torch.testing.assert_close(guided, plain[-1].state.latents)
 
 

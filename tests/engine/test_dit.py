@@ -18,9 +18,9 @@ def _velocity(dit: DiT, latents: Tensor, prompt: Conditioning, **options: Any) -
     return dit(
         latents,
         timesteps,
-        prompt.prompt_embeds,
-        prompt.pooled_prompt_embeds,
-        attention_mask=prompt.attention_mask,
+        prompt["prompt_embeds"],
+        prompt["pooled_prompt_embeds"],
+        attention_mask=prompt["attention_mask"],
         **options,
     )
 
@@ -39,9 +39,9 @@ def test_velocity_has_the_shape_of_the_latents(dit: DiT, prompt: Conditioning) -
 
 def test_padding_tokens_of_the_prompt_change_nothing(dit: DiT, prompt: Conditioning) -> None:
     latents = torch.randn(1, 4, 3, 4, 4)
-    padded = prompt.prompt_embeds.clone()
+    padded = prompt["prompt_embeds"].clone()
     padded[:, 4:] = 100.0
-    other = Conditioning(padded, prompt.pooled_prompt_embeds, prompt.attention_mask)
+    other = {**prompt, "prompt_embeds": padded}
     torch.testing.assert_close(_velocity(dit, latents, prompt), _velocity(dit, latents, other))
 
 
@@ -99,9 +99,9 @@ def test_rotation_depends_on_distance_alone() -> None:
 
 def test_chunk_after_its_past_equals_the_whole_causal_pass(dit: DiT, prompt: Conditioning) -> None:
     latents = torch.randn(1, 4, 5, 4, 4)
-    conditioning = (prompt.prompt_embeds, prompt.pooled_prompt_embeds)
+    conditioning = (prompt["prompt_embeds"], prompt["pooled_prompt_embeds"])
     timesteps = torch.tensor([[0.0, 0.0, 0.0, 0.7, 0.7]])
-    mask, causal = prompt.attention_mask, TemporalMask("causal")
+    mask, causal = prompt["attention_mask"], TemporalMask("causal")
     whole = dit(latents, timesteps, *conditioning, attention_mask=mask, temporal_mask=causal)
     after = dit.after(latents[:, :, :3], *conditioning, attention_mask=mask)
     chunk = after(

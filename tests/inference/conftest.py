@@ -23,10 +23,15 @@ async def triton_client(triton_server: TritonServer) -> AsyncIterator[TritonClie
 def random_prompt(seed: int) -> PromptEmbeds:
     generator = np.random.default_rng(seed)
     return PromptEmbeds(
-        prompt_embeds=generator.standard_normal((MAX_PROMPT_TOKENS, PROMPT_WIDTH), np.float32),
-        pooled_prompt_embeds=generator.standard_normal(PROMPT_WIDTH, np.float32),
-        attention_mask=(np.arange(MAX_PROMPT_TOKENS) < 7).astype(np.int64),
+        tensors={
+            "prompt_embeds": generator.standard_normal(
+                (MAX_PROMPT_TOKENS, PROMPT_WIDTH), np.float32
+            ),
+            "pooled_prompt_embeds": generator.standard_normal(PROMPT_WIDTH, np.float32),
+            "attention_mask": (np.arange(MAX_PROMPT_TOKENS) < 7).astype(np.int64),
+        },
         num_tokens=7,
+        max_tokens=MAX_PROMPT_TOKENS,
         is_truncated=False,
     )
 

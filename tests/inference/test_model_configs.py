@@ -3,14 +3,37 @@
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from telecine.inference.model_configs import ModelDescription, write_configs
+from telecine.inference.model_configs import (
+    EncoderDescription,
+    ModelDescription,
+    TensorDescription,
+    write_configs,
+)
 
 DESCRIPTION = ModelDescription(
     model="other",
     weights="/weights/other",
-    max_prompt_tokens=77,
-    prompt_width=2048,
-    pooled_width=1024,
+    encoders=(
+        EncoderDescription(
+            "t5_encoder", ("input_ids", "attention_mask"), ("t5_hidden_states",), "onnx"
+        ),
+        EncoderDescription(
+            "clip_encoder", ("input_ids", "attention_mask"), ("clip_pooled",), "onnx"
+        ),
+        EncoderDescription(
+            "text_projection", ("t5_hidden_states", "clip_pooled"), ("prompt_embeds",), "torch"
+        ),
+    ),
+    tensors={
+        "input_ids": TensorDescription("INT64", (77,)),
+        "attention_mask": TensorDescription("INT64", (77,)),
+        "num_tokens": TensorDescription("INT64", (1,)),
+        "is_truncated": TensorDescription("BOOL", (1,)),
+        "t5_hidden_states": TensorDescription("FP32", (77, 4096)),
+        "clip_pooled": TensorDescription("FP32", (768,)),
+        "prompt_embeds": TensorDescription("FP32", (77, 2048)),
+    },
+    conditioning=("prompt_embeds", "attention_mask"),
 )
 
 

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from telecine.backend.frames import to_frames
-from telecine.engine.denoise import Conditioning, SamplingConfig, denoise_slice, initial_state
-from telecine.engine.dit.attention import TemporalMask
+from telecine.engine.denoise import Conditioning, denoise_slice, initial_state
 from telecine.engine.families import load_family
+from telecine.engine.families.prompt_encoder import PromptEncoder
+from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 from telecine.engine.state import DenoiseState
 from telecine.errors import CheckpointError, ModelError
 from telecine.inference.requests import DecodeRequest, PromptEmbeds, SliceRequest, StepResult
@@ -41,26 +42,22 @@ async def run_slice(client: TritonClient, request: SliceRequest) -> list[StepRes
 
 
 def conditioning(prompt: PromptEmbeds) -> Conditioning:
-    return Conditioning(
-        torch.tensor(prompt.prompt_embeds)[None],
-        torch.tensor(prompt.pooled_prompt_embeds)[None],
-        torch.tensor(prompt.attention_mask)[None],
-    )
+    return {name: torch.tensor(values)[None] for name, values in prompt.tensors.items()}
 
 
 @torch.inference_mode()
 def denoise_in_process(weights: Path, request: SliceRequest) -> DenoiseState:
     family = load_family(str(weights))
-    config = SamplingConfig(
-        seed=request.seed,
-        num_inference_steps=request.num_inference_steps,
-        guidance_scale=request.guidance_scale,
-        sampler=request.sampler,
-        shift=family.shift,
-        latents_shape=family.latents_shape(
-            num_frames=request.num_frames, height=request.height, width=request.width
+    config = sampling_config(
+        family,
+        VideoSize(request.num_frames, request.height, request.width, request.fps),
+        SamplingRequest(
+            seed=request.seed,
+            num_inference_steps=request.num_inference_steps,
+            guidance_scale=request.guidance_scale,
+            sampler=request.sampler,
+            attention=request.attention,
         ),
-        temporal_mask=TemporalMask(request.attention),
     )
     negative = request.negative_prompt
     *_, last = denoise_slice(
@@ -80,29 +77,26 @@ async def test_prompt_encoder_equals_the_encoders_in_process(
     family = load_family(str(random_weights))
     prompt = "A small red circle moving left on a white background"
     tokens = family.load_tokenizer().encode(prompt)
-    with torch.inference_mode():
-        inputs = (tokens.input_ids, tokens.attention_mask)
-        features = (family.load_t5_encoder()(*inputs), family.load_clip_encoder()(*inputs))
-        prompt_embeds, pooled = family.load_text_projection()(*features)
+    expected = PromptEncoder(family).encode(prompt)
 
     encoded = await triton_client.encode_prompt("toybox", prompt)
 
     # ONNX Runtime sums in another order than PyTorch: float32 rounding, no more.
-    np.testing.assert_allclose(encoded.prompt_embeds, prompt_embeds[0], atol=1e-4)
-    np.testing.assert_allclose(encoded.pooled_prompt_embeds, pooled[0], atol=1e-4)
-    np.testing.assert_array_equal(encoded.attention_mask, tokens.attention_mask[0])
+    assert set(encoded.tensors) == set(expected)
+    for name, values in encoded.tensors.items():
+        np.testing.assert_allclose(values, expected[name][0], atol=1e-4)
     assert (encoded.num_tokens, encoded.is_truncated) == (tokens.num_tokens, False)
 
 
 async def test_long_prompt_is_reported_as_truncated(triton_client: TritonClient) -> None:
     encoded = await triton_client.encode_prompt("toybox", "red circle " * 100)
     assert encoded.is_truncated
-    assert encoded.attention_mask.all()
+    assert encoded.tensors["attention_mask"].all()
 
 
 async def test_empty_prompt_is_encoded_for_guidance(triton_client: TritonClient) -> None:
     encoded = await triton_client.encode_prompt("toybox", "")
-    assert encoded.attention_mask.sum() == 1
+    assert encoded.tensors["attention_mask"].sum() == 1
 
 
 @pytest.mark.parametrize("sampler", ["euler", "heun", "ddpm"])

@@ -68,10 +68,13 @@ async def residency(triton: TritonClient) -> ModelResidency:
 def endless_slice() -> SliceRequest:
     generator = np.random.default_rng(1)
     prompt = PromptEmbeds(
-        prompt_embeds=generator.standard_normal((32, 192), np.float32),
-        pooled_prompt_embeds=generator.standard_normal(192, np.float32),
-        attention_mask=(np.arange(32) < 7).astype(np.int64),
+        tensors={
+            "prompt_embeds": generator.standard_normal((32, 192), np.float32),
+            "pooled_prompt_embeds": generator.standard_normal(192, np.float32),
+            "attention_mask": (np.arange(32) < 7).astype(np.int64),
+        },
         num_tokens=7,
+        max_tokens=32,
         is_truncated=False,
     )
     return SliceRequest(

@@ -5,10 +5,9 @@ from typing import Any
 
 from telecine.backend.request_reader import RequestReader, parameter
 from telecine.backend.responses import stream_responses
-from telecine.backend.slice_sampler import TEMPORAL_MASKS, Slice, SliceSampler
-from telecine.engine.denoise import Conditioning, SamplingConfig
-
-PROMPT = ("prompt_embeds", "attention_mask", "pooled_prompt_embeds")
+from telecine.backend.slice_sampler import Slice, SliceSampler
+from telecine.engine.denoise import Conditioning
+from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 
 
 class TritonPythonModel:
@@ -31,20 +30,19 @@ class TritonPythonModel:
             prompt=self._conditioning(request, ""),
             negative_prompt=(
                 self._conditioning(request, "negative_")
-                if request.has("negative_prompt_embeds")
+                if request.has(f"negative_{self._sampler.family.conditioning[0]}")
                 else None
             ),
-            config=SamplingConfig(
-                seed=request.integer("seed"),
-                num_inference_steps=request.integer("num_inference_steps"),
-                guidance_scale=request.number("guidance_scale"),
-                sampler=request.text("sampler"),
-                shift=self._sampler.family.shift,
-                latents_shape=self._sampler.family.latents_shape(
-                    **{name: request.integer(name) for name in ("num_frames", "height", "width")}
+            config=sampling_config(
+                self._sampler.family,
+                VideoSize(*(request.integer(name) for name in VideoSize._fields)),
+                SamplingRequest(
+                    seed=request.integer("seed"),
+                    num_inference_steps=request.integer("num_inference_steps"),
+                    guidance_scale=request.number("guidance_scale"),
+                    sampler=request.text("sampler"),
+                    attention=request.text("attention"),
                 ),
-                temporal_mask=TEMPORAL_MASKS[request.text("attention")],
-                rollout=self._sampler.rollout(request.text("attention")),
             ),
             state=b"" if state is None else state.tobytes(),
             num_steps=request.integer("num_steps"),
@@ -52,4 +50,5 @@ class TritonPythonModel:
         )
 
     def _conditioning(self, request: RequestReader, prefix: str) -> Conditioning:
-        return self._sampler.conditioning(*(request.array(prefix + name) for name in PROMPT))
+        names = self._sampler.family.conditioning
+        return self._sampler.conditioning({name: request.array(prefix + name) for name in names})

@@ -1,4 +1,4 @@
-"""Tokens to a feature for each token, by ONNX Runtime."""
+"""An encoder role of a family, by ONNX Runtime."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from telecine.backend.responses import Outputs, answer_each
 
 
 class TritonPythonModel:
-    """Runs the exported T5 encoder."""
+    """Runs the role's exported network."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the ONNX file that set-up put beside this one."""
@@ -21,6 +21,4 @@ class TritonPythonModel:
         return answer_each(requests, self._encode)
 
     def _encode(self, request: RequestReader) -> Outputs:
-        return self._encoder.run(
-            {name: request.array(name) for name in ("input_ids", "attention_mask")}
-        )
+        return self._encoder.run({name: request.array(name) for name in self._encoder.input_names})

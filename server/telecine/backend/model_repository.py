@@ -5,41 +5,52 @@ files and TensorRT plans are made where they run.
 """
 
 import shutil
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch import Tensor
 
 from telecine.backend.onnx_export import export_encoders
 from telecine.backend.tensorrt_plan import build_plan, load_tensorrt
 from telecine.engine.families import load_family
+from telecine.engine.families.prompt_encoder import PromptEncoder
 from telecine.inference.model_configs import (
     MAX_BATCH_SIZE,
+    EncoderDescription,
     ModelDescription,
     Target,
+    TensorDescription,
     write_configs,
 )
 
-ENCODERS = ("t5_encoder", "clip_encoder")
 _BUILT_IN_MODEL = "toybox"
+# The committed model.py that serves an encoder of any family.
+_ENCODER_SOURCES = {"onnx": "t5_encoder", "torch": "text_projection"}
 
 
 def describe_model(model: str, weights: str, *, encoder_threads: int = 1) -> ModelDescription:
     """Find out the sizes that a model's configs name, by encoding a prompt."""
     family = load_family(weights)
-    prompt = family.load_tokenizer().encode("")
-    with torch.inference_mode():
-        tokens = (prompt.input_ids, prompt.attention_mask)
-        features = (family.load_t5_encoder()(*tokens), family.load_clip_encoder()(*tokens))
-        prompt_embeds, pooled_prompt_embeds = family.load_text_projection()(*features)
+    tensors = PromptEncoder(family).encode_all("")
     return ModelDescription(
         model=model,
         weights=weights,
-        max_prompt_tokens=prompt_embeds.shape[1],
-        prompt_width=prompt_embeds.shape[2],
-        pooled_width=pooled_prompt_embeds.shape[1],
+        encoders=tuple(EncoderDescription(**asdict(role)) for role in family.encoder_roles),
+        tensors={
+            "num_tokens": TensorDescription("INT64", (1,)),
+            "is_truncated": TensorDescription("BOOL", (1,)),
+            **{name: _describe(tensor) for name, tensor in tensors.items()},
+        },
+        conditioning=family.conditioning,
         encoder_threads=encoder_threads,
     )
+
+
+def _describe(tensor: Tensor) -> TensorDescription:
+    data_type = "FP32" if tensor.is_floating_point() else "INT64"
+    return TensorDescription(data_type, tuple(tensor.shape[1:]))
 
 
 def build_repository(
@@ -58,21 +69,28 @@ def build_repository(
         ModuleNotFoundError: the target is TensorRT, which is not installed.
     """
     tensorrt = load_tensorrt() if target == "tensorrt" else None
-    for role, text in write_configs(describe_model(model, weights), target).items():
+    description = describe_model(model, weights)
+    runtimes = {encoder.name: encoder.runtime for encoder in description.encoders}
+    for role, text in write_configs(description, target).items():
         role_folder = folder / f"{model}__{role}"
         (role_folder / "1").mkdir(parents=True, exist_ok=True)
         (role_folder / "config.pbtxt").write_text(text)
-        source = sources / f"{_BUILT_IN_MODEL}__{role}" / "1" / "model.py"
+        source_role = _ENCODER_SOURCES[runtimes[role]] if role in runtimes else role
+        source = sources / f"{_BUILT_IN_MODEL}__{source_role}" / "1" / "model.py"
         copy = role_folder / "1" / "model.py"
-        if source.exists() and source.resolve() != copy.resolve():
+        if source.exists() and not (copy.exists() and source.samefile(copy)):
             shutil.copyfile(source, copy)
-    onnx_paths = [folder / f"{model}__{role}" / "1" / "model.onnx" for role in ENCODERS]
-    export_encoders(weights, *onnx_paths)
+    onnx_paths = {
+        role: folder / f"{model}__{role}" / "1" / "model.onnx"
+        for role, runtime in runtimes.items()
+        if runtime == "onnx"
+    }
+    export_encoders(weights, onnx_paths)
     if tensorrt is not None:
-        _build_plans(tensorrt, onnx_paths)
+        _build_plans(tensorrt, onnx_paths.values())
 
 
-def _build_plans(tensorrt: Any, onnx_paths: list[Path]) -> None:
+def _build_plans(tensorrt: Any, onnx_paths: Iterable[Path]) -> None:
     for path in onnx_paths:
         plan = build_plan(tensorrt, path, max_batch_size=MAX_BATCH_SIZE)
         path.with_suffix(".plan").write_bytes(plan)

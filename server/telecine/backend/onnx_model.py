@@ -8,7 +8,11 @@ from numpy.typing import NDArray
 
 
 class OnnxModel:
-    """Runs a file's graph with inputs and outputs by name."""
+    """Runs a file's graph with inputs and outputs by name.
+
+    Attributes:
+        input_names: the graph's inputs.
+    """
 
     def __init__(self, path: Path, *, num_threads: int) -> None:
         options = onnxruntime.SessionOptions()
@@ -19,6 +23,7 @@ class OnnxModel:
         self._session = onnxruntime.InferenceSession(
             str(path), options, providers=["CPUExecutionProvider"]
         )
+        self.input_names = tuple(tensor.name for tensor in self._session.get_inputs())
         self._output_names = [tensor.name for tensor in self._session.get_outputs()]
 
     def run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,14 +18,10 @@ from telecine.engine.denoise import (
     denoise_slice,
     initial_state,
 )
-from telecine.engine.dit.attention import AttentionKind, TemporalMask
 from telecine.engine.families import load_family
 from telecine.engine.numerics import describe_numerics
-from telecine.engine.rollout import Rollout
 from telecine.engine.state import DenoiseState
 
-TEMPORAL_MASKS = {kind: TemporalMask(kind) for kind in get_args(AttentionKind)}
-"""The masks a request can name as its `attention`."""
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -55,19 +51,12 @@ class SliceSampler:
         self._denoiser = self.family.load_denoiser(self._device)
         self._vae = self.family.load_vae(self._device)
 
-    def rollout(self, attention: str) -> Rollout | None:
-        """How a video is cut into chunks: not at all but for `causal` attention."""
-        return self.family.rollout if attention == "causal" else None
-
-    def conditioning(
-        self, prompt_embeds: Any, attention_mask: Any, pooled_prompt_embeds: Any
-    ) -> Conditioning:
-        """Bring one encoded prompt, [L, D], [L] and [P], to the device as a batch of one."""
-        batch = (
-            torch.from_numpy(np.array(values))[None].to(self._device)
-            for values in (prompt_embeds, pooled_prompt_embeds, attention_mask)
-        )
-        return Conditioning(*batch)
+    def conditioning(self, arrays: Arrays) -> Conditioning:
+        """Bring one video's conditioning to the device as a batch of one."""
+        return {
+            name: torch.from_numpy(np.array(values))[None].to(self._device)
+            for name, values in arrays.items()
+        }
 
     @torch.inference_mode()
     def run(self, read_slice: Callable[[], Slice]) -> Generator[Arrays, None, None]:

@@ -1,32 +1,25 @@
 """The denoising loop: from one DenoiseState to the next, step by step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from telecine.engine.dit.attention import FULL_ATTENTION, TemporalMask
+from telecine.engine.latents import Latents
 from telecine.engine.noise import initial_noise, step_noise
 from telecine.engine.numerics import describe_numerics
 from telecine.engine.rollout import Chunk, Rollout, chunk_at, num_chunks
-from telecine.engine.samplers import SAMPLERS, Predict, StepPlace
+from telecine.engine.samplers import SAMPLERS, StepPlace
 from telecine.engine.state import DenoiseState
 from telecine.errors import CheckpointError
 
-
-@dataclass(frozen=True)
-class Conditioning:
-    """An encoded prompt."""
-
-    prompt_embeds: Tensor
-    """[B, L, P]"""
-    pooled_prompt_embeds: Tensor
-    """[B, Q]"""
-    attention_mask: Tensor
-    """[B, L], nonzero for real tokens."""
+Conditioning = Mapping[str, Tensor]
+"""An encoded prompt, and whatever else steers a video: tensors of the family's own names,
+each a batch of one on the denoiser's device."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +33,12 @@ class SamplingConfig:
     num_inference_steps: int
     guidance_scale: float
     sampler: str
-    shift: float
+    sigmas: tuple[float, ...]
+    """Noise levels from 1 to 0, one more than steps."""
     latents_shape: tuple[int, int, int, int, int]
     """[B, C, T, H, W]"""
+    fps: int
+    audio_latents_shape: tuple[int, ...] | None = None
     temporal_mask: TemporalMask = FULL_ATTENTION
     rollout: Rollout | None = None
 
@@ -75,43 +71,49 @@ class StepOutput(NamedTuple):
     """Latent frames that no later step changes."""
 
 
-class Denoiser(Protocol):
-    """The network of a family, as the loop sees it."""
+class Velocity(Protocol):
+    """A family's network at work on one job: prompt, guidance and all but the latents bound."""
 
-    def __call__(
-        self,
-        latents: Tensor,
-        timesteps: Tensor,
-        prompt_embeds: Tensor,
-        pooled_prompt_embeds: Tensor,
-        *,
-        attention_mask: Tensor,
-        temporal_mask: TemporalMask,
-    ) -> Tensor:
-        """Latents [B, C, T, H, W] at timesteps [B] or [B, T] -> velocity of the same shape."""
+    def __call__(self, latents: Latents, sigma: float) -> Latents:
+        """Latents and their noise level -> the velocity `noise - clean`, of the same shapes."""
         ...
 
 
-@runtime_checkable
-class CausalDenoiser(Denoiser, Protocol):
-    """A network that can denoise chunk by chunk."""
+class Denoiser(Protocol):
+    """The network of a family, loaded."""
 
-    def after(
+    def begin(
         self,
-        latents: Tensor,
-        prompt_embeds: Tensor,
-        pooled_prompt_embeds: Tensor,
+        prompt: Conditioning,
+        negative_prompt: Conditioning | None,
+        config: SamplingConfig,
         *,
-        attention_mask: Tensor,
-    ) -> Denoiser:
-        """Finished latents [B, C, T, H, W] -> the network for the frames after them."""
+        context: Tensor | None = None,
+    ) -> Velocity:
+        """Do, once, what every step of a slice shares.
+
+        With a `negative_prompt` the velocity is guided by `config.guidance_scale`
+        (classifier-free guidance, Ho and Salimans 2022).
+
+        Args:
+            prompt: what to steer towards.
+            negative_prompt: what to steer away from.
+            config: the job's.
+            context: finished latents [B, C, T, H, W] that the frames to denoise come after.
+
+        Raises:
+            ValueError: the network cannot denoise chunk by chunk, or the conditioning does
+                not fit it.
+        """
         ...
 
 
 def initial_state(config: SamplingConfig, device: torch.device) -> DenoiseState:
     """Pure noise, before the first step."""
+    noise = initial_noise(config.latents_shape, config.seed, audio_shape=config.audio_latents_shape)
     return DenoiseState(
-        latents=initial_noise(config.latents_shape, config.seed).to(device),
+        latents=noise.video.to(device),
+        audio_latents=None if noise.audio is None else noise.audio.to(device),
         step_index=0,
         seed=config.seed,
         sampler=config.sampler,
@@ -131,108 +133,58 @@ def denoise_slice(
 ) -> Iterator[StepOutput]:
     """Run at most `num_steps` steps from `state`, yielding after each; stop at a chunk's end.
 
-    With a `negative_prompt` both are denoised in one batch and guided apart
-    (classifier-free guidance, Ho and Salimans 2022).
-
     Raises:
         CheckpointError: `state` belongs to another seed, sampler or number of steps.
     """
     _check_same_job(state, config)
     chunk = config.chunk_at(state.step_index)
-    guidance = _Guidance(denoiser, prompt, negative_prompt, config)
     last = min(state.step_index + num_steps, chunk.end_step)
-    if chunk.context_start < chunk.first_frame and state.step_index < last:
-        guidance.look_back(chunk.context_of(state.latents))
+    if state.step_index >= last:
+        return
+    has_context = chunk.context_start < chunk.first_frame
+    velocity = denoiser.begin(
+        prompt,
+        negative_prompt,
+        config,
+        context=chunk.context_of(state.latents) if has_context else None,
+    )
     while state.step_index < last:
-        output = _take_step(guidance.predict, state, chunk, config=config)
+        output = _take_step(velocity, state, chunk, config=config)
         state = output.state
         yield output
 
 
 def _take_step(
-    predict: Predict, state: DenoiseState, chunk: Chunk, *, config: SamplingConfig
+    velocity: Velocity, state: DenoiseState, chunk: Chunk, *, config: SamplingConfig
 ) -> StepOutput:
-    sampler = SAMPLERS[config.sampler]
-    sigmas = sampler.sigmas(config.num_inference_steps, config.shift)
-    latents, chunk_step = chunk.of(state.latents), state.step_index - chunk.first_step
+    latents = Latents(chunk.of(state.latents), state.audio_latents)
+    packed, chunk_step = latents.packed(), state.step_index - chunk.first_step
     place = StepPlace(
-        sigma=sigmas[chunk_step],
-        next_sigma=sigmas[chunk_step + 1],
-        noise=partial(_noise_like, latents, config.seed, state.step_index),
+        sigma=config.sigmas[chunk_step],
+        next_sigma=config.sigmas[chunk_step + 1],
+        noise=partial(_noise_like, packed, config.seed, state.step_index),
         sampler_state=state.sampler_state if chunk_step else {},
     )
-    step = sampler.step(predict, latents, place)
+
+    def predict(values: Tensor, sigma: float) -> Tensor:
+        return velocity(latents.unpacked(values), sigma).packed()
+
+    step = SAMPLERS[config.sampler].step(predict, packed, place)
+    moved, denoised = latents.unpacked(step.latents), latents.unpacked(step.denoised).video
     step_index = state.step_index + 1
     return StepOutput(
         step_index=step_index,
         sigma=place.next_sigma,
-        denoised=torch.cat((state.latents[:, :, : chunk.first_frame], step.denoised), 2),
+        denoised=torch.cat((state.latents[:, :, : chunk.first_frame], denoised), 2),
         state=replace(
             state,
-            latents=_with_chunk(state.latents, chunk, step.latents),
+            latents=_with_chunk(state.latents, chunk, moved.video),
+            audio_latents=moved.audio,
             step_index=step_index,
             sampler_state=step.sampler_state,
-            numerics=describe_numerics(latents.device),
+            numerics=describe_numerics(packed.device),
         ),
         num_final_frames=chunk.end_frame if step_index == chunk.end_step else chunk.first_frame,
-    )
-
-
-class _Guidance:
-    """The velocity towards the prompt and away from the negative one."""
-
-    def __init__(
-        self,
-        denoiser: Denoiser,
-        prompt: Conditioning,
-        negative_prompt: Conditioning | None,
-        config: SamplingConfig,
-    ) -> None:
-        self._denoiser = denoiser
-        self._config = config
-        self._is_guided = negative_prompt is not None
-        self._conditioning = _joined(negative_prompt, prompt) if negative_prompt else prompt
-
-    def look_back(self, latents: Tensor) -> None:
-        """Let the passes to come see finished frames [B, C, T, H, W].
-
-        Raises:
-            ValueError: the network cannot.
-        """
-        if not isinstance(self._denoiser, CausalDenoiser):
-            raise ValueError("attention: the model cannot denoise chunk by chunk")
-        self._denoiser = self._denoiser.after(
-            self._doubled(latents),
-            self._conditioning.prompt_embeds,
-            self._conditioning.pooled_prompt_embeds,
-            attention_mask=self._conditioning.attention_mask,
-        )
-
-    def predict(self, latents: Tensor, sigma: float) -> Tensor:
-        """[B, C, T, H, W] and their noise level -> velocity."""
-        latents = self._doubled(latents)
-        velocity = self._denoiser(
-            latents,
-            torch.full((len(latents),), sigma, device=latents.device),
-            self._conditioning.prompt_embeds,
-            self._conditioning.pooled_prompt_embeds,
-            attention_mask=self._conditioning.attention_mask,
-            temporal_mask=self._config.temporal_mask,
-        )
-        if not self._is_guided:
-            return velocity
-        away, towards = velocity.chunk(2)
-        return away + self._config.guidance_scale * (towards - away)
-
-    def _doubled(self, latents: Tensor) -> Tensor:
-        return torch.cat((latents, latents)) if self._is_guided else latents
-
-
-def _joined(first: Conditioning, second: Conditioning) -> Conditioning:
-    return Conditioning(
-        torch.cat((first.prompt_embeds, second.prompt_embeds)),
-        torch.cat((first.pooled_prompt_embeds, second.pooled_prompt_embeds)),
-        torch.cat((first.attention_mask, second.attention_mask)),
     )
 
 

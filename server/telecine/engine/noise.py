@@ -9,12 +9,21 @@ import hashlib
 import torch
 from torch import Tensor
 
-_INITIAL = -1
+from telecine.engine.latents import Latents
 
 
-def initial_noise(shape: tuple[int, ...], seed: int) -> Tensor:
-    """The latents a video starts from: [B, C, T, H, W] float32, unit variance."""
-    return step_noise(shape, seed, _INITIAL)
+def initial_noise(
+    shape: tuple[int, ...], seed: int, *, audio_shape: tuple[int, ...] | None = None
+) -> Latents:
+    """The latents a video starts from: float32, unit variance.
+
+    Drawn from one generator, the picture's before the sound's, as diffusers' pipelines do:
+    the same seed is the same noise there and here.
+    """
+    generator = torch.Generator("cpu").manual_seed(seed)
+    video = torch.randn(shape, generator=generator)
+    audio = None if audio_shape is None else torch.randn(audio_shape, generator=generator)
+    return Latents(video, audio)
 
 
 def step_noise(shape: tuple[int, ...], seed: int, step_index: int) -> Tensor:

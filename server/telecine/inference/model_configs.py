@@ -4,9 +4,9 @@ Conditioning roles take batches, so their shapes here leave out the batch; the s
 and the decoder take one video a request.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
@@ -17,6 +17,36 @@ Target = Literal["onnx", "tensorrt"]
 MAX_BATCH_SIZE = 8
 _HEADER = "# Written by scripts/build_model_repository.py.\n"
 _ANY = -1
+PROMPT_FACTS = ("num_tokens", "is_truncated")
+"""What the tokenizer tells of a prompt, for people."""
+TOKENIZER_OUTPUTS = ("input_ids", "attention_mask", *PROMPT_FACTS)
+SLICE_INTEGERS = (
+    "seed",
+    "num_inference_steps",
+    "num_frames",
+    "height",
+    "width",
+    "fps",
+    "num_steps",
+)
+"""Whole numbers in a slice's request."""
+
+
+class TensorDescription(NamedTuple):
+    """What a tensor of one prompt is: Triton's name of its type, and its sizes without a batch."""
+
+    data_type: str
+    dims: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class EncoderDescription:
+    """A network of the prompt's encoding; see `telecine.engine.families.protocol.EncoderRole`."""
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    runtime: Literal["onnx", "torch"]
 
 
 @dataclass(frozen=True)
@@ -26,98 +56,69 @@ class ModelDescription:
     Attributes:
         model: the first part of the roles' names.
         weights: the built-in family's name, or a folder.
-        max_prompt_tokens: L.
-        prompt_width: D of prompt_embeds.
-        pooled_width: P of pooled_prompt_embeds.
+        encoders: the networks behind the tokenizer.
+        tensors: all that the tokenizer and they give, by name.
+        conditioning: which of these the sampler reads.
         encoder_threads: threads of each ONNX session.
     """
 
     model: str
     weights: str
-    max_prompt_tokens: int
-    prompt_width: int
-    pooled_width: int
+    encoders: tuple[EncoderDescription, ...]
+    tensors: Mapping[str, TensorDescription]
+    conditioning: tuple[str, ...]
     encoder_threads: int = 1
 
 
 def write_configs(description: ModelDescription, target: Target = "onnx") -> dict[str, str]:
     """Return the text of config.pbtxt by role."""
-    return {
-        role: _HEADER + text_format.MessageToString(build(description, target))
-        for role, build in _ROLES.items()
+    configs = {
+        "tokenizer": _tokenizer(description),
+        **{each.name: _encoder(description, each, target) for each in description.encoders},
+        "prompt_encoder": _prompt_encoder(description),
+        "dit_sampler": _dit_sampler(description),
+        "vae_decoder": _vae_decoder(description),
     }
+    return {role: _HEADER + text_format.MessageToString(pb) for role, pb in configs.items()}
 
 
-def _tokenizer(description: ModelDescription, _: Target) -> Any:
+def _tokenizer(description: ModelDescription) -> Any:
     config = _python_model(description, "tokenizer", max_batch_size=MAX_BATCH_SIZE)
-    length = description.max_prompt_tokens
     config.input.add(name="prompt", data_type=pb.TYPE_STRING, dims=[1])
-    config.output.add(name="input_ids", data_type=pb.TYPE_INT64, dims=[length])
-    config.output.add(name="attention_mask", data_type=pb.TYPE_INT64, dims=[length])
-    config.output.add(name="num_tokens", data_type=pb.TYPE_INT64, dims=[1])
-    config.output.add(name="is_truncated", data_type=pb.TYPE_BOOL, dims=[1])
+    _add_tensors(config.output, description, TOKENIZER_OUTPUTS)
     return config
 
 
-def _t5_encoder(description: ModelDescription, target: Target) -> Any:
-    config = _encoder(description, "t5_encoder", target)
-    dims = [description.max_prompt_tokens, _ANY]
-    config.output.add(name="t5_hidden_states", data_type=pb.TYPE_FP32, dims=dims)
-    return config
-
-
-def _clip_encoder(description: ModelDescription, target: Target) -> Any:
-    config = _encoder(description, "clip_encoder", target)
-    config.output.add(name="clip_pooled", data_type=pb.TYPE_FP32, dims=[_ANY])
-    return config
-
-
-def _encoder(description: ModelDescription, role: str, target: Target) -> Any:
-    if target == "tensorrt":
+def _encoder(description: ModelDescription, encoder: EncoderDescription, target: Target) -> Any:
+    if encoder.runtime == "onnx" and target == "tensorrt":
         config = pb.ModelConfig(
-            name=f"{description.model}__{role}",
+            name=f"{description.model}__{encoder.name}",
             platform="tensorrt_plan",
             max_batch_size=MAX_BATCH_SIZE,
         )
         config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_GPU, count=1)
     else:
-        config = _python_model(description, role, max_batch_size=MAX_BATCH_SIZE)
+        config = _python_model(description, encoder.name, max_batch_size=MAX_BATCH_SIZE)
+        config.parameters["role"].string_value = encoder.name
         config.parameters["num_threads"].string_value = str(description.encoder_threads)
-    for name in ("input_ids", "attention_mask"):
-        dims = [description.max_prompt_tokens]
-        config.input.add(name=name, data_type=pb.TYPE_INT64, dims=dims)
+    _add_tensors(config.input, description, encoder.inputs)
+    _add_tensors(config.output, description, encoder.outputs)
     return config
 
 
-def _text_projection(description: ModelDescription, _: Target) -> Any:
-    config = _python_model(description, "text_projection", max_batch_size=MAX_BATCH_SIZE)
-    dims = [description.max_prompt_tokens, _ANY]
-    config.input.add(name="t5_hidden_states", data_type=pb.TYPE_FP32, dims=dims)
-    config.input.add(name="clip_pooled", data_type=pb.TYPE_FP32, dims=[_ANY])
-    _add_embeds(config.output, description)
-    return config
-
-
-def _prompt_encoder(description: ModelDescription, _: Target) -> Any:
+def _prompt_encoder(description: ModelDescription) -> Any:
     config = pb.ModelConfig(
         name=f"{description.model}__prompt_encoder",
         platform="ensemble",
         max_batch_size=MAX_BATCH_SIZE,
     )
     config.input.add(name="prompt", data_type=pb.TYPE_STRING, dims=[1])
-    _add_embeds(config.output, description)
-    length = description.max_prompt_tokens
-    config.output.add(name="attention_mask", data_type=pb.TYPE_INT64, dims=[length])
-    config.output.add(name="num_tokens", data_type=pb.TYPE_INT64, dims=[1])
-    config.output.add(name="is_truncated", data_type=pb.TYPE_BOOL, dims=[1])
-    tokens, t5, clip = ("input_ids", "attention_mask"), "t5_hidden_states", "clip_pooled"
-    # Triton runs the two encoders side by side: neither reads what the other writes.
-    steps: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-        ("tokenizer", ("prompt",), (*tokens, "num_tokens", "is_truncated")),
-        ("t5_encoder", tokens, (t5,)),
-        ("clip_encoder", tokens, (clip,)),
-        ("text_projection", (t5, clip), ("prompt_embeds", "pooled_prompt_embeds")),
-    )
+    told = [name for name in PROMPT_FACTS if name not in description.conditioning]
+    _add_tensors(config.output, description, (*description.conditioning, *told))
+    # Triton runs side by side what does not read what the other writes.
+    steps: list[tuple[str, tuple[str, ...], tuple[str, ...]]]
+    steps = [("tokenizer", ("prompt",), TOKENIZER_OUTPUTS)]
+    steps += [(each.name, each.inputs, each.outputs) for each in description.encoders]
     for role, inputs, outputs in steps:
         step = config.ensemble_scheduling.step.add(
             model_name=f"{description.model}__{role}", model_version=-1
@@ -127,21 +128,12 @@ def _prompt_encoder(description: ModelDescription, _: Target) -> Any:
     return config
 
 
-def _dit_sampler(description: ModelDescription, _: Target) -> Any:
+def _dit_sampler(description: ModelDescription) -> Any:
     config = _python_model(description, "dit_sampler", max_batch_size=0)
     config.model_transaction_policy.decoupled = True
-    embeds = (
-        ("prompt_embeds", pb.TYPE_FP32, [_ANY, _ANY]),
-        ("attention_mask", pb.TYPE_INT64, [_ANY]),
-        ("pooled_prompt_embeds", pb.TYPE_FP32, [_ANY]),
-    )
     for prefix in ("", "negative_"):
-        for name, data_type, dims in embeds:
-            config.input.add(
-                name=prefix + name, data_type=data_type, dims=dims, optional=bool(prefix)
-            )
-    integers = ("seed", "num_inference_steps", "num_frames", "height", "width", "num_steps")
-    for name in integers:
+        _add_tensors(config.input, description, description.conditioning, prefix=prefix)
+    for name in SLICE_INTEGERS:
         config.input.add(name=name, data_type=pb.TYPE_INT64, dims=[1])
     config.input.add(name="guidance_scale", data_type=pb.TYPE_FP64, dims=[1])
     for name in ("sampler", "attention"):
@@ -157,7 +149,7 @@ def _dit_sampler(description: ModelDescription, _: Target) -> Any:
     return config
 
 
-def _vae_decoder(description: ModelDescription, _: Target) -> Any:
+def _vae_decoder(description: ModelDescription) -> Any:
     config = _python_model(description, "vae_decoder", max_batch_size=0)
     config.model_transaction_policy.decoupled = True
     config.input.add(name="state", data_type=pb.TYPE_UINT8, dims=[_ANY])
@@ -182,20 +174,11 @@ def _python_model(description: ModelDescription, role: str, *, max_batch_size: i
     return config
 
 
-def _add_embeds(tensors: Any, description: ModelDescription) -> None:
-    dims = [description.max_prompt_tokens, description.prompt_width]
-    tensors.add(name="prompt_embeds", data_type=pb.TYPE_FP32, dims=dims)
-    dims = [description.pooled_width]
-    tensors.add(name="pooled_prompt_embeds", data_type=pb.TYPE_FP32, dims=dims)
-
-
-_ROLES: dict[str, Callable[[ModelDescription, Target], Any]] = {
-    "tokenizer": _tokenizer,
-    "t5_encoder": _t5_encoder,
-    "clip_encoder": _clip_encoder,
-    "text_projection": _text_projection,
-    "prompt_encoder": _prompt_encoder,
-    "dit_sampler": _dit_sampler,
-    "vae_decoder": _vae_decoder,
-}
-ROLES = tuple(_ROLES)
+def _add_tensors(
+    tensors: Any, description: ModelDescription, names: Sequence[str], *, prefix: str = ""
+) -> None:
+    for name in names:
+        data_type, dims = description.tensors[name]
+        tensor = tensors.add(name=prefix + name, data_type=f"TYPE_{data_type}", dims=dims)
+        if prefix:
+            tensor.optional = True

@@ -1,5 +1,6 @@
 """What the callers of Triton's models hand over and get back."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,17 +12,20 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class PromptEmbeds:
-    """An encoded prompt: L tokens of width D, and one pooled vector of width P."""
+    """An encoded prompt.
 
-    prompt_embeds: NDArray[np.float32]
-    """[L, D]"""
-    pooled_prompt_embeds: NDArray[np.float32]
-    """[P]"""
-    attention_mask: NDArray[np.int64]
-    """[L], nonzero for real tokens."""
+    Attributes:
+        tensors: what the model's sampler reads, by the model's own names, such as
+            `prompt_embeds` [L, D] and `attention_mask` [L].
+        num_tokens: tokens of the whole prompt.
+        max_tokens: tokens that the model reads.
+        is_truncated: whether the prompt was longer than that.
+    """
+
+    tensors: Mapping[str, Array]
     num_tokens: int
+    max_tokens: int
     is_truncated: bool
-    """Whether the prompt was longer than the model reads."""
 
 
 @dataclass(frozen=True)

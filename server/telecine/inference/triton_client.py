@@ -13,6 +13,7 @@ from tritonclient.utils import InferenceServerException
 from telecine.errors import ModelError
 from telecine.inference.failures import translate
 from telecine.inference.frame_ring import FrameRing
+from telecine.inference.model_configs import PROMPT_FACTS, SLICE_INTEGERS
 from telecine.inference.model_loader import ModelLoader
 from telecine.inference.model_stream import StreamTimeouts, stream_responses
 from telecine.inference.requests import (
@@ -204,12 +205,13 @@ class TritonClient:
                 outputs=exchange.outputs,
                 client_timeout=self._call_timeout_seconds,
             )
+            outputs = {output: _required(exchange, result, output)[0] for output in output_bytes}
+            num_tokens, is_truncated = (outputs.pop(name).item() for name in PROMPT_FACTS)
             return PromptEmbeds(
-                prompt_embeds=_required(exchange, result, "prompt_embeds")[0],
-                pooled_prompt_embeds=_required(exchange, result, "pooled_prompt_embeds")[0],
-                attention_mask=_required(exchange, result, "attention_mask")[0],
-                num_tokens=int(_required(exchange, result, "num_tokens").item()),
-                is_truncated=bool(_required(exchange, result, "is_truncated").item()),
+                tensors=outputs,
+                num_tokens=int(num_tokens),
+                max_tokens=len(outputs["attention_mask"]),
+                is_truncated=bool(is_truncated),
             )
 
     async def _fixed_output_bytes(self, model_name: str) -> dict[str, int]:
@@ -229,8 +231,7 @@ async def _add_slice_inputs(exchange: TensorExchange, request: SliceRequest) -> 
     await _add_prompt(exchange, request.prompt, prefix="")
     if request.negative_prompt is not None:
         await _add_prompt(exchange, request.negative_prompt, prefix="negative_")
-    integers = ("seed", "num_inference_steps", "num_frames", "height", "width", "num_steps")
-    for name in integers:
+    for name in SLICE_INTEGERS:
         await exchange.add_input(name, scalar(getattr(request, name), np.int64))
     await exchange.add_input("guidance_scale", scalar(request.guidance_scale, np.float64))
     await exchange.add_input("sampler", text([request.sampler], (1,)))
@@ -250,8 +251,8 @@ async def _add_decode_inputs(exchange: TensorExchange, request: DecodeRequest) -
 
 
 async def _add_prompt(exchange: TensorExchange, prompt: PromptEmbeds, *, prefix: str) -> None:
-    for name in ("prompt_embeds", "attention_mask", "pooled_prompt_embeds"):
-        await exchange.add_input(f"{prefix}{name}", getattr(prompt, name))
+    for name, values in prompt.tensors.items():
+        await exchange.add_input(f"{prefix}{name}", values)
 
 
 def _read_step(exchange: TensorExchange, result: InferResult) -> StepResult:

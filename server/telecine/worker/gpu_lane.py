@@ -164,7 +164,7 @@ class GpuLane:
         if prompt.is_truncated:
             await held.notify(
                 "PROMPT_TRUNCATED",
-                f"the model reads the first {len(prompt.attention_mask)} tokens of the prompt's "
+                f"the model reads the first {prompt.max_tokens} tokens of the prompt's "
                 f"{prompt.num_tokens}",
             )
         return prompt

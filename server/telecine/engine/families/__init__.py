@@ -1,12 +1,18 @@
 """Families: a folder of weights on disk to encoders, denoiser and VAE."""
 
 import json
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 from telecine.engine.families.protocol import Family
-from telecine.engine.families.toybox import ToyboxFamily
 
 BUILT_IN_WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
+# By the pipeline that model_index.json names. A module is imported when its family is opened:
+# some import libraries that take seconds.
+_FAMILIES = {
+    "ToyboxPipeline": "toybox:ToyboxFamily",
+}
 
 
 def load_family(weights: str) -> Family:
@@ -18,9 +24,11 @@ def load_family(weights: str) -> Family:
     """
     folder = BUILT_IN_WEIGHTS / weights if weights.isidentifier() else Path(weights)
     index = json.loads((folder / "model_index.json").read_text())
-    if index["_class_name"] != ToyboxFamily.CLASS_NAME:
-        raise ValueError(f"{folder}: unknown family {index['_class_name']!r}")
-    return ToyboxFamily(folder)
+    pipeline = index["_class_name"]
+    if pipeline not in _FAMILIES:
+        raise ValueError(f"{folder}: unknown family {pipeline!r}")
+    module, _, family = _FAMILIES[pipeline].partition(":")
+    return cast(Family, getattr(import_module(f"{__name__}.{module}"), family)(folder))
 
 
 __all__ = ["BUILT_IN_WEIGHTS", "Family", "load_family"]

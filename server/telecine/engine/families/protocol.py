@@ -1,7 +1,8 @@
 """What a family offers. Each part loads alone, since each runs in a process of its own."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,24 @@ from telecine.engine.denoise import Denoiser
 from telecine.engine.rollout import Rollout
 from telecine.engine.text_encoders.tokenizer import TokenizedPrompt
 from telecine.engine.vae.layers import FeatCache
+
+
+@dataclass(frozen=True)
+class EncoderRole:
+    """One network of the chain that turns a prompt's tokens into conditioning.
+
+    Attributes:
+        name: its role in the Triton repository, such as `t5_encoder`.
+        inputs: tensors that it reads, of the tokenizer (`input_ids`, `attention_mask`, both
+            [B, L]) or of other roles; in the order of its forward's arguments.
+        outputs: tensors that it gives, in the order in which its forward returns them.
+        runtime: what runs it: ONNX Runtime or a TensorRT plan, or PyTorch.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    runtime: Literal["onnx", "torch"]
 
 
 class Tokenizer(Protocol):
@@ -41,13 +60,28 @@ class Family(Protocol):
     """A weights folder, opened."""
 
     @property
-    def shift(self) -> float:
-        """How far the sampling schedule leans to high noise."""
+    def rollout(self) -> Rollout | None:
+        """How a video is denoised chunk by chunk; None where the network cannot."""
         ...
 
     @property
-    def rollout(self) -> Rollout | None:
-        """How a video is denoised chunk by chunk; None where the network cannot."""
+    def encoder_roles(self) -> tuple[EncoderRole, ...]:
+        """The networks behind the tokenizer, each after those whose outputs it reads."""
+        ...
+
+    @property
+    def conditioning(self) -> tuple[str, ...]:
+        """Names of the roles' and the tokenizer's outputs that the denoiser reads."""
+        ...
+
+    def sigmas(
+        self, sampler: str, num_inference_steps: int, latents_shape: tuple[int, ...]
+    ) -> tuple[float, ...]:
+        """Noise levels from 1 to 0, one more than steps.
+
+        Raises:
+            ValueError: the family has no such sampler.
+        """
         ...
 
     def latents_shape(
@@ -56,20 +90,20 @@ class Family(Protocol):
         """[B, C, T, H, W] of the latents of one video, given in pixels."""
         ...
 
+    def audio_latents_shape(self, *, num_frames: int, fps: int) -> tuple[int, ...] | None:
+        """Shape of the sound that is denoised along with the picture; None without."""
+        ...
+
     def load_tokenizer(self) -> Tokenizer:
         """The tokenizer."""
         ...
 
-    def load_t5_encoder(self) -> nn.Module:
-        """(input_ids, attention_mask) [B, L] -> t5_hidden_states [B, L, T]."""
-        ...
+    def load_encoder(self, role: str) -> nn.Module:
+        """The network of one of `encoder_roles`, in eval mode, on the CPU.
 
-    def load_clip_encoder(self) -> nn.Module:
-        """(input_ids, attention_mask) [B, L] -> clip_pooled [B, C]."""
-        ...
-
-    def load_text_projection(self) -> nn.Module:
-        """(t5_hidden_states, clip_pooled) -> prompt_embeds and pooled_prompt_embeds."""
+        Raises:
+            KeyError: there is no such role.
+        """
         ...
 
     def load_denoiser(self, device: torch.device) -> Denoiser:

@@ -9,13 +9,23 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from telecine.engine.dit.denoiser import DiTDenoiser
 from telecine.engine.dit.model import DiT, DiTConfig
+from telecine.engine.families.protocol import EncoderRole
 from telecine.engine.rollout import Rollout
+from telecine.engine.samplers import SAMPLERS
 from telecine.engine.text_encoders.projection import TextProjection, TextProjectionConfig
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from telecine.engine.vae.causal_vae import CausalVAE, CausalVAEConfig
 
 TENSORS = "diffusion_pytorch_model.safetensors"
+_TOKENS = ("input_ids", "attention_mask")
+_FEATURES = ("t5_hidden_states", "clip_pooled")
+_ENCODER_ROLES = (
+    EncoderRole("t5_encoder", _TOKENS, _FEATURES[:1], "onnx"),
+    EncoderRole("clip_encoder", _TOKENS, _FEATURES[1:], "onnx"),
+    EncoderRole("text_projection", _FEATURES, ("prompt_embeds", "pooled_prompt_embeds"), "torch"),
+)
 
 
 class ToyboxFamily:
@@ -28,15 +38,32 @@ class ToyboxFamily:
         self._index = _read_json(folder / "model_index.json")
 
     @property
-    def shift(self) -> float:
-        """How far the sampling schedule leans to high noise."""
-        return float(_read_json(self._folder / "scheduler" / "scheduler_config.json")["shift"])
-
-    @property
     def rollout(self) -> Rollout | None:
         """How a video is denoised chunk by chunk; None where it was not trained to be."""
         described = _read_json(self._folder / "scheduler" / "scheduler_config.json").get("rollout")
         return Rollout(**described) if described else None
+
+    @property
+    def encoder_roles(self) -> tuple[EncoderRole, ...]:
+        """T5 and CLIP side by side, then the projection."""
+        return _ENCODER_ROLES
+
+    @property
+    def conditioning(self) -> tuple[str, ...]:
+        """What the DiT reads."""
+        return "prompt_embeds", "attention_mask", "pooled_prompt_embeds"
+
+    def sigmas(
+        self,
+        sampler: str,
+        num_inference_steps: int,
+        latents_shape: tuple[int, ...],  # noqa: ARG002
+    ) -> tuple[float, ...]:
+        """The sampler's own noise levels, leaning to high noise as the network was trained."""
+        if sampler not in SAMPLERS:
+            raise ValueError(f"sampler: there is no {sampler!r}")
+        shift = float(_read_json(self._folder / "scheduler" / "scheduler_config.json")["shift"])
+        return tuple(SAMPLERS[sampler].sigmas(num_inference_steps, shift))
 
     def latents_shape(
         self, *, num_frames: int, height: int, width: int
@@ -47,32 +74,36 @@ class ToyboxFamily:
         latent_frames = (num_frames - 1) // config.temporal_scale + 1
         return 1, config.latent_channels, latent_frames, height // scale, width // scale
 
+    def audio_latents_shape(self, *, num_frames: int, fps: int) -> None:  # noqa: ARG002
+        """No sound."""
+        return
+
     def load_tokenizer(self) -> PromptTokenizer:
         """The tokenizer."""
         return PromptTokenizer(self._folder / "tokenizer", int(self._index["max_prompt_tokens"]))
 
-    def load_t5_encoder(self) -> nn.Module:
-        """(input_ids, attention_mask) [B, L] -> t5_hidden_states [B, L, T]."""
+    def load_encoder(self, role: str) -> nn.Module:
+        """One of `encoder_roles`."""
+        if role == "text_projection":
+            return self._load_text_projection()
         # transformers takes seconds to import, and only set-up exports the encoders.
-        from telecine.engine.text_encoders.encoders import T5Encoder  # noqa: PLC0415
+        from telecine.engine.text_encoders.encoders import (  # noqa: PLC0415
+            CLIPTextEncoder,
+            T5Encoder,
+        )
 
-        return T5Encoder.from_folder(self._folder / "text_encoder")
+        if role == "t5_encoder":
+            return T5Encoder.from_folder(self._folder / "text_encoder")
+        if role == "clip_encoder":
+            return CLIPTextEncoder.from_folder(self._folder / "text_encoder_2")
+        raise KeyError(role)
 
-    def load_clip_encoder(self) -> nn.Module:
-        """(input_ids, attention_mask) [B, L] -> clip_pooled [B, C]."""
-        from telecine.engine.text_encoders.encoders import CLIPTextEncoder  # noqa: PLC0415
+    def load_denoiser(self, device: torch.device) -> DiTDenoiser:
+        """The DiT."""
+        return DiTDenoiser(self.load_dit(device))
 
-        return CLIPTextEncoder.from_folder(self._folder / "text_encoder_2")
-
-    def load_text_projection(self) -> nn.Module:
-        """(t5_hidden_states, clip_pooled) -> prompt_embeds and pooled_prompt_embeds."""
-        config = _read_json(self._folder / "text_projection" / "config.json")
-        projection = TextProjection(TextProjectionConfig(**config))
-        projection.load_state_dict(load_file(self._folder / "text_projection" / TENSORS))
-        return projection.eval()
-
-    def load_denoiser(self, device: torch.device) -> DiT:
-        """The network of the denoising loop, in float32."""
+    def load_dit(self, device: torch.device) -> DiT:
+        """The network itself, in float32."""
         described = _read_json(self._folder / "transformer" / "config.json")
         dit = DiT(DiTConfig(**{**described, "patch_size": tuple(described["patch_size"])}))
         dit.load_state_dict(load_file(self._folder / "transformer" / TENSORS))
@@ -83,6 +114,12 @@ class ToyboxFamily:
         vae = CausalVAE(self._vae_config())
         vae.load_state_dict(load_file(self._folder / "vae" / TENSORS))
         return vae.to(device).eval().requires_grad_(requires_grad=False)
+
+    def _load_text_projection(self) -> nn.Module:
+        config = _read_json(self._folder / "text_projection" / "config.json")
+        projection = TextProjection(TextProjectionConfig(**config))
+        projection.load_state_dict(load_file(self._folder / "text_projection" / TENSORS))
+        return projection.eval()
 
     def _vae_config(self) -> CausalVAEConfig:
         described = _read_json(self._folder / "vae" / "config.json")

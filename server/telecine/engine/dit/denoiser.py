@@ -1,0 +1,70 @@
+"""The DiT at work on a job: prompt and negative prompt in one batch, finished frames behind it."""
+
+import torch
+from torch import Tensor
+
+from telecine.engine.denoise import Conditioning, SamplingConfig
+from telecine.engine.dit.attention import TemporalMask
+from telecine.engine.dit.model import DiT, DiTAfter
+from telecine.engine.latents import Latents
+
+
+class DiTDenoiser:
+    """A denoiser of the seed's own architecture."""
+
+    def __init__(self, dit: DiT) -> None:
+        self.dit = dit
+
+    def begin(
+        self,
+        prompt: Conditioning,
+        negative_prompt: Conditioning | None,
+        config: SamplingConfig,
+        *,
+        context: Tensor | None = None,
+    ) -> "DiTVelocity":
+        """See `telecine.engine.denoise.Denoiser`."""
+        conditioning, scale = prompt, None
+        if negative_prompt is not None:
+            conditioning = {
+                name: torch.cat((negative_prompt[name], value)) for name, value in prompt.items()
+            }
+            scale = config.guidance_scale
+        network: DiT | DiTAfter = self.dit
+        if context is not None:
+            batch = context.expand(1 if scale is None else 2, -1, -1, -1, -1)
+            network = self.dit.after(batch, **conditioning)
+        return DiTVelocity(
+            network, conditioning, guidance_scale=scale, temporal_mask=config.temporal_mask
+        )
+
+
+class DiTVelocity:
+    """See `telecine.engine.denoise.Velocity`; without a `guidance_scale` there is no guidance."""
+
+    def __init__(
+        self,
+        network: DiT | DiTAfter,
+        conditioning: Conditioning,
+        *,
+        guidance_scale: float | None,
+        temporal_mask: TemporalMask,
+    ) -> None:
+        self._network = network
+        self._conditioning = conditioning
+        self._guidance_scale = guidance_scale
+        self._temporal_mask = temporal_mask
+
+    def __call__(self, latents: Latents, sigma: float) -> Latents:
+        """[B, C, T, H, W] and their noise level -> velocity."""
+        if self._guidance_scale is None:
+            return Latents(self._predict(latents.video, sigma))
+        doubled = torch.cat((latents.video, latents.video))
+        away, towards = self._predict(doubled, sigma).chunk(2)
+        return Latents(away + self._guidance_scale * (towards - away))
+
+    def _predict(self, video: Tensor, sigma: float) -> Tensor:
+        timesteps = torch.full((len(video),), sigma, device=video.device)
+        return self._network(
+            video, timesteps, temporal_mask=self._temporal_mask, **self._conditioning
+        )
