@@ -31,6 +31,44 @@ class EncoderRole:
     runtime: Literal["onnx", "torch"]
 
 
+@dataclass(frozen=True)
+class FamilyCard:
+    """What a request may ask of a family's model, and what one that says nothing gets.
+
+    Attributes:
+        family: the family's name, such as `wan`.
+        display_name: the model's name for a person.
+        sizes: (width, height) in pixels, the default first.
+        frames_multiple: frames of a video are this times k, plus one.
+        fps: frames a second that the network was trained at.
+        samplers: the names that `Family.sigmas` takes, the default first.
+        max_prompt_tokens: tokens of a prompt that reach the network.
+        chunk_latent_frames: latent frames that a REALTIME video is denoised by at a time; 0 where
+            every video is made whole.
+        has_audio: whether sound is denoised along with the picture.
+        has_image_input: whether a video can start from an image.
+        memory_bytes_per_megapixel: what a video takes beside the weights, for each million
+            pixels of all its frames.
+    """
+
+    family: str
+    display_name: str
+    sizes: tuple[tuple[int, int], ...]
+    frames_multiple: int
+    max_num_frames: int
+    default_num_frames: int
+    fps: int
+    samplers: tuple[str, ...]
+    default_num_inference_steps: int
+    default_guidance_scale: float
+    default_negative_prompt: str
+    max_prompt_tokens: int
+    chunk_latent_frames: int = 0
+    has_audio: bool = False
+    has_image_input: bool = False
+    memory_bytes_per_megapixel: int = 60_000_000
+
+
 class Tokenizer(Protocol):
     """Text to tokens of a fixed length."""
 
@@ -58,6 +96,11 @@ class VideoVAE(Protocol):
 
 class Family(Protocol):
     """A weights folder, opened."""
+
+    @property
+    def card(self) -> FamilyCard:
+        """Limits and defaults, of which `telecine models add` writes the model's card."""
+        ...
 
     @property
     def rollout(self) -> Rollout | None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from telecine.engine.dit.denoiser import DiTDenoiser
 from telecine.engine.dit.model import DiT, DiTConfig
-from telecine.engine.families.protocol import EncoderRole
+from telecine.engine.families.protocol import EncoderRole, FamilyCard
 from telecine.engine.rollout import Rollout
 from telecine.engine.samplers import SAMPLERS
 from telecine.engine.text_encoders.projection import TextProjection, TextProjectionConfig
@@ -36,6 +36,26 @@ class ToyboxFamily:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._index = _read_json(folder / "model_index.json")
+
+    @property
+    def card(self) -> FamilyCard:
+        """What the network was trained for: small videos of up to six seconds."""
+        rollout = self.rollout
+        return FamilyCard(
+            family="toybox",
+            display_name="Toybox",
+            sizes=((128, 128),),
+            frames_multiple=self._vae_config().temporal_scale,
+            max_num_frames=97,
+            default_num_frames=33,
+            fps=16,
+            samplers=tuple(SAMPLERS),
+            default_num_inference_steps=20,
+            default_guidance_scale=4.0,
+            default_negative_prompt="",
+            max_prompt_tokens=int(self._index["max_prompt_tokens"]),
+            chunk_latent_frames=rollout.chunk_frames if rollout else 0,
+        )
 
     @property
     def rollout(self) -> Rollout | None:
