@@ -13,6 +13,10 @@ from telecine.engine.text_encoders.tokenizer import TokenizedPrompt
 from telecine.engine.vae.layers import FeatCache
 
 
+Feature = Literal["IMAGE_TO_VIDEO", "EDIT", "EXTEND"]
+"""What a network can make a video from, beside a prompt: Model.Feature of the contract."""
+
+
 @dataclass(frozen=True)
 class EncoderRole:
     """One network of the chain that turns a prompt's tokens into conditioning.
@@ -46,7 +50,10 @@ class FamilyCard:
         chunk_latent_frames: latent frames that a REALTIME video is denoised by at a time; 0 where
             every video is made whole.
         has_audio: whether sound is denoised along with the picture.
-        has_image_input: whether a video can start from an image.
+        features: what a video can be made from beside a prompt.
+        is_image_required: whether there is no video without a first frame.
+        max_context_frames: frames of a source that the network goes on from at most, of the form
+            frames_multiple x k + 1; 0 where it cannot.
         memory_bytes_per_megapixel: what a video takes beside the weights, for each million
             pixels of all its frames.
     """
@@ -65,7 +72,9 @@ class FamilyCard:
     max_prompt_tokens: int
     chunk_latent_frames: int = 0
     has_audio: bool = False
-    has_image_input: bool = False
+    features: tuple[Feature, ...] = ()
+    is_image_required: bool = False
+    max_context_frames: int = 0
     memory_bytes_per_megapixel: int = 60_000_000
 
 
