@@ -1,0 +1,38 @@
+"""Puts a loaded denoiser in its place among the ranks of a group."""
+
+from importlib import import_module
+
+from torch.distributed.device_mesh import DeviceMesh
+
+from telecine.engine.denoise import Denoiser
+from telecine.engine.parallel.guidance import GuidanceParallelDenoiser
+from telecine.engine.parallel.layout import ParallelConfig
+from telecine.engine.parallel.mesh import GUIDANCE, SEQUENCE, TENSOR
+
+# By the denoiser's class: the module of its `split_tensors` and `split_sequence`.
+_SPLITS = {
+    "DiTDenoiser": "dit",
+}
+
+
+def parallelize(denoiser: Denoiser, config: ParallelConfig, mesh: DeviceMesh) -> Denoiser:
+    """Return the denoiser as this rank's part of the group.
+
+    Every rank calls it with the same weights, and from then on does the same as all others
+    with the same inputs.
+
+    Raises:
+        ValueError: the network cannot be split so.
+    """
+    kind = type(denoiser).__name__
+    if config.tensor_parallel_size * config.sequence_parallel_size > 1:
+        if kind not in _SPLITS:
+            raise ValueError(f"{kind}: runs on one device, or on two that share the guidance")
+        splits = import_module(f"{__package__}.{_SPLITS[kind]}")
+        if config.sequence_parallel_size > 1:
+            splits.split_sequence(denoiser, mesh[SEQUENCE])
+        if config.tensor_parallel_size > 1:
+            splits.split_tensors(denoiser, mesh[TENSOR])
+    if config.guidance_parallel_size > 1:
+        return GuidanceParallelDenoiser(denoiser, mesh.get_group(GUIDANCE))
+    return denoiser
