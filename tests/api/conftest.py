@@ -36,6 +36,11 @@ def toybox() -> model_pb2.Model:
         name="models/toybox",
         version="1",
         digest="sha256:00",
+        features=[
+            model_pb2.Model.FEATURE_IMAGE_TO_VIDEO,
+            model_pb2.Model.FEATURE_EDIT,
+            model_pb2.Model.FEATURE_EXTEND,
+        ],
         limits=model_pb2.ModelLimits(
             sizes=[video_pb2.Size(width=128, height=128)],
             min_num_frames=1,
@@ -48,6 +53,7 @@ def toybox() -> model_pb2.Model:
             min_guidance_scale=1,
             max_guidance_scale=20,
             samplers=["euler"],
+            max_context_frames=21,
         ),
         defaults=video_pb2.VideoSpec(
             num_inference_steps=4,

@@ -1,4 +1,4 @@
-"""Takes an image or a sound track in chunks and stores it."""
+"""Takes an image, a video or a sound track in chunks and stores it."""
 
 import asyncio
 import secrets

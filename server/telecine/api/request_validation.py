@@ -12,10 +12,10 @@ MAX_PAGE_SIZE = 1000
 MAX_LABELS = 32
 MAX_LABEL_CHARACTERS = 63
 
-_RESOURCE_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-_VIDEO_NAME = re.compile(rf"videos/({_RESOURCE_ID})")
-_MODEL_NAME = re.compile(rf"models/({_RESOURCE_ID})")
-_WORKER_NAME = re.compile(rf"workers/({_RESOURCE_ID})")
+RESOURCE_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_VIDEO_NAME = re.compile(rf"videos/({RESOURCE_ID})")
+_MODEL_NAME = re.compile(rf"models/({RESOURCE_ID})")
+_WORKER_NAME = re.compile(rf"workers/({RESOURCE_ID})")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{0,64}")
 _LABEL_KEY = re.compile(rf"[a-z0-9_-]{{1,{MAX_LABEL_CHARACTERS}}}")
 _TIMESTAMP_SECONDS = range(-62_135_596_800, 253_402_300_800)  # years 1 to 9999

@@ -7,6 +7,15 @@ from typing import Any, Literal, TypeVar
 from google.protobuf.duration_pb2 import Duration
 
 from telecine.api.request_validation import check_labels, shown
+from telecine.api.video_inputs import (
+    FramePlan,
+    check_inputs,
+    check_length,
+    copy_inputs,
+    defaults_of,
+    num_given_latent_frames,
+    plan_extension,
+)
 from telecine.errors import InvalidFieldError, NotImplementedYetError
 from telecine.prompts.prompt_parser import parse_optional_prompt, parse_prompt
 from telecine.v1 import model_pb2, video_pb2
@@ -40,6 +49,7 @@ class ResolvedSpec:
     """A request with every field set, ready to be queued.
 
     Attributes:
+        num_frames: frames of the video; where it is extended, the source's too.
         num_steps: denoising steps in all: those of every chunk that the video is made in.
         step_units: what a step costs, for the fair scheduler: megapixels of the frames that
             it denoises x evaluations of the network.
@@ -55,52 +65,61 @@ class ResolvedSpec:
     start_within_seconds: float | None
 
 
-def resolve_spec(sent: video_pb2.VideoSpec, model: model_pb2.Model) -> ResolvedSpec:
+def resolve_spec(
+    sent: video_pb2.VideoSpec, model: model_pb2.Model, source: video_pb2.Video | None = None
+) -> ResolvedSpec:
     """Returns `sent` with the model's defaults in its unset fields and a seed drawn.
+
+    Args:
+        sent: the request's.
+        model: that of the request.
+        source: the video of this service that it is made from, if it is.
 
     Raises:
         InvalidFieldError: a field is not within the model's limits.
         NotImplementedYetError: a field asks for a feature of a later version.
     """
     _refuse_later_features(sent)
-    limits = model.limits
+    check_inputs(sent, model)
+    limits, defaults = model.limits, defaults_of(sent, model, source)
     spec = video_pb2.VideoSpec(
         model=model.name,
         prompt=parse_prompt(sent.prompt, field="spec.prompt"),
-        negative_prompt=_negative_prompt(sent, model.defaults),
+        negative_prompt=_negative_prompt(sent, defaults),
         seed=_seed(sent),
         num_inference_steps=_within(
             "num_inference_steps",
-            _chosen(sent, model.defaults, "num_inference_steps"),
+            _chosen(sent, defaults, "num_inference_steps"),
             (limits.min_num_inference_steps, limits.max_num_inference_steps),
         ),
         guidance_scale=_within(
             "guidance_scale",
-            _chosen(sent, model.defaults, "guidance_scale"),
+            _chosen(sent, defaults, "guidance_scale"),
             (limits.min_guidance_scale, limits.max_guidance_scale),
         ),
-        duration=_duration(_chosen(sent, model.defaults, "duration")),
-        fps=_within("fps", _chosen(sent, model.defaults, "fps"), (limits.min_fps, limits.max_fps)),
-        size=_size(_chosen(sent, model.defaults, "size"), model),
-        sampler=_sampler(sent.sampler or model.defaults.sampler, model),
+        duration=_duration(_chosen(sent, defaults, "duration")),
+        fps=_within("fps", _chosen(sent, defaults, "fps"), (limits.min_fps, limits.max_fps)),
+        size=_size(_chosen(sent, defaults, "size"), model),
+        sampler=_sampler(sent.sampler or defaults.sampler, model),
         audio_mode=video_pb2.AUDIO_MODE_NONE,
         tier=_tier(sent.tier),
         output_formats=[video_pb2.OUTPUT_FORMAT_MP4_H264],
         labels=_labels(sent),
     )
     spec.upscale = _upscale(sent, spec.size)
-    num_frames = _num_frames(sent, spec, model)
+    copy_inputs(sent, spec)
+    plan = _frame_plan(sent, spec, model, source)
     start_within_seconds = None
     if sent.HasField("start_within"):
         spec.start_within.CopyFrom(sent.start_within)
         start_within_seconds = _start_within_seconds(sent.start_within)
-    num_chunks = _num_chunks(spec, num_frames, limits)
+    num_chunks = _num_chunks(spec, plan.clip_frames, limits)
     return ResolvedSpec(
         spec,
-        num_frames,
+        plan.num_frames,
         num_steps=num_chunks * spec.num_inference_steps,
-        step_units=_step_units(spec, num_frames) / num_chunks,
-        memory_bytes=_memory_bytes(spec, num_frames, limits),
+        step_units=_step_units(spec, plan.clip_frames) / num_chunks,
+        memory_bytes=_memory_bytes(spec, plan.clip_frames, limits),
         start_within_seconds=start_within_seconds,
     )
 
@@ -124,8 +143,6 @@ def _refuse_later_features(sent: video_pb2.VideoSpec) -> None:
         raise NotImplementedYetError("spec.audio_mode", "sound")
     if sent.expand_prompt:
         raise NotImplementedYetError("spec.expand_prompt", "prompt expansion")
-    if sent.input_image:
-        raise NotImplementedYetError("spec.input_image", "starting from an image")
     if sent.input_audio:
         raise NotImplementedYetError("spec.input_audio", "a sound track of one's own")
     for index, output_format in enumerate(sent.output_formats):
@@ -208,6 +225,19 @@ def _upscale(sent: video_pb2.VideoSpec, size: video_pb2.Size) -> int:
     return upscale
 
 
+def _frame_plan(
+    sent: video_pb2.VideoSpec,
+    spec: video_pb2.VideoSpec,
+    model: model_pb2.Model,
+    source: video_pb2.Video | None,
+) -> FramePlan:
+    if spec.HasField("extend"):
+        return plan_extension(sent, spec, model, source)
+    num_frames = _num_frames(sent, spec, model)
+    check_length(spec, num_frames, source)
+    return FramePlan(num_frames, num_frames)
+
+
 def _num_frames(
     sent: video_pb2.VideoSpec, spec: video_pb2.VideoSpec, model: model_pb2.Model
 ) -> int:
@@ -231,11 +261,16 @@ def _start_within_seconds(duration: Duration) -> float:
     return duration.seconds + duration.nanos / _NANOS
 
 
-def _num_chunks(spec: video_pb2.VideoSpec, num_frames: int, limits: model_pb2.ModelLimits) -> int:
-    """Returns how many chunks the video is denoised in, one after another."""
-    if spec.tier != video_pb2.TIER_REALTIME or not limits.chunk_latent_frames:
+def _num_chunks(spec: video_pb2.VideoSpec, clip_frames: int, limits: model_pb2.ModelLimits) -> int:
+    """Returns how many chunks the clip is denoised in, one after another.
+
+    What comes after given frames is made in chunks wherever the model can.
+    """
+    given_frames = num_given_latent_frames(spec, limits)
+    is_realtime = spec.tier == video_pb2.TIER_REALTIME
+    if not (is_realtime or given_frames) or not limits.chunk_latent_frames:
         return 1
-    latent_frames = (num_frames - 1) // limits.frames_multiple + 1
+    latent_frames = (clip_frames - 1) // limits.frames_multiple + 1 - given_frames
     return -(-latent_frames // limits.chunk_latent_frames)
 
 

@@ -16,6 +16,7 @@ from telecine.api.request_validation import (
     check_video_name,
     parse_model_name,
 )
+from telecine.api.video_inputs import check_inputs, find_source
 from telecine.api.video_spec import resolve_spec
 from telecine.errors import InvalidFieldError
 from telecine.jobs.job_types import Submission, VideoQuery
@@ -35,7 +36,9 @@ async def create_video(
     name = request.spec.model or parts.default_model
     parse_model_name(name, field="spec.model")
     model = await parts.models.find(name, field="spec.model")
-    resolved = resolve_spec(request.spec, model)
+    check_inputs(request.spec, model)
+    source = await find_source(parts, request.spec)
+    resolved = resolve_spec(request.spec, model, source)
     return await parts.jobs.submit(
         Submission(
             spec=resolved.spec,

@@ -1,0 +1,254 @@
+"""What a video is made from beside its prompt: an image, or another video."""
+
+import re
+from contextlib import aclosing
+from typing import NamedTuple
+
+from google.protobuf.duration_pb2 import Duration
+
+from telecine.api.gateway_parts import GatewayParts
+from telecine.api.media_types import HEAD_BYTES, MediaKind, kind_of
+from telecine.api.request_validation import RESOURCE_ID, shown
+from telecine.api.stored_files import state_word
+from telecine.errors import InvalidFieldError, NotFoundError, VideoStateError
+from telecine.storage.keys import media_key
+from telecine.v1 import model_pb2, video_pb2
+
+DEFAULT_STRENGTH = 0.7
+MAX_FRAMES = 20_000  # of a video that is gone on with, the source's included
+
+_NANOS = 1_000_000_000
+_MEDIA_NAME = re.compile(rf"media/{RESOURCE_ID}")
+_SOURCE_NAME = re.compile(rf"(media|videos)/{RESOURCE_ID}")
+_FEATURES = {
+    "input_image": model_pb2.Model.FEATURE_IMAGE_TO_VIDEO,
+    "edit": model_pb2.Model.FEATURE_EDIT,
+    "extend": model_pb2.Model.FEATURE_EXTEND,
+}
+
+
+class FramePlan(NamedTuple):
+    """How many frames a video has, and how many of them the model makes in one go."""
+
+    num_frames: int
+    clip_frames: int
+    """Frames of the clip that the model makes: context and new ones where a video is extended."""
+
+
+def check_inputs(sent: video_pb2.VideoSpec, model: model_pb2.Model) -> None:
+    """Refuses inputs that exclude each other, that the model cannot use or that it lacks.
+
+    Raises:
+        InvalidFieldError: one of them is wrong.
+    """
+    given = [field for field in _FEATURES if _is_given(sent, field)]
+    if len(given) > 1:
+        raise InvalidFieldError(f"spec.{given[1]}", f"cannot be used together with {given[0]}")
+    if not given:
+        if model.limits.is_image_required:
+            raise InvalidFieldError("spec.input_image", f"{model.name} needs a first frame")
+        return
+    (field,) = given
+    if _FEATURES[field] not in model.features:
+        feature = model_pb2.Model.Feature.Name(_FEATURES[field])
+        raise InvalidFieldError(f"spec.{field}", f"{model.name} has no {feature}")
+    if field == "edit" and not 0 < strength_of(sent) <= 1:  # NaN is neither
+        raise InvalidFieldError(
+            "spec.edit.strength", f"{sent.edit.strength} is not more than 0 and at most 1"
+        )
+    if field == "extend":
+        _check_more_than_zero(sent.extend.duration, "spec.extend.duration")
+
+
+async def find_source(parts: GatewayParts, sent: video_pb2.VideoSpec) -> video_pb2.Video | None:
+    """Finds what a checked spec is made from; returns it where it is a video of this service.
+
+    Raises:
+        InvalidFieldError: there is no such image or video, or the upload is another thing.
+        VideoStateError: the source has not SUCCEEDED.
+    """
+    if sent.input_image:
+        if not _MEDIA_NAME.fullmatch(sent.input_image):
+            raise InvalidFieldError(
+                "spec.input_image", f"{shown(sent.input_image)} is not of the form media/{{media}}"
+            )
+        await _check_upload(parts, sent.input_image, "image", field="spec.input_image")
+        return None
+    source, field = _source_of(sent)
+    if not field:
+        return None
+    if not _SOURCE_NAME.fullmatch(source):
+        raise InvalidFieldError(
+            field, f"{shown(source)} is not of the form videos/{{video}} or media/{{media}}"
+        )
+    if source.startswith("media/"):
+        await _check_upload(parts, source, "video", field=field)
+        return None
+    try:
+        video = await parts.jobs.get(source)
+    except NotFoundError as error:
+        raise InvalidFieldError(field, error.message) from error
+    if video.state != video_pb2.Video.STATE_SUCCEEDED:
+        state = state_word(video)
+        raise VideoStateError(f"{field}: {source} is {state}, not SUCCEEDED", state=state)
+    return video
+
+
+def defaults_of(
+    sent: video_pb2.VideoSpec, model: model_pb2.Model, source: video_pb2.Video | None
+) -> video_pb2.VideoSpec:
+    """Returns the model's defaults, with the frame rate and the length of a source."""
+    defaults = video_pb2.VideoSpec()
+    defaults.CopyFrom(model.defaults)
+    if source is None:
+        return defaults
+    defaults.fps = source.spec.fps
+    if sent.HasField("edit"):
+        multiple = model.limits.frames_multiple
+        num_frames = _at_most(source.num_frames, multiple)
+        defaults.duration.CopyFrom(duration_of(num_frames, source.spec.fps))
+    return defaults
+
+
+def copy_inputs(sent: video_pb2.VideoSpec, spec: video_pb2.VideoSpec) -> None:
+    """Takes over what was sent, with the default strength where none was."""
+    spec.input_image = sent.input_image
+    if sent.HasField("edit"):
+        spec.edit.source, spec.edit.strength = sent.edit.source, strength_of(sent)
+    if sent.HasField("extend"):
+        spec.extend.source = sent.extend.source
+        spec.extend.duration.CopyFrom(sent.extend.duration)
+
+
+def check_length(
+    spec: video_pb2.VideoSpec, num_frames: int, source: video_pb2.Video | None
+) -> None:
+    """Refuses a video that is longer than its source, or not longer than its first frame.
+
+    Raises:
+        InvalidFieldError: it is.
+    """
+    if spec.input_image and num_frames == 1:
+        raise InvalidFieldError("spec.duration", "is of one frame only, which input_image is")
+    if spec.HasField("edit") and source is not None:
+        has_frames = num_frames_at(source, spec.fps)
+        if num_frames > has_frames:
+            raise InvalidFieldError(
+                "spec.duration",
+                f"{num_frames} frames at {spec.fps} fps are more than the {has_frames} of "
+                f"{source.name}",
+            )
+
+
+def plan_extension(
+    sent: video_pb2.VideoSpec,
+    spec: video_pb2.VideoSpec,
+    model: model_pb2.Model,
+    source: video_pb2.Video | None,
+) -> FramePlan:
+    """Completes `spec.extend` and `spec.duration`, and returns the video's and the clip's frames.
+
+    Raises:
+        InvalidFieldError: the lengths do not fit each other or the model.
+    """
+    limits, extend = model.limits, spec.extend
+    extend.num_frames = _nearest(extend.duration, spec.fps, limits.frames_multiple)
+    if sent.HasField("duration"):
+        _check_more_than_zero(sent.duration, "spec.duration")
+        num_frames = _nearest(sent.duration, spec.fps, 1)
+    elif source is not None:
+        num_frames = num_frames_at(source, spec.fps) + extend.num_frames
+    else:
+        raise InvalidFieldError(
+            "spec.duration", "must say how long the result is: the source's own length is unknown"
+        )
+    num_kept = num_frames - extend.num_frames
+    if num_kept < 1 or num_frames > MAX_FRAMES:
+        raise InvalidFieldError(
+            "spec.duration",
+            f"{num_frames} frames must be more than the {extend.num_frames} that are added, "
+            f"and at most {MAX_FRAMES}",
+        )
+    if source is not None and num_kept > num_frames_at(source, spec.fps):
+        raise InvalidFieldError(
+            "spec.duration",
+            f"{num_kept} frames and {extend.num_frames} added ones are more than {source.name} has",
+        )
+    extend.num_context_frames = _at_most(
+        min(num_kept, limits.max_context_frames), limits.frames_multiple
+    )
+    clip_frames = extend.num_context_frames + extend.num_frames
+    if clip_frames > limits.max_num_frames:
+        raise InvalidFieldError(
+            "spec.extend.duration",
+            f"{extend.num_frames} frames after {extend.num_context_frames} of the source; "
+            f"{model.name} makes {limits.max_num_frames} at most",
+        )
+    spec.duration.CopyFrom(duration_of(num_frames, spec.fps))
+    return FramePlan(num_frames, clip_frames)
+
+
+def num_given_latent_frames(spec: video_pb2.VideoSpec, limits: model_pb2.ModelLimits) -> int:
+    """Returns how many latent frames of the clip are given rather than made."""
+    if spec.HasField("extend"):
+        return (spec.extend.num_context_frames - 1) // limits.frames_multiple + 1
+    return 1 if spec.input_image else 0
+
+
+def strength_of(sent: video_pb2.VideoSpec) -> float:
+    """Returns the strength of an edit, the default one where none was sent."""
+    return sent.edit.strength if sent.edit.HasField("strength") else DEFAULT_STRENGTH
+
+
+def num_frames_at(source: video_pb2.Video, fps: int) -> int:
+    """Returns how many frames a video has at another frame rate, whole ones, at least 1."""
+    return max(1, source.num_frames * fps // source.spec.fps)
+
+
+def duration_of(num_frames: int, fps: int) -> Duration:
+    """Returns how long so many frames last."""
+    seconds, nanos = divmod(num_frames * _NANOS // fps, _NANOS)
+    return Duration(seconds=seconds, nanos=nanos)
+
+
+def _is_given(sent: video_pb2.VideoSpec, field: str) -> bool:
+    return bool(sent.input_image) if field == "input_image" else sent.HasField(field)  # type: ignore[arg-type]
+
+
+def _source_of(sent: video_pb2.VideoSpec) -> tuple[str, str]:
+    """Returns the source and the field that names it; nothing twice where there is none."""
+    if sent.HasField("edit"):
+        return sent.edit.source, "spec.edit.source"
+    if sent.HasField("extend"):
+        return sent.extend.source, "spec.extend.source"
+    return "", ""
+
+
+async def _check_upload(parts: GatewayParts, name: str, kind: MediaKind, *, field: str) -> None:
+    head = b""
+    try:
+        async with aclosing(parts.objects.read(media_key(name), limit=HEAD_BYTES)) as chunks:
+            async for chunk in chunks:
+                head += chunk
+    except NotFoundError as error:
+        raise InvalidFieldError(field, f"{name} does not exist") from error
+    if kind_of(head) != kind:
+        raise InvalidFieldError(field, f"{name} is not an upload of type {kind}/*")
+
+
+def _check_more_than_zero(duration: Duration, field: str) -> None:
+    is_valid = 0 <= duration.seconds <= MAX_FRAMES and 0 <= duration.nanos < _NANOS
+    if not is_valid or duration.seconds == duration.nanos == 0:
+        raise InvalidFieldError(field, "must be more than 0")
+
+
+def _nearest(duration: Duration, fps: int, multiple: int) -> int:
+    """Returns the multiple nearest to duration x fps, exactly, at least one."""
+    nano_frames = (duration.seconds * _NANOS + duration.nanos) * fps
+    step = multiple * _NANOS
+    return multiple * max(1, (2 * nano_frames + step) // (2 * step))
+
+
+def _at_most(num_frames: int, multiple: int) -> int:
+    """Returns the largest number of the form multiple x k + 1 that is not more."""
+    return (max(num_frames, 1) - 1) // multiple * multiple + 1
