@@ -34,7 +34,9 @@ FUNCTIONS_OF_ROLES: Mapping[str, tuple[str, ...]] = {
     ),
 }
 # They neither move videos nor touch their records' leases and costs.
-NOT_SIMULATED = frozenset({"announce_restored", "publish_worker", "list_workers", "request_drain"})
+NOT_SIMULATED = frozenset(
+    {"announce_restored", "find_repeat", "publish_worker", "list_workers", "request_drain"}
+)
 
 
 def registered_functions() -> set[str]:

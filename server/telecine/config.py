@@ -127,6 +127,8 @@ class WorkerSettings(Section):
         checkpoint_quota_bytes: what checkpoints may take there, of all workers together.
         checkpoint_url: where they are copied to, so that another machine can go on; as in
             `storage.url`. Empty for nowhere.
+        embeddings_cache_bytes: what encoded prompts may take in memory; those used the longest
+            time ago go first.
         stream_timeout_seconds: silence after which a model server's stream counts as dead.
         model_server_patience_seconds: how long a job is kept while the model server is away,
             before another worker may have it.
@@ -147,6 +149,7 @@ class WorkerSettings(Section):
     checkpoint_quota_bytes: Count = 8 << 30
     checkpoint_url: str = ""
     previews_per_video: Annotated[int, Field(ge=0)] = 5
+    embeddings_cache_bytes: Annotated[int, Field(ge=0)] = 256 << 20
     stream_timeout_seconds: Seconds = 60.0
     model_server_patience_seconds: Seconds = 60.0
 

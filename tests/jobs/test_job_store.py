@@ -43,6 +43,7 @@ WRITES: dict[str, Write] = {
     "enter_stage": lambda store, lease: store.enter_stage(lease, video_pb2.STAGE_LOADING),
     "finish_step": lambda store, lease: store.finish_step(lease, make_step(1)),
     "notify": lambda store, lease: store.notify(lease, "SOMETHING", "said"),
+    "warn": lambda store, lease: store.warn(lease, "SOMETHING", "take care"),
     "announce_fragment": lambda store, lease: store.announce_fragment(lease, FRAGMENT),
     "commit_checkpoint": lambda store, lease: store.commit_checkpoint(lease, pointer(10)),
     "complete": lambda store, lease: store.complete(lease, [ARTIFACT]),
@@ -396,3 +397,34 @@ async def test_work_submitted_between_two_waits_is_not_missed(store: JobStore) -
     await store.wait_for_work(0.05)
     await store.submit(make_submission())
     await store.wait_for_work(60.0)
+
+
+async def test_a_warning_stays_on_the_video_and_is_told_once(
+    store: JobStore, client: Redis
+) -> None:
+    submission = replace(make_submission(), warnings=("from the start",))
+    video = await store.submit(submission)
+    lease = (await claim_next(store)).lease
+    for message in ("88 tokens are cut off", "something else", "88 tokens are cut off"):
+        await store.warn(lease, "PROMPT_TRUNCATED", message)
+    expected = ["from the start", "88 tokens are cut off", "something else"]
+    assert list((await store.get(video.name)).warnings) == expected
+    done = await store.complete(lease, [ARTIFACT])
+    assert (list(done.warnings), list(done.artifacts)) == (expected, [ARTIFACT])
+    events = await EventLog(client).read(video.name)
+    told = [event.notice.message for event in events if event.HasField("notice")]
+    assert told == ["88 tokens are cut off", "something else"]
+
+
+async def test_a_repeat_is_found_before_it_is_submitted(store: JobStore) -> None:
+    submission = make_submission(request_id="once")
+    this = {
+        "tenant": submission.tenant,
+        "request_id": "once",
+        "fingerprint": submission.fingerprint,
+    }
+    assert await store.find_repeat(**this) is None  # type: ignore[arg-type]
+    video = await store.submit(submission)
+    assert await store.find_repeat(**this) == video  # type: ignore[arg-type]
+    with pytest.raises(AlreadyExistsError):
+        await store.find_repeat(tenant=submission.tenant, request_id="once", fingerprint=b"other")

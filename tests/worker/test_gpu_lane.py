@@ -226,3 +226,28 @@ async def test_realtime_frames_come_while_later_ones_are_denoised(
     first_chunk, second_chunk = seen.index("1 frames"), seen.index("5 frames")
     assert seen.index(NUM_STEPS) < first_chunk < seen.index(2 * NUM_STEPS)
     assert seen.index(2 * NUM_STEPS) < second_chunk < seen.index(3 * NUM_STEPS)
+
+
+async def test_a_prompt_that_is_too_long_is_warned_of_on_the_video(
+    jobs: JobStore, redis: Redis, tmp_path: Path
+) -> None:
+    triton = FakeTriton(num_prompt_tokens=13)
+    video = await jobs.submit(lane_submission(BATCH))
+    async with lane_worker(redis, triton, tmp_path):
+        done = await in_state(jobs, video.name, Video.STATE_SUCCEEDED)
+    assert list(done.warnings) == [
+        f"{field}: the model reads the first 4 of its 13 tokens; the last 9 are cut off"
+        for field in ("prompt", "negative_prompt")
+    ]
+    assert (await notices(redis, video.name)).count("PROMPT_TRUNCATED") == 2
+
+
+async def test_videos_of_one_prompt_have_it_encoded_once(
+    jobs: JobStore, redis: Redis, tmp_path: Path
+) -> None:
+    triton = FakeTriton()
+    videos = [await jobs.submit(lane_submission(seed)) for seed in (BATCH, URGENT)]
+    async with lane_worker(redis, triton, tmp_path):
+        for video in videos:
+            await in_state(jobs, video.name, Video.STATE_SUCCEEDED)
+    assert triton.prompts == ["a red circle moves right", ""]

@@ -62,6 +62,20 @@ class ClientCalls:
         )
         return to_video(answer, known=new_record(submitted))
 
+    async def find_repeat(
+        self, *, tenant: str, request_id: str, fingerprint: bytes
+    ) -> video_pb2.Video | None:
+        """Returns the video that this very request has made before, None where it has not.
+
+        Raises:
+            AlreadyExistsError: the request id was used for another request.
+        """
+        answer = await self._call(
+            "find_repeat",
+            {"tenant": tenant, "request_id": request_id, "fingerprint": fingerprint},
+        )
+        return None if answer is None else to_video(answer)
+
     async def get(self, name: str) -> video_pb2.Video:
         """Returns a video as it is now.
 

@@ -54,7 +54,8 @@ def assemble_video(record: Record, *, queue_position: int, start_micros: int) ->
     Its position and its expected start, -1 for unknown, count only while it is queued.
     """
     # Encoded messages join by concatenation: what was submitted, then what came of it.
-    video = video_pb2.Video.FromString(record[b"submitted"] + record.get(b"outcome", b""))
+    parts = (record.get(name, b"") for name in (b"submitted", b"warnings", b"outcome"))
+    video = video_pb2.Video.FromString(b"".join(parts))
     video.name = video_name(record[b"video"].decode())
     video.state = video_pb2.Video.State.Value(f"STATE_{record[b'state'].decode()}")
     video.stage = video_pb2.Stage.ValueType(int(record.get(b"stage", 0)))

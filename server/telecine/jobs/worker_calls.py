@@ -130,7 +130,14 @@ class WorkerCalls:
 
     async def notify(self, lease: Lease, reason: str, message: str) -> Directive:
         """Logs something that the client may want to know."""
-        return await self._hold("notify", lease, {"event": events.notice_event(reason, message)})
+        event = events.notice_event(reason, message)
+        return await self._hold("notify", lease, {"event": event, "warning": ""})
+
+    async def warn(self, lease: Lease, reason: str, message: str) -> Directive:
+        """Adds a warning to the video, and logs it; the same one again changes nothing."""
+        warning = video_pb2.Video(warnings=[message]).SerializeToString()
+        event = events.notice_event(reason, message)
+        return await self._hold("notify", lease, {"event": event, "warning": warning})
 
     async def announce_fragment(
         self, lease: Lease, fragment: video_pb2.VideoEvent.FragmentReady

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from telecine.errors import CheckpointError, ModelError, ModelServerUnavailableError
+from telecine.inference.embeddings_cache import EmbeddingsCache
 from telecine.inference.triton_client import PromptEmbeds, SliceRequest, TritonClient
 from telecine.jobs.job_types import FinishedStep, Verdict
 from telecine.media.transcoder import Frames
@@ -38,10 +39,16 @@ _NUMERICS_CHANGED = (
 
 @dataclass(frozen=True)
 class GpuLaneOptions:
-    """How the lane cuts a video; `slice_steps` is the work lost at most with a worker."""
+    """How the lane cuts a video, and what it keeps of one for the next.
+
+    Attributes:
+        slice_steps: the work lost at most with a worker.
+        embeddings_cache_bytes: what encoded prompts may take in the worker's memory.
+    """
 
     slice_steps: int
     previews_per_video: int
+    embeddings_cache_bytes: int = 256 << 20
 
 
 class GpuLane:
@@ -65,6 +72,7 @@ class GpuLane:
         self._options = options
         self._draining = draining
         self._models = models
+        self._embeddings = EmbeddingsCache(triton, max_bytes=options.embeddings_cache_bytes)
         self.tail = TailEstimate()
 
     @asynccontextmanager
@@ -131,13 +139,14 @@ class GpuLane:
 
     async def _condition(self, held: HeldVideo) -> SliceRequest:
         spec = held.video.spec
-        prompt = await self._encode_prompt(held)
-        has_guidance = spec.guidance_scale > 1.0
+        expanded = held.video.expanded_prompt
         return SliceRequest(
-            prompt=prompt,
+            prompt=await self._encode(
+                held, "expanded_prompt" if expanded else "prompt", expanded or spec.prompt
+            ),
             negative_prompt=(
-                await self._triton.encode_prompt(held.model_id, spec.negative_prompt)
-                if has_guidance
+                await self._encode(held, "negative_prompt", spec.negative_prompt)
+                if spec.guidance_scale > 1.0
                 else None
             ),
             seed=spec.seed,
@@ -156,18 +165,16 @@ class GpuLane:
             ),
         )
 
-    async def _encode_prompt(self, held: HeldVideo) -> PromptEmbeds:
-        video = held.video
-        prompt = await self._triton.encode_prompt(
-            held.model_id, video.expanded_prompt or video.spec.prompt
-        )
-        if prompt.is_truncated:
-            await held.notify(
+    async def _encode(self, held: HeldVideo, field: str, text: str) -> PromptEmbeds:
+        embeds = await self._embeddings.encode(held.model_id, held.identity, text)
+        if embeds.is_truncated:
+            await held.warn(
                 "PROMPT_TRUNCATED",
-                f"the model reads the first {prompt.max_tokens} tokens of the prompt's "
-                f"{prompt.num_tokens}",
+                f"{field}: the model reads the first {embeds.max_tokens} of its "
+                f"{embeds.num_tokens} tokens; the last {embeds.num_tokens - embeds.max_tokens} "
+                "are cut off",
             )
-        return prompt
+        return embeds
 
     async def _denoise_slices(
         self, held: HeldVideo, request: SliceRequest, step_index: int

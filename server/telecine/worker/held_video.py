@@ -114,6 +114,10 @@ class HeldVideo:
         """Tells something that the client may want to know."""
         await self._inform(lambda: self._jobs.notify(self.lease, reason, message))
 
+    async def warn(self, reason: str, message: str) -> None:
+        """Adds a warning to the video, for whoever looks at it later too."""
+        obey(await until_stored(lambda: self._jobs.warn(self.lease, reason, message)))
+
     def begin_slice(self) -> None:
         """A slice begins; one that broke off was for nothing, and nobody pays for it."""
         self._open_gpu_seconds = 0.0

@@ -106,6 +106,7 @@ class _Worker:
             GpuLaneOptions(
                 slice_steps=self._options.slice_steps,
                 previews_per_video=self._options.previews_per_video,
+                embeddings_cache_bytes=self._options.embeddings_cache_bytes,
             ),
             draining=self._draining,
             models=models,

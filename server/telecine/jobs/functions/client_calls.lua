@@ -67,6 +67,12 @@ register("submit", function(queue, args)
   return { unknown, place.position, place.start or -1 }
 end)
 
+-- The video that a request id made before, with its caller's fingerprint; false for none.
+register("find_repeat", function(queue, args)
+  local known = find_repeat(queue, args)
+  return known and snapshot(queue, known)
+end, { "no-writes" })
+
 register("get", function(queue, args)
   return snapshot(queue, video_record(queue, args.video))
 end, { "no-writes" })

@@ -85,7 +85,15 @@ end)
 
 register_held("heartbeat", function() end)
 
+-- A warning stays on the video, and is told once, whichever attempt comes upon it.
 register_held("notify", function(queue, video, args)
+  if args.warning ~= "" then
+    local warnings = video.values.warnings or ""
+    if string.find(warnings, args.warning, 1, true) then
+      return
+    end
+    put(video, "warnings", warnings .. args.warning)
+  end
   append_event(queue, video, args.event)
 end)
 
