@@ -23,7 +23,7 @@ class CountingEncoder:
         self.prompts: list[str] = []
         self.is_away = False
 
-    async def encode_prompt(self, model: str, prompt: str) -> PromptEmbeds:
+    async def encode_prompt(self, model: str, prompt: str) -> PromptEmbeds:  # noqa: ARG002
         self.prompts.append(prompt)
         if self.is_away:
             raise ModelServerUnavailableError("away")
