@@ -20,13 +20,17 @@ def load_family(weights: str) -> Family:
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: its model_index.json names no known family.
+        ValueError: its model_index.json cannot be read, or names no known family.
     """
     folder = BUILT_IN_WEIGHTS / weights if weights.isidentifier() else Path(weights)
-    index = json.loads((folder / "model_index.json").read_text())
-    pipeline = index["_class_name"]
+    path = folder / "model_index.json"
+    try:
+        pipeline = json.loads(path.read_text())["_class_name"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not the index of a pipeline: {error!r}") from error
     if pipeline not in _FAMILIES:
-        raise ValueError(f"{folder}: unknown family {pipeline!r}")
+        known = ", ".join(_FAMILIES)
+        raise ValueError(f"{path}: no family is known for {pipeline!r}, only for {known}")
     module, _, family = _FAMILIES[pipeline].partition(":")
     return cast(Family, getattr(import_module(f"{__name__}.{module}"), family)(folder))
 

@@ -1,6 +1,6 @@
 """What a family offers. Each part loads alone, since each runs in a process of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -109,6 +109,14 @@ class Family(Protocol):
     @property
     def card(self) -> FamilyCard:
         """Limits and defaults, of which `telecine models add` writes the model's card."""
+        ...
+
+    @property
+    def networks(self) -> Mapping[str, Callable[[], nn.Module]]:
+        """By the folder that holds its weights: builds what its config.json describes.
+
+        No weights are read, so that a check can build it on torch's meta device.
+        """
         ...
 
     @property

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,17 @@ class ToyboxFamily:
             max_prompt_tokens=int(self._index["max_prompt_tokens"]),
             chunk_latent_frames=rollout.chunk_frames if rollout else 0,
         )
+
+    @property
+    def networks(self) -> Mapping[str, Callable[[], nn.Module]]:
+        """DiT, VAE, both text encoders and the projection."""
+        return {
+            "transformer": lambda: DiT(self._dit_config()),
+            "vae": lambda: CausalVAE(self._vae_config()),
+            "text_projection": lambda: TextProjection(self._projection_config()),
+            "text_encoder": self._build_text_encoder,
+            "text_encoder_2": self._build_text_encoder_2,
+        }
 
     @property
     def rollout(self) -> Rollout | None:
@@ -124,8 +136,7 @@ class ToyboxFamily:
 
     def load_dit(self, device: torch.device) -> DiT:
         """The network itself, in float32."""
-        described = _read_json(self._folder / "transformer" / "config.json")
-        dit = DiT(DiTConfig(**{**described, "patch_size": tuple(described["patch_size"])}))
+        dit = DiT(self._dit_config())
         dit.load_state_dict(load_file(self._folder / "transformer" / TENSORS))
         return dit.to(device).eval().requires_grad_(requires_grad=False)
 
@@ -136,10 +147,30 @@ class ToyboxFamily:
         return vae.to(device).eval().requires_grad_(requires_grad=False)
 
     def _load_text_projection(self) -> nn.Module:
-        config = _read_json(self._folder / "text_projection" / "config.json")
-        projection = TextProjection(TextProjectionConfig(**config))
+        projection = TextProjection(self._projection_config())
         projection.load_state_dict(load_file(self._folder / "text_projection" / TENSORS))
         return projection.eval()
+
+    def _build_text_encoder(self) -> nn.Module:
+        from transformers import T5Config, T5EncoderModel  # noqa: PLC0415 - as in load_encoder
+
+        return T5EncoderModel(T5Config.from_pretrained(self._folder / "text_encoder"))
+
+    def _build_text_encoder_2(self) -> nn.Module:
+        from transformers import (  # noqa: PLC0415 - as in load_encoder
+            CLIPTextConfig,
+            CLIPTextModelWithProjection,
+        )
+
+        config = CLIPTextConfig.from_pretrained(self._folder / "text_encoder_2")
+        return CLIPTextModelWithProjection(config)
+
+    def _dit_config(self) -> DiTConfig:
+        described = _read_json(self._folder / "transformer" / "config.json")
+        return DiTConfig(**{**described, "patch_size": tuple(described["patch_size"])})
+
+    def _projection_config(self) -> TextProjectionConfig:
+        return TextProjectionConfig(**_read_json(self._folder / "text_projection" / "config.json"))
 
     def _vae_config(self) -> CausalVAEConfig:
         described = _read_json(self._folder / "vae" / "config.json")
