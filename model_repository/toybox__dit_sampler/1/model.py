@@ -3,9 +3,10 @@
 from functools import partial
 from typing import Any
 
+from telecine.backend.denoising import Slice
 from telecine.backend.request_reader import RequestReader, parameter
 from telecine.backend.responses import stream_responses
-from telecine.backend.slice_sampler import Slice, SliceSampler
+from telecine.backend.slice_sampler import SliceSampler
 from telecine.engine.denoise import Conditioning
 from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 

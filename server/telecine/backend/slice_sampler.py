@@ -2,44 +2,20 @@
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from telecine.backend.denoising import Denoising, Slice
 from telecine.backend.devices import choose_device, wait_for
 from telecine.backend.frames import encode_preview
-from telecine.engine.denoise import (
-    Conditioning,
-    SamplingConfig,
-    StepOutput,
-    denoise_slice,
-    initial_state,
-)
-from telecine.engine.families import load_family
-from telecine.engine.numerics import describe_numerics
-from telecine.engine.state import DenoiseState
+from telecine.engine.denoise import Conditioning, StepOutput
+from telecine.engine.families import Family
 
 Arrays = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Slice:
-    """What one request asks for.
-
-    Attributes:
-        state: what the slice before returned; empty to start from noise.
-        preview_steps: steps, counted from 1, to show a preview of.
-    """
-
-    prompt: Conditioning
-    negative_prompt: Conditioning | None
-    config: SamplingConfig
-    state: bytes
-    num_steps: int
-    preview_steps: frozenset[int]
 
 
 class SliceSampler:
@@ -47,9 +23,13 @@ class SliceSampler:
 
     def __init__(self, weights: str) -> None:
         self._device = choose_device()
-        self.family = load_family(weights)
-        self._denoiser = self.family.load_denoiser(self._device)
+        self._denoising = Denoising(weights, self._device)
         self._vae = self.family.load_vae(self._device)
+
+    @property
+    def family(self) -> Family:
+        """Whose denoiser it is."""
+        return self._denoising.family
 
     def conditioning(self, arrays: Arrays) -> Conditioning:
         """Bring one video's conditioning to the device as a batch of one."""
@@ -69,36 +49,25 @@ class SliceSampler:
             ValueError: there is no step to do.
         """
         asked = read_slice()
-        state = self._start(asked)
-        steps = denoise_slice(
-            self._denoiser,
-            asked.prompt,
-            asked.negative_prompt,
-            config=asked.config,
-            state=state,
-            num_steps=asked.num_steps,
-        )
-        is_foreign = bool(asked.state) and state.numerics != describe_numerics(self._device)
+        state = self._denoising.start(asked)
+        numerics = self._denoising.numerics
+        is_foreign = bool(asked.state) and state.numerics != numerics
         chunk = asked.config.chunk_at(state.step_index)
         last_index = min(state.step_index + asked.num_steps, chunk.end_step)
         if last_index <= state.step_index:
             raise ValueError(f"num_steps: nothing to do after step {state.step_index}")
         start_time = time.perf_counter()
-        for step in steps:
+        for step in self._denoising.steps(asked, state):
             wait_for(self._device)
             outputs = _describe(step, time.perf_counter() - start_time)
             outputs["is_numerics_changed"] = np.array([is_foreign], np.int64)
             if step.step_index in asked.preview_steps:
                 outputs["preview"] = encode_preview(step.denoised, self._vae)
             if step.step_index == last_index:
-                outputs["state"] = np.frombuffer(step.state.to_bytes(), np.uint8)
+                made = replace(step.state, numerics=numerics)
+                outputs["state"] = np.frombuffer(made.to_bytes(), np.uint8)
             yield outputs
             start_time = time.perf_counter()
-
-    def _start(self, asked: Slice) -> DenoiseState:
-        if asked.state:
-            return DenoiseState.from_bytes(asked.state, self._device)
-        return initial_state(asked.config, self._device)
 
 
 def _describe(step: StepOutput, step_seconds: float) -> Arrays:

@@ -57,3 +57,6 @@ class ParallelConfig:
 
     def _sizes(self) -> dict[str, int]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+ONE_RANK = ParallelConfig()
