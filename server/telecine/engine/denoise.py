@@ -6,8 +6,9 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from telecine.engine.adapters.use import LoraUse
 from telecine.engine.dit.attention import FULL_ATTENTION, TemporalMask
 from telecine.engine.latents import Latents
 from telecine.engine.noise import initial_noise, step_noise
@@ -41,6 +42,8 @@ class SamplingConfig:
     audio_latents_shape: tuple[int, ...] | None = None
     temporal_mask: TemporalMask = FULL_ATTENTION
     rollout: Rollout | None = None
+    loras: tuple[LoraUse, ...] = ()
+    """Adapters on the network while it denoises; what it computes once a slice depends on them."""
 
     @property
     def num_steps(self) -> int:
@@ -81,6 +84,11 @@ class Velocity(Protocol):
 
 class Denoiser(Protocol):
     """The network of a family, loaded."""
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Its networks, by the part of the weights folder that they are of."""
+        ...
 
     def begin(
         self,

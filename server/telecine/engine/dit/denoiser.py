@@ -1,7 +1,9 @@
 """The DiT at work on a job: prompt and negative prompt in one batch, finished frames behind it."""
 
+from collections.abc import Mapping
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from telecine.engine.denoise import Conditioning, SamplingConfig
 from telecine.engine.dit.attention import TemporalMask
@@ -14,6 +16,11 @@ class DiTDenoiser:
 
     def __init__(self, dit: DiT) -> None:
         self.dit = dit
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """The DiT, by its folder."""
+        return {"transformer": self.dit}
 
     def begin(
         self,

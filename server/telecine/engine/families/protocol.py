@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from telecine.engine.denoise import Denoiser
+from telecine.engine.offload.options import FULL, LoadOptions
 from telecine.engine.rollout import Rollout
 from telecine.engine.text_encoders.tokenizer import TokenizedPrompt
 from telecine.engine.vae.layers import FeatCache
@@ -166,8 +167,12 @@ class Family(Protocol):
         """
         ...
 
-    def load_denoiser(self, device: torch.device) -> Denoiser:
-        """The network of the denoising loop."""
+    def load_denoiser(self, device: torch.device, options: LoadOptions = FULL) -> Denoiser:
+        """The network of the denoising loop, its weights held as `options` say.
+
+        Raises:
+            ValueError: the files are not this network's, or the device cannot hold it so.
+        """
         ...
 
     def load_vae(self, device: torch.device) -> VideoVAE:

@@ -13,6 +13,7 @@ from torch import nn
 from telecine.engine.dit.denoiser import DiTDenoiser
 from telecine.engine.dit.model import DiT, DiTConfig
 from telecine.engine.families.protocol import EncoderRole, FamilyCard
+from telecine.engine.offload import FULL, LoadOptions, load_network
 from telecine.engine.rollout import Rollout
 from telecine.engine.samplers import SAMPLERS
 from telecine.engine.text_encoders.projection import TextProjection, TextProjectionConfig
@@ -130,15 +131,19 @@ class ToyboxFamily:
             return CLIPTextEncoder.from_folder(self._folder / "text_encoder_2")
         raise KeyError(role)
 
-    def load_denoiser(self, device: torch.device) -> DiTDenoiser:
+    def load_denoiser(self, device: torch.device, options: LoadOptions = FULL) -> DiTDenoiser:
         """The DiT."""
-        return DiTDenoiser(self.load_dit(device))
+        return DiTDenoiser(self.load_dit(device, options))
 
-    def load_dit(self, device: torch.device) -> DiT:
+    def load_dit(self, device: torch.device, options: LoadOptions = FULL) -> DiT:
         """The network itself, in float32."""
-        dit = DiT(self._dit_config())
-        dit.load_state_dict(load_file(self._folder / "transformer" / TENSORS))
-        return dit.to(device).eval().requires_grad_(requires_grad=False)
+        return load_network(
+            lambda: DiT(self._dit_config()),
+            self._folder / "transformer",
+            device=device,
+            dtype=torch.float32,
+            options=options,
+        )
 
     def load_vae(self, device: torch.device) -> CausalVAE:
         """The VAE, in float32."""

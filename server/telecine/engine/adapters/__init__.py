@@ -1,0 +1,1 @@
+"""Small additions to a network that a request asks for."""
