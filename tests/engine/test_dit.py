@@ -112,3 +112,27 @@ def test_chunk_after_its_past_equals_the_whole_causal_pass(dit: DiT, prompt: Con
         temporal_mask=causal,
     )
     torch.testing.assert_close(chunk, whole[:, :, 3:])
+
+
+@pytest.mark.parametrize("num_frames", [1, 5, 16, 17, 40, 53])
+@pytest.mark.parametrize(("window_frames", "anchor_frames"), [(8, 1), (3, 2), (20, 1), (1, 0)])
+def test_window_attention_span_by_span_equals_the_dense_mask(
+    dit: DiT, prompt: Conditioning, num_frames: int, window_frames: int, anchor_frames: int
+) -> None:
+    generator = torch.Generator().manual_seed(num_frames)
+    latents = torch.randn(2, 4, num_frames, 4, 4, generator=generator)
+    both = {name: value.expand(2, *value.shape[1:]) for name, value in prompt.items()}
+    mask = TemporalMask("window", window_frames, anchor_frames)
+    dense = _velocity(dit, latents, both, temporal_mask=mask)  # with gradients it takes the mask
+    with torch.no_grad():
+        by_span = _velocity(dit, latents, both, temporal_mask=mask)
+    torch.testing.assert_close(by_span, dense, rtol=1e-4, atol=1e-5)
+
+
+def test_window_attention_gives_the_same_bits_each_time(dit: DiT, prompt: Conditioning) -> None:
+    latents = torch.randn(1, 4, 40, 4, 4)
+    with torch.no_grad():
+        first, second = (
+            _velocity(dit, latents, prompt, temporal_mask=TemporalMask("window")) for _ in range(2)
+        )
+    assert torch.equal(first, second)

@@ -28,11 +28,17 @@ class TemporalMask:
         """[T, past + T] True where the row's frame may look at the column's; None: all may."""
         if self.kind == "full":
             return None
-        frame = torch.arange(num_past + num_frames, device=device)
-        distance = frame[num_past:, None] - frame[None, :]
+        frames = torch.arange(num_past + num_frames, device=device)
+        return self.allows(frames[num_past:], frames)
+
+    def allows(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """Numbers of frames, [R] and [C] -> [R, C] True where the row may look at the column."""
+        distance = rows[:, None] - columns[None, :]
+        if self.kind == "full":
+            return torch.ones_like(distance, dtype=torch.bool)
         if self.kind == "causal":
             return distance >= 0
-        return (distance.abs() <= self.window_frames) | (frame < self.anchor_frames)[None, :]
+        return (distance.abs() <= self.window_frames) | (columns < self.anchor_frames)[None, :]
 
 
 FULL_ATTENTION = TemporalMask()
@@ -53,6 +59,17 @@ class SelfAttention(nn.Module):
         self.key_norm = nn.RMSNorm(self.head_dim, eps=1e-6)
         self.output = nn.Linear(width, width)
 
+    def project(self, tokens: Tensor, rotary_emb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[N, L, D] with angles [L, head_dim/2] -> query, key, value [N, heads, L, head_dim]."""
+        heads = self.query_key_value(tokens).unflatten(-1, (3, -1, self.head_dim))
+        query, key, value = heads.permute(2, 0, 3, 1, 4)
+        query = rotate(self.query_norm(query), rotary_emb)
+        return query, rotate(self.key_norm(key), rotary_emb), value
+
+    def mix(self, query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None) -> Tensor:
+        """What `project` gave, with a mask [L of queries, L of keys] -> [N, L, D]."""
+        return self.output(_attend(query, key, value, allowed))
+
     def attend(
         self,
         tokens: Tensor,
@@ -66,13 +83,10 @@ class SelfAttention(nn.Module):
         With the keys and values of `past` before the sequence's own; `allowed` is a mask
         [L, past L + L].
         """
-        heads = self.query_key_value(tokens).unflatten(-1, (3, -1, self.head_dim))
-        query, key, value = heads.permute(2, 0, 3, 1, 4)
-        query = rotate(self.query_norm(query), rotary_emb)
-        key = rotate(self.key_norm(key), rotary_emb)
+        query, key, value = self.project(tokens, rotary_emb)
         if past is not None:
             key, value = torch.cat((past[0], key), 2), torch.cat((past[1], value), 2)
-        return self.output(_attend(query, key, value, allowed)), (key, value)
+        return self.mix(query, key, value, allowed), (key, value)
 
 
 class SpatialAttention(SelfAttention):
@@ -112,11 +126,19 @@ class CrossAttention(nn.Module):
 
     def forward(self, tokens: Tensor, prompt_embeds: Tensor, attention_mask: Tensor) -> Tensor:
         """[B, N, D], [B, L, P] and [B, L] (True for real tokens) -> [B, N, D]."""
-        query = self.query(tokens).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        return self.look(tokens, self.read(prompt_embeds), attention_mask)
+
+    def read(self, prompt_embeds: Tensor) -> KeyValue:
+        """[B, L, P] -> the prompt's keys and values, the same for all video tokens."""
         heads = self.key_value(prompt_embeds).unflatten(-1, (2, -1, self.head_dim))
         key, value = heads.permute(2, 0, 3, 1, 4)
-        query, key = self.query_norm(query), self.key_norm(key)
-        return self.output(_attend(query, key, value, attention_mask[:, None, None, :]))
+        return self.key_norm(key), value
+
+    def look(self, tokens: Tensor, prompt: KeyValue, attention_mask: Tensor) -> Tensor:
+        """[B, N, D] and what `read` gave -> [B, N, D]."""
+        query = self.query(tokens).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        mask = attention_mask[:, None, None, :]
+        return self.output(_attend(self.query_norm(query), *prompt, mask))
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None) -> Tensor:

@@ -48,7 +48,7 @@ class DiTBlock(nn.Module):
         self, tokens: Tensor, context: BlockContext, past: KeyValue | None = None
     ) -> tuple[Tensor, KeyValue]:
         """[B, T, S, D] -> [B, T, S, D], and what later frames need of these."""
-        spatial, temporal, mlp = _triples(self.modulation(context.temb))
+        spatial, temporal, mlp = triples(self.modulation(context.temb))
         attended = self.spatial_attention(
             modulate(tokens, *spatial[:2]), context.spatial_rotary_emb
         )
@@ -70,7 +70,7 @@ class DiTBlock(nn.Module):
 Triple = tuple[Tensor, Tensor, Tensor]
 
 
-def _triples(vectors: tuple[Tensor, ...]) -> tuple[Triple, Triple, Triple]:
+def triples(vectors: tuple[Tensor, ...]) -> tuple[Triple, Triple, Triple]:
     """Nine vectors as three times shift, scale, gate."""
     first, second, third, *rest = vectors
     fourth, fifth, sixth, seventh, eighth, ninth = rest

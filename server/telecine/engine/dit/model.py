@@ -11,6 +11,7 @@ from telecine.engine.dit.attention import FULL_ATTENTION, KeyValue, TemporalMask
 from telecine.engine.dit.block import BlockContext, DiTBlock
 from telecine.engine.dit.patch_embed import PatchEmbed, unpatchify
 from telecine.engine.dit.rotary import spatial_angles, temporal_angles
+from telecine.engine.dit.spans import run_in_spans
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,14 @@ class PastFrames:
 
 
 class DiT(nn.Module):
-    """Predicts the velocity `noise - clean` of a rectified flow (Liu et al. 2022)."""
+    """Predicts the velocity `noise - clean` of a rectified flow (Liu et al. 2022).
+
+    Attributes:
+        runs_in_spans: whether window attention goes through the video span by span, in memory
+            that hardly grows with it; not where the frames lie on several ranks.
+    """
+
+    runs_in_spans = True
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
@@ -91,11 +99,15 @@ class DiT(nn.Module):
     ) -> "DiTAfter":
         """Read clean latents [B, C, T, H, W] -> the network for the frames that come after them."""
         prompt = Prompt(prompt_embeds, pooled_prompt_embeds, attention_mask.bool())
+        tokens = self.patch_embed(latents)
         timesteps = torch.zeros(len(latents), device=latents.device)
-        *_, key_values = self._run_blocks(
-            latents, timesteps, prompt, temporal_mask=TemporalMask("causal")
-        )
-        return DiTAfter(self, PastFrames(latents.shape[2] // self.config.patch_size[0], key_values))
+        causal = TemporalMask("causal").allowed(tokens.shape[1], tokens.device)
+        context = self._context(latents, timesteps, prompt, temporal_mask=causal)
+        key_values = []
+        for block in self.blocks:
+            tokens, key_value = block(tokens, context)
+            key_values.append(key_value)
+        return DiTAfter(self, PastFrames(tokens.shape[1], tuple(key_values)))
 
     def _predict(
         self,
@@ -106,45 +118,49 @@ class DiT(nn.Module):
         temporal_mask: TemporalMask,
         past: PastFrames | None = None,
     ) -> Tensor:
-        tokens, temb, _ = self._run_blocks(
-            latents, timesteps, prompt, temporal_mask=temporal_mask, past=past
-        )
-        shift, scale = self.last_modulation(temb)
+        tokens = self.patch_embed(latents)
+        num_frames, num_past = tokens.shape[1], past.num_frames if past else 0
+        runs_in_spans = self.runs_in_spans and temporal_mask.kind == "window" and not past
+        if runs_in_spans and not torch.is_grad_enabled():
+            context = self._context(latents, timesteps, prompt)
+            for block in self.blocks:
+                assert isinstance(block, DiTBlock)
+                run_in_spans(block, tokens, context, temporal_mask)
+        else:
+            allowed = temporal_mask.allowed(num_frames, latents.device, num_past=num_past)
+            context = self._context(
+                latents, timesteps, prompt, temporal_mask=allowed, num_past=num_past
+            )
+            for index, block in enumerate(self.blocks):
+                tokens, _ = block(tokens, context, past.key_values[index] if past else None)
+        shift, scale = self.last_modulation(context.temb)
         tokens = self.head(modulate(tokens, shift, scale))
         return unpatchify(tokens, self.config.patch_size, *latents.shape[-2:])
 
-    def _run_blocks(
+    def _context(
         self,
         latents: Tensor,
         timesteps: Tensor,
         prompt: Prompt,
         *,
-        temporal_mask: TemporalMask,
-        past: PastFrames | None = None,
-    ) -> tuple[Tensor, Tensor, tuple[KeyValue, ...]]:
-        """Returns the last tokens, temb, and what later frames need of these."""
-        tokens = self.patch_embed(latents)
-        num_frames, num_past = tokens.shape[1], past.num_frames if past else 0
-        if timesteps.ndim == 1:
-            timesteps = timesteps[:, None].expand(-1, num_frames)
-        rows, columns = (
+        temporal_mask: Tensor | None = None,
+        num_past: int = 0,
+    ) -> BlockContext:
+        frames, rows, columns = (
             side // patch
-            for side, patch in zip(latents.shape[-2:], self.config.patch_size[1:], strict=True)
+            for side, patch in zip(latents.shape[-3:], self.config.patch_size, strict=True)
         )
+        if timesteps.ndim == 1:
+            timesteps = timesteps[:, None].expand(-1, frames)
         head_dim, device = self.config.width // self.config.num_heads, latents.device
-        context = BlockContext(
+        return BlockContext(
             temb=self.time_embed(timesteps, prompt.pooled_prompt_embeds),
             prompt_embeds=prompt.prompt_embeds,
             attention_mask=prompt.attention_mask,
             spatial_rotary_emb=spatial_angles(rows, columns, head_dim, device),
-            temporal_rotary_emb=temporal_angles(num_frames, head_dim, device, first_frame=num_past),
-            temporal_mask=temporal_mask.allowed(num_frames, device, num_past=num_past),
+            temporal_rotary_emb=temporal_angles(frames, head_dim, device, first_frame=num_past),
+            temporal_mask=temporal_mask,
         )
-        key_values = []
-        for index, block in enumerate(self.blocks):
-            tokens, key_value = block(tokens, context, past.key_values[index] if past else None)
-            key_values.append(key_value)
-        return tokens, context.temb, tuple(key_values)
 
 
 class DiTAfter:
