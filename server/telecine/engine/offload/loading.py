@@ -22,7 +22,7 @@ def default_dtype(device: torch.device) -> torch.dtype:
 
 def load_network(
     build: Callable[[], Network],
-    folder: Path,
+    source: Path | WeightsFiles,
     *,
     device: torch.device,
     dtype: torch.dtype | None = None,
@@ -37,7 +37,8 @@ def load_network(
 
     Args:
         build: makes the network; runs on the meta device, so what it computes is lost.
-        folder: holds diffusion_pytorch_model.safetensors or the index of its shards.
+        source: a folder with diffusion_pytorch_model.safetensors or the index of its shards; or
+            those files, where the network is a part of what they hold.
         device: where the network runs.
         dtype: what it computes in; by default, `default_dtype`.
         options: how the blocks' weights are held.
@@ -49,7 +50,8 @@ def load_network(
     """
     with torch.device("meta"):
         network = build()
-    loader = _Loader(WeightsFiles(folder), device, dtype or default_dtype(device), float32)
+    files = source if isinstance(source, WeightsFiles) else WeightsFiles(source)
+    loader = _Loader(files, device, dtype or default_dtype(device), float32)
     loader.check_names(network)
     if options.weights_mode != "full":
         _replace_linears(network, _layer_maker(loader, options))

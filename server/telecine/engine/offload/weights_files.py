@@ -14,14 +14,23 @@ INDEX = f"{SINGLE}.index.json"
 class WeightsFiles:
     """Tensors by name. Nothing is read before it is asked for.
 
+    Args:
+        folder: holds the file, or the index of its shards.
+        part: what the names of the tensors wanted begin with; they are known without it.
+
     Raises:
         FileNotFoundError: the folder has neither the file nor an index of shards.
         ValueError: a file is no whole safetensors file.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, part: str = "") -> None:
         self.folder = folder
-        self._paths = _paths_by_tensor(folder)
+        self._part = part
+        self._paths = {
+            name.removeprefix(part): path
+            for name, path in _paths_by_tensor(folder).items()
+            if name.startswith(part)
+        }
         self._opened: dict[Path, Any] = {}
 
     @property
@@ -39,7 +48,7 @@ class WeightsFiles:
         if path not in self._opened:
             self._opened[path] = _open(path)
         try:
-            tensor: Tensor = self._opened[path].get_tensor(name)
+            tensor: Tensor = self._opened[path].get_tensor(self._part + name)
         except SafetensorError as error:
             raise ValueError(f"{path}: {name}: {error}") from error
         return tensor
