@@ -2,6 +2,7 @@
 
 from typing import NamedTuple, get_args
 
+from telecine.engine.adapters.use import LoraUse
 from telecine.engine.denoise import SamplingConfig
 from telecine.engine.dit.attention import AttentionKind, TemporalMask
 from telecine.engine.families.protocol import Family
@@ -26,6 +27,7 @@ class SamplingRequest(NamedTuple):
     guidance_scale: float
     sampler: str
     attention: str
+    loras: tuple[LoraUse, ...] = ()
 
 
 def sampling_config(family: Family, size: VideoSize, request: SamplingRequest) -> SamplingConfig:
@@ -47,6 +49,7 @@ def sampling_config(family: Family, size: VideoSize, request: SamplingRequest) -
         latents_shape=shape,
         audio_latents_shape=family.audio_latents_shape(num_frames=num_frames, fps=fps),
         fps=fps,
+        loras=request.loras,
         temporal_mask=_TEMPORAL_MASKS[request.attention],
         rollout=family.rollout if request.attention == "causal" else None,
     )

@@ -48,6 +48,10 @@ class BlockStream:
             weight = weight.to(dtype).pin_memory()
         self._blocks.setdefault(block, {})[name] = _Waiting(weight, dtype)
 
+    def shape(self, block: int, name: str) -> torch.Size:
+        """A matrix's size."""
+        return self._blocks[block][name].weight.shape
+
     def weight(self, block: int, name: str) -> Tensor:
         """A matrix on the device, until another block's is asked for."""
         if block != self._current:
@@ -98,6 +102,7 @@ class StreamedLinear(nn.Module):
         self._stream = stream
         self._block = block
         self._name = name
+        self.out_features, self.in_features = stream.shape(block, name)
         self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
 
     def forward(self, values: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ class Int8Linear(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
+        self.out_features, self.in_features = weight.shape
         scale = _row_scale(weight, _INT8_MAX)
         quantised = (weight.float() / scale[:, None]).round().to(torch.int8)
         self.register_buffer("weight_int8", quantised)
@@ -45,6 +46,7 @@ class Fp8Linear(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
+        self.out_features, self.in_features = weight.shape
         scale = _row_scale(weight, _FP8_MAX)
         self.register_buffer("weight_fp8", (weight.float() / scale[:, None]).to(_FP8))
         self.register_buffer("scale", scale)
