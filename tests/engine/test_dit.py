@@ -8,8 +8,9 @@ from torch import Tensor
 
 from telecine.engine.denoise import Conditioning
 from telecine.engine.dit.attention import TemporalMask
-from telecine.engine.dit.model import DiT
+from telecine.engine.dit.model import DiT, DiTAfter
 from telecine.engine.dit.patch_embed import patchify, unpatchify
+from telecine.engine.dit.places import even_shares
 from telecine.engine.dit.rotary import rotate, temporal_angles
 
 
@@ -103,7 +104,8 @@ def test_chunk_after_its_past_equals_the_whole_causal_pass(dit: DiT, prompt: Con
     timesteps = torch.tensor([[0.0, 0.0, 0.0, 0.7, 0.7]])
     mask, causal = prompt["attention_mask"], TemporalMask("causal")
     whole = dit(latents, timesteps, *conditioning, attention_mask=mask, temporal_mask=causal)
-    after = dit.after(latents[:, :, :3], *conditioning, attention_mask=mask)
+    shares = even_shares(5, latents.device)
+    after = dit.after(latents[:, :, :3], *conditioning, attention_mask=mask, frame_shares=shares)
     chunk = after(
         latents[:, :, 3:],
         timesteps[:, 3:],
@@ -112,6 +114,15 @@ def test_chunk_after_its_past_equals_the_whole_causal_pass(dit: DiT, prompt: Con
         temporal_mask=causal,
     )
     torch.testing.assert_close(chunk, whole[:, :, 3:])
+
+
+def test_frame_s_place_in_the_clip_counts(dit: DiT, prompt: Conditioning) -> None:
+    latents, timesteps, mask = torch.randn(1, 4, 1, 4, 4), torch.tensor([0.5]), TemporalMask("full")
+    early, late = (
+        DiTAfter(dit, None, torch.tensor([share]))(latents, timesteps, **prompt, temporal_mask=mask)
+        for share in (0.1, 0.9)
+    )
+    assert not torch.allclose(early, late)
 
 
 @pytest.mark.parametrize("num_frames", [1, 5, 16, 17, 40, 53])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from telecine.engine.adapters.use import LoraUse
 from telecine.engine.dit.attention import FULL_ATTENTION, TemporalMask
-from telecine.engine.latents import Latents
+from telecine.engine.latents import FinishedFrames, Latents
 from telecine.engine.noise import initial_noise, step_noise
 from telecine.engine.numerics import describe_numerics
 from telecine.engine.rollout import Chunk, Rollout, chunk_at, num_chunks
@@ -96,7 +96,7 @@ class Denoiser(Protocol):
         negative_prompt: Conditioning | None,
         config: SamplingConfig,
         *,
-        context: Tensor | None = None,
+        context: FinishedFrames | None = None,
     ) -> Velocity:
         """Do, once, what every step of a slice shares.
 
@@ -107,7 +107,7 @@ class Denoiser(Protocol):
             prompt: what to steer towards.
             negative_prompt: what to steer away from.
             config: the job's.
-            context: finished latents [B, C, T, H, W] that the frames to denoise come after.
+            context: what the frames to denoise come after; None at the beginning.
 
         Raises:
             ValueError: the network cannot denoise chunk by chunk, or the conditioning does
@@ -154,7 +154,11 @@ def denoise_slice(
         prompt,
         negative_prompt,
         config,
-        context=chunk.context_of(state.latents) if has_context else None,
+        context=(
+            FinishedFrames(chunk.context_of(state.latents), chunk.first_frame)
+            if has_context
+            else None
+        ),
     )
     while state.step_index < last:
         output = _take_step(velocity, state, chunk, config=config)

@@ -6,6 +6,15 @@ import torch
 from torch import Tensor
 
 
+class FinishedFrames(NamedTuple):
+    """Frames of a video that are done, right before those to denoise."""
+
+    latents: Tensor
+    """[B, C, T, H, W]"""
+    end_frame: int
+    """The latent frame that comes after them."""
+
+
 class Latents(NamedTuple):
     """One video's latents, or anything of their shapes: noise, a velocity, an estimate."""
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from telecine.engine.dit.places import NUM_WAVES, waves
 from telecine_kernels.adaln_modulate import adaln_modulate
 
 EPS = 1e-6
@@ -23,14 +24,23 @@ class TimestepEmbedding(nn.Module):
         self.from_pooled = nn.Sequential(
             nn.Linear(pooled_width, width), nn.SiLU(), nn.Linear(width, width)
         )
+        self.from_place = nn.Linear(2 * NUM_WAVES, width, bias=False)
+        nn.init.zeros_(self.from_place.weight)
 
-    def forward(self, timesteps: Tensor, pooled_prompt_embeds: Tensor) -> Tensor:
-        """[B, T] in 0..1 and [B, P] -> temb [B, T, D]."""
+    def forward(
+        self, timesteps: Tensor, pooled_prompt_embeds: Tensor, frame_shares: Tensor
+    ) -> Tensor:
+        """[B, T] in 0..1, [B, P], and each frame's place in the clip, [T] in 0..1 -> [B, T, D].
+
+        Attention in time knows distances alone: without its place no frame could tell which
+        end of the clip comes first.
+        """
         steps = torch.arange(self.frequencies, device=timesteps.device) / self.frequencies
         angles = 1000.0 * timesteps[..., None].float() * torch.exp(-math.log(10000.0) * steps)
-        waves = torch.cat((angles.cos(), angles.sin()), -1).to(pooled_prompt_embeds.dtype)
-        temb: Tensor = self.from_timestep(waves) + self.from_pooled(pooled_prompt_embeds)[:, None]
-        return temb
+        dtype = pooled_prompt_embeds.dtype
+        temb: Tensor = self.from_timestep(torch.cat((angles.cos(), angles.sin()), -1).to(dtype))
+        temb = temb + self.from_pooled(pooled_prompt_embeds)[:, None]
+        return temb + self.from_place(waves(frame_shares).to(dtype))
 
 
 class Modulation(nn.Module):

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from telecine.engine.denoise import Conditioning, SamplingConfig
 from telecine.engine.dit.attention import TemporalMask
 from telecine.engine.dit.model import DiT, DiTAfter
-from telecine.engine.latents import Latents
+from telecine.engine.dit.places import even_shares
+from telecine.engine.latents import FinishedFrames, Latents
 
 
 class DiTDenoiser:
@@ -28,7 +29,7 @@ class DiTDenoiser:
         negative_prompt: Conditioning | None,
         config: SamplingConfig,
         *,
-        context: Tensor | None = None,
+        context: FinishedFrames | None = None,
     ) -> "DiTVelocity":
         """See `telecine.engine.denoise.Denoiser`."""
         conditioning, scale = prompt, None
@@ -37,13 +38,26 @@ class DiTDenoiser:
                 name: torch.cat((negative_prompt[name], value)) for name, value in prompt.items()
             }
             scale = config.guidance_scale
-        network: DiT | DiTAfter = self.dit
-        if context is not None:
-            batch = context.expand(1 if scale is None else 2, -1, -1, -1, -1)
-            network = self.dit.after(batch, **conditioning)
         return DiTVelocity(
-            network, conditioning, guidance_scale=scale, temporal_mask=config.temporal_mask
+            self._network(conditioning, config, context),
+            conditioning,
+            guidance_scale=scale,
+            temporal_mask=config.temporal_mask,
         )
+
+    def _network(
+        self, conditioning: Conditioning, config: SamplingConfig, context: FinishedFrames | None
+    ) -> DiT | DiTAfter:
+        if config.rollout is None:
+            return self.dit
+        device = conditioning["prompt_embeds"].device
+        shares = even_shares(config.latents_shape[2], device)
+        if context is None:
+            return DiTAfter(self.dit, None, shares)
+        batch_size = len(conditioning["prompt_embeds"])
+        latents = context.latents.expand(batch_size, -1, -1, -1, -1)
+        shares = shares[context.end_frame - latents.shape[2] :]
+        return self.dit.after(latents, **conditioning, frame_shares=shares)
 
 
 class DiTVelocity:

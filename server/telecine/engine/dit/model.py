@@ -10,6 +10,7 @@ from telecine.engine.dit.adaln import Modulation, TimestepEmbedding, modulate
 from telecine.engine.dit.attention import FULL_ATTENTION, KeyValue, TemporalMask
 from telecine.engine.dit.block import BlockContext, DiTBlock
 from telecine.engine.dit.patch_embed import PatchEmbed, unpatchify
+from telecine.engine.dit.places import even_shares
 from telecine.engine.dit.rotary import spatial_angles, temporal_angles
 from telecine.engine.dit.spans import run_in_spans
 
@@ -84,10 +85,14 @@ class DiT(nn.Module):
 
         The timesteps are [B], or [B, T] where each latent frame has its own. The prompt
         comes as prompt_embeds [B, L, P], pooled_prompt_embeds [B, Q] and attention_mask
-        [B, L], which is true for real tokens.
+        [B, L], which is true for real tokens. The latents are a whole clip's; of those of a
+        part of one see `after`.
         """
         prompt = Prompt(prompt_embeds, pooled_prompt_embeds, attention_mask.bool())
-        return self._predict(latents, timesteps, prompt, temporal_mask=temporal_mask)
+        shares = even_shares(self._num_frames(latents), latents.device)
+        return self._predict(
+            latents, timesteps, prompt, temporal_mask=temporal_mask, frame_shares=shares
+        )
 
     def after(
         self,
@@ -96,18 +101,26 @@ class DiT(nn.Module):
         pooled_prompt_embeds: Tensor,
         *,
         attention_mask: Tensor,
+        frame_shares: Tensor,
     ) -> "DiTAfter":
-        """Read clean latents [B, C, T, H, W] -> the network for the frames that come after them."""
+        """Read clean latents [B, C, T, H, W] -> the network for the frames that come after them.
+
+        `frame_shares` [T + what follows] are the places in the whole clip, 0..1, of the frames
+        given and of all that follow.
+        """
         prompt = Prompt(prompt_embeds, pooled_prompt_embeds, attention_mask.bool())
         tokens = self.patch_embed(latents)
         timesteps = torch.zeros(len(latents), device=latents.device)
         causal = TemporalMask("causal").allowed(tokens.shape[1], tokens.device)
-        context = self._context(latents, timesteps, prompt, temporal_mask=causal)
+        context = self._context(
+            latents, timesteps, prompt, temporal_mask=causal, frame_shares=frame_shares
+        )
         key_values = []
         for block in self.blocks:
             tokens, key_value = block(tokens, context)
             key_values.append(key_value)
-        return DiTAfter(self, PastFrames(tokens.shape[1], tuple(key_values)))
+        past = PastFrames(tokens.shape[1], tuple(key_values))
+        return DiTAfter(self, past, frame_shares[past.num_frames :])
 
     def _predict(
         self,
@@ -116,20 +129,26 @@ class DiT(nn.Module):
         prompt: Prompt,
         *,
         temporal_mask: TemporalMask,
+        frame_shares: Tensor,
         past: PastFrames | None = None,
     ) -> Tensor:
         tokens = self.patch_embed(latents)
         num_frames, num_past = tokens.shape[1], past.num_frames if past else 0
         runs_in_spans = self.runs_in_spans and temporal_mask.kind == "window" and not past
         if runs_in_spans and not torch.is_grad_enabled():
-            context = self._context(latents, timesteps, prompt)
+            context = self._context(latents, timesteps, prompt, frame_shares=frame_shares)
             for block in self.blocks:
                 assert isinstance(block, DiTBlock)
                 run_in_spans(block, tokens, context, temporal_mask)
         else:
             allowed = temporal_mask.allowed(num_frames, latents.device, num_past=num_past)
             context = self._context(
-                latents, timesteps, prompt, temporal_mask=allowed, num_past=num_past
+                latents,
+                timesteps,
+                prompt,
+                frame_shares=frame_shares,
+                temporal_mask=allowed,
+                num_past=num_past,
             )
             for index, block in enumerate(self.blocks):
                 tokens, _ = block(tokens, context, past.key_values[index] if past else None)
@@ -143,6 +162,7 @@ class DiT(nn.Module):
         timesteps: Tensor,
         prompt: Prompt,
         *,
+        frame_shares: Tensor,
         temporal_mask: Tensor | None = None,
         num_past: int = 0,
     ) -> BlockContext:
@@ -154,7 +174,7 @@ class DiT(nn.Module):
             timesteps = timesteps[:, None].expand(-1, frames)
         head_dim, device = self.config.width // self.config.num_heads, latents.device
         return BlockContext(
-            temb=self.time_embed(timesteps, prompt.pooled_prompt_embeds),
+            temb=self.time_embed(timesteps, prompt.pooled_prompt_embeds, frame_shares[:frames]),
             prompt_embeds=prompt.prompt_embeds,
             attention_mask=prompt.attention_mask,
             spatial_rotary_emb=spatial_angles(rows, columns, head_dim, device),
@@ -162,13 +182,23 @@ class DiT(nn.Module):
             temporal_mask=temporal_mask,
         )
 
+    def _num_frames(self, latents: Tensor) -> int:
+        return latents.shape[2] // self.config.patch_size[0]
+
 
 class DiTAfter:
-    """A DiT whose causal passes see frames that are done, without running them again."""
+    """A DiT on a part of a clip, whose causal passes see what is done without running it again.
 
-    def __init__(self, dit: DiT, past: PastFrames) -> None:
+    Args:
+        dit: the network.
+        past: the frames before the part; None at the clip's beginning.
+        frame_shares: places in the whole clip, 0..1, of the part's first frame and all after it.
+    """
+
+    def __init__(self, dit: DiT, past: PastFrames | None, frame_shares: Tensor) -> None:
         self._dit = dit
         self._past = past
+        self._frame_shares = frame_shares
 
     def __call__(
         self,
@@ -183,5 +213,10 @@ class DiTAfter:
         """As `DiT.forward`, for the frames that come next."""
         prompt = Prompt(prompt_embeds, pooled_prompt_embeds, attention_mask.bool())
         return self._dit._predict(
-            latents, timesteps, prompt, temporal_mask=temporal_mask, past=self._past
+            latents,
+            timesteps,
+            prompt,
+            temporal_mask=temporal_mask,
+            frame_shares=self._frame_shares,
+            past=self._past,
         )

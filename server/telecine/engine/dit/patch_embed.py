@@ -1,9 +1,9 @@
 """3D patches: latents to tokens and back."""
 
-import math
-
 import torch
 from torch import Tensor, nn
+
+from telecine.engine.dit.places import NUM_WAVES, even_shares, waves
 
 PatchSize = tuple[int, int, int]
 
@@ -34,7 +34,7 @@ class PatchEmbed(nn.Module):
         self.patch_size = patch_size
         p, q, r = patch_size
         self.projection = nn.Linear(in_channels * p * q * r, width)
-        self.position = nn.Linear(4 * _WAVES, width, bias=False)
+        self.position = nn.Linear(4 * NUM_WAVES, width, bias=False)
         nn.init.zeros_(self.position.weight)
 
     def forward(self, latents: Tensor) -> Tensor:
@@ -48,17 +48,9 @@ class PatchEmbed(nn.Module):
         return tokens + self.position(places)
 
 
-_WAVES = 4
-
-
 def _frame_places(rows: int, columns: int, device: torch.device) -> Tensor:
-    """Sines and cosines [rows * columns, 4 * _WAVES] of places, as shares of the frame's sides."""
-
-    def waves(count: int) -> Tensor:
-        centres = (torch.arange(count, device=device) + 0.5) / count
-        angles = math.pi * centres[:, None] * 2.0 ** torch.arange(_WAVES, device=device)
-        return torch.cat((angles.sin(), angles.cos()), -1)
-
-    grid = (rows, columns, 2 * _WAVES)
-    by_row, by_column = waves(rows)[:, None].expand(grid), waves(columns)[None].expand(grid)
-    return torch.cat((by_row, by_column), -1).flatten(0, 1)
+    """Places as shares of the frame's sides, in waves [rows * columns, 4 * NUM_WAVES]."""
+    grid = (rows, columns, 2 * NUM_WAVES)
+    by_row, by_column = (waves(even_shares(count, device)) for count in (rows, columns))
+    places = (by_row[:, None].expand(grid), by_column[None].expand(grid))
+    return torch.cat(places, -1).flatten(0, 1)

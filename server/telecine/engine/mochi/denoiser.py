@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from telecine.engine.adapters.use import LoraUse
 from telecine.engine.denoise import Conditioning, SamplingConfig
-from telecine.engine.latents import Latents
+from telecine.engine.latents import FinishedFrames, Latents
 from telecine.engine.mochi.model import MochiTransformer, Prompt
 
 _TIMESTEPS = 1000
@@ -32,7 +32,7 @@ class MochiDenoiser:
         negative_prompt: Conditioning | None,
         config: SamplingConfig,
         *,
-        context: Tensor | None = None,
+        context: FinishedFrames | None = None,
     ) -> "MochiVelocity":
         """See `telecine.engine.denoise.Denoiser`."""
         if context is not None:

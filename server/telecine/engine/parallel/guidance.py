@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import cast
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import distributed, nn
 
 from telecine.engine.denoise import Conditioning, Denoiser, SamplingConfig, Velocity
-from telecine.engine.latents import Latents
+from telecine.engine.latents import FinishedFrames, Latents
 
 _AWAY, _TOWARDS = 0, 1
 
@@ -33,7 +33,7 @@ class GuidanceParallelDenoiser:
         negative_prompt: Conditioning | None,
         config: SamplingConfig,
         *,
-        context: Tensor | None = None,
+        context: FinishedFrames | None = None,
     ) -> Velocity:
         """See `telecine.engine.denoise.Denoiser`."""
         if negative_prompt is None:
