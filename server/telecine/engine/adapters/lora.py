@@ -56,7 +56,7 @@ def fit_lora(layers: LoraLayers, networks: Networks, device: torch.device) -> Lo
     for part, by_module in layers.items():
         if part not in networks:
             (example, layer), *_ = by_module.items()
-            raise ValueError(f"{layer.path}: {example}: the model has no {part}")
+            raise ValueError(f"{layer.path}: {part}.{example}: the model has no {part}")
         linears = _linears_of(networks[part])
         aliases = names_by_alias(linears)
         for module, layer in by_module.items():
