@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
+from telecine.engine.adapters.lora import applied
+from telecine.engine.adapters.lora_shelf import LoraShelf
 from telecine.engine.denoise import (
     Conditioning,
     SamplingConfig,
@@ -12,8 +14,9 @@ from telecine.engine.denoise import (
     denoise_slice,
     initial_state,
 )
-from telecine.engine.families import load_family
+from telecine.engine.families import load_family, weights_folder
 from telecine.engine.numerics import describe_numerics
+from telecine.engine.offload import LoadOptions
 from telecine.engine.parallel.layout import ONE_RANK, ParallelConfig
 from telecine.engine.state import DenoiseState
 
@@ -39,12 +42,25 @@ class Denoising:
     """The denoiser of one weights folder on one device; keeps nothing between slices."""
 
     def __init__(
-        self, weights: str, device: torch.device, *, parallel: ParallelConfig = ONE_RANK
+        self,
+        weights: str,
+        device: torch.device,
+        *,
+        parallel: ParallelConfig = ONE_RANK,
+        weights_mode: str = "full",
     ) -> None:
+        if parallel.num_ranks > 1 and weights_mode != "full":
+            raise ValueError(f"weights_mode: {weights_mode}: several ranks hold weights in full")
         self.device = device
         self.family = load_family(weights)
-        self.numerics = describe_numerics(device, variant=str(parallel))
-        self._denoiser = self.family.load_denoiser(device)
+        # Streamed weights are the same numbers; quantised ones are not.
+        held = weights_mode if weights_mode in {"int8", "fp8"} else ""
+        variant = ", ".join(filter(None, (str(parallel), held)))
+        self.numerics = describe_numerics(device, variant=variant)
+        self._denoiser = self.family.load_denoiser(device, LoadOptions(weights_mode))
+        self._networks = self._denoiser.networks
+        self._loras = LoraShelf(weights_folder(weights), self._networks, device=device)
+        self._are_layers_split = parallel.tensor_parallel_size > 1
         if parallel.num_ranks > 1:
             # DTensor takes seconds to import.
             from telecine.engine.parallel.mesh import make_mesh  # noqa: PLC0415
@@ -69,12 +85,16 @@ class Denoising:
 
         Raises:
             CheckpointError: the state is not one of this job.
+            ValueError: an adapter is not there, or does not fit.
         """
-        yield from denoise_slice(
-            self._denoiser,
-            asked.prompt,
-            asked.negative_prompt,
-            config=asked.config,
-            state=state,
-            num_steps=asked.num_steps,
-        )
+        if asked.config.loras and self._are_layers_split:
+            raise ValueError("loras: layers that are split over ranks take no adapters")
+        with applied(self._networks, self._loras.take(asked.config.loras)):
+            yield from denoise_slice(
+                self._denoiser,
+                asked.prompt,
+                asked.negative_prompt,
+                config=asked.config,
+                state=state,
+                num_steps=asked.num_steps,
+            )

@@ -57,3 +57,9 @@ def parameter(args: dict[str, str], name: str) -> str:
     """Return a parameter of the model's config.pbtxt, from what `initialize` is given."""
     value: str = json.loads(args["model_config"])["parameters"][name]["string_value"]
     return value
+
+
+def optional_parameter(args: dict[str, str], name: str, default: str) -> str:
+    """Return a parameter as above, or the default where the config has none of that name."""
+    parameters = json.loads(args["model_config"])["parameters"]
+    return parameter(args, name) if name in parameters else default

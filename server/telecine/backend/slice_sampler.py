@@ -21,9 +21,9 @@ Arrays = dict[str, NDArray[Any]]
 class SliceSampler:
     """The denoiser of one weights folder on its device; keeps nothing between slices."""
 
-    def __init__(self, weights: str) -> None:
+    def __init__(self, weights: str, *, weights_mode: str = "full") -> None:
         self._device = choose_device()
-        self._denoising = Denoising(weights, self._device)
+        self._denoising = Denoising(weights, self._device, weights_mode=weights_mode)
         self._vae = self.family.load_vae(self._device)
 
     @property

@@ -15,6 +15,7 @@ Target = Literal["onnx", "tensorrt"]
 """What runs the text encoders: ONNX Runtime in the Python backend, or TensorRT plans."""
 
 MAX_BATCH_SIZE = 8
+FULL_WEIGHTS = "full"
 _HEADER = "# Written by scripts/build_model_repository.py.\n"
 _ANY = -1
 PROMPT_FACTS = ("num_tokens", "is_truncated")
@@ -60,6 +61,7 @@ class ModelDescription:
         tensors: all that the tokenizer and they give, by name.
         conditioning: which of these the sampler reads.
         encoder_threads: threads of each ONNX session.
+        weights_mode: how the denoiser's are held; see `telecine.engine.offload.LoadOptions`.
     """
 
     model: str
@@ -68,6 +70,7 @@ class ModelDescription:
     tensors: Mapping[str, TensorDescription]
     conditioning: tuple[str, ...]
     encoder_threads: int = 1
+    weights_mode: str = FULL_WEIGHTS
 
 
 def write_configs(description: ModelDescription, target: Target = "onnx") -> dict[str, str]:
@@ -131,6 +134,8 @@ def _prompt_encoder(description: ModelDescription) -> Any:
 def _dit_sampler(description: ModelDescription) -> Any:
     config = _python_model(description, "dit_sampler", max_batch_size=0)
     config.model_transaction_policy.decoupled = True
+    if description.weights_mode != FULL_WEIGHTS:
+        config.parameters["weights_mode"].string_value = description.weights_mode
     for prefix in ("", "negative_"):
         _add_tensors(config.input, description, description.conditioning, prefix=prefix)
     for name in SLICE_INTEGERS:
@@ -138,6 +143,8 @@ def _dit_sampler(description: ModelDescription) -> Any:
     config.input.add(name="guidance_scale", data_type=pb.TYPE_FP64, dims=[1])
     for name in ("sampler", "attention"):
         config.input.add(name=name, data_type=pb.TYPE_STRING, dims=[1])
+    config.input.add(name="lora_names", data_type=pb.TYPE_STRING, dims=[_ANY], optional=True)
+    config.input.add(name="lora_scales", data_type=pb.TYPE_FP64, dims=[_ANY], optional=True)
     config.input.add(name="state", data_type=pb.TYPE_UINT8, dims=[_ANY], optional=True)
     config.input.add(name="preview_steps", data_type=pb.TYPE_INT64, dims=[_ANY], optional=True)
     for name in ("step_index", "num_final_frames", "is_numerics_changed"):

@@ -28,6 +28,13 @@ class PromptEmbeds:
     is_truncated: bool
 
 
+class LoraScale(NamedTuple):
+    """An adapter by its name, and how strongly it acts: 1 as it was trained, 0 not at all."""
+
+    name: str
+    scale: float
+
+
 @dataclass(frozen=True)
 class SliceRequest:
     """A run of denoising steps from one state to the next.
@@ -39,6 +46,7 @@ class SliceRequest:
         state: what the slice before returned; empty to start from noise.
         num_steps: steps in this slice, at most: it ends where a chunk ends.
         preview_steps: steps, counted from 1, whose result carries a preview image.
+        loras: adapters of the model's `loras` folder.
     """
 
     prompt: PromptEmbeds
@@ -55,6 +63,7 @@ class SliceRequest:
     state: bytes
     num_steps: int
     preview_steps: tuple[int, ...] = ()
+    loras: tuple[LoraScale, ...] = ()
 
 
 @dataclass(frozen=True)

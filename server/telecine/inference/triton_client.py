@@ -238,6 +238,10 @@ async def _add_slice_inputs(exchange: TensorExchange, request: SliceRequest) -> 
     await exchange.add_input("attention", text([request.attention], (1,)))
     if request.state:
         await exchange.add_input("state", np.frombuffer(request.state, np.uint8))
+    if request.loras:
+        names, scales = zip(*request.loras, strict=True)
+        await exchange.add_input("lora_names", text(list(names), (len(names),)))
+        await exchange.add_input("lora_scales", np.array(scales, np.float64))
     if request.preview_steps:
         await exchange.add_input("preview_steps", np.array(request.preview_steps, np.int64))
 

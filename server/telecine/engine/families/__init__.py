@@ -16,6 +16,11 @@ _FAMILIES = {
 }
 
 
+def weights_folder(weights: str) -> Path:
+    """Where weights lie; a bare name, such as `toybox`, is of a folder that ships with Telecine."""
+    return BUILT_IN_WEIGHTS / weights if weights.isidentifier() else Path(weights)
+
+
 def load_family(weights: str) -> Family:
     """Open a weights folder; a bare name, such as `toybox`, is one that ships with Telecine.
 
@@ -23,7 +28,7 @@ def load_family(weights: str) -> Family:
         FileNotFoundError: there is no such folder.
         ValueError: its model_index.json cannot be read, or names no known family.
     """
-    folder = BUILT_IN_WEIGHTS / weights if weights.isidentifier() else Path(weights)
+    folder = weights_folder(weights)
     path = folder / "model_index.json"
     try:
         pipeline = json.loads(path.read_text())["_class_name"]
@@ -36,4 +41,4 @@ def load_family(weights: str) -> Family:
     return cast(Family, getattr(import_module(f"{__name__}.{module}"), family)(folder))
 
 
-__all__ = ["BUILT_IN_WEIGHTS", "Family", "load_family"]
+__all__ = ["BUILT_IN_WEIGHTS", "Family", "load_family", "weights_folder"]

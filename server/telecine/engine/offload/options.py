@@ -21,7 +21,7 @@ class LoadOptions:
         ValueError: there is no such mode.
     """
 
-    weights_mode: WeightsMode = "full"
+    weights_mode: str = "full"
 
     def __post_init__(self) -> None:
         if self.weights_mode not in WEIGHTS_MODES:

@@ -1,0 +1,53 @@
+"""What a slice's request asks for, in the engine's words."""
+
+from telecine.backend.denoising import Slice
+from telecine.backend.request_reader import RequestReader
+from telecine.backend.slice_sampler import SliceSampler
+from telecine.engine.adapters.use import LoraUse
+from telecine.engine.denoise import Conditioning
+from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
+
+
+def read_slice(request: RequestReader, sampler: SliceSampler) -> Slice:
+    """Read a request, its tensors brought to the sampler's device.
+
+    Raises:
+        ValueError: a tensor is missing, or there is no such sampler, attention or adapter.
+    """
+    state = request.optional_array("state")
+    preview_steps = request.optional_array("preview_steps")
+    is_guided = request.has(f"negative_{sampler.family.conditioning[0]}")
+    return Slice(
+        prompt=_conditioning(request, sampler, prefix=""),
+        negative_prompt=_conditioning(request, sampler, prefix="negative_") if is_guided else None,
+        config=sampling_config(
+            sampler.family,
+            VideoSize(*(request.integer(name) for name in VideoSize._fields)),
+            SamplingRequest(
+                seed=request.integer("seed"),
+                num_inference_steps=request.integer("num_inference_steps"),
+                guidance_scale=request.number("guidance_scale"),
+                sampler=request.text("sampler"),
+                attention=request.text("attention"),
+                loras=_loras(request),
+            ),
+        ),
+        state=b"" if state is None else state.tobytes(),
+        num_steps=request.integer("num_steps"),
+        preview_steps=frozenset(() if preview_steps is None else preview_steps.tolist()),
+    )
+
+
+def _conditioning(request: RequestReader, sampler: SliceSampler, *, prefix: str) -> Conditioning:
+    names = sampler.family.conditioning
+    return sampler.conditioning({name: request.array(prefix + name) for name in names})
+
+
+def _loras(request: RequestReader) -> tuple[LoraUse, ...]:
+    if not request.has("lora_names"):
+        return ()
+    scales = request.array("lora_scales").tolist()
+    names = request.texts("lora_names")
+    if len(names) != len(scales):
+        raise ValueError(f"lora_scales: {len(scales)} for {len(names)} adapters")
+    return tuple(LoraUse(name, scale) for name, scale in zip(names, scales, strict=True))
