@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 from google.protobuf.duration_pb2 import Duration
 
 from telecine.api.request_validation import check_labels, shown
+from telecine.api.video_adapters import copy_loras
 from telecine.api.video_inputs import (
     FramePlan,
     check_inputs,
@@ -108,6 +109,7 @@ def resolve_spec(
     )
     spec.upscale = _upscale(sent, spec.size)
     copy_inputs(sent, spec)
+    copy_loras(sent, spec, model)
     plan = _frame_plan(sent, spec, model, source)
     start_within_seconds = None
     if sent.HasField("start_within"):

@@ -50,6 +50,9 @@ def generate(
     upscale: Annotated[int | None, typer.Option(help="Repeat every pixel this often.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, any number.")] = None,
     start_within: Annotated[float | None, typer.Option(help="Seconds it may wait.")] = None,
+    lora: Annotated[
+        list[str] | None, typer.Option(help="NAME or NAME=SCALE of an adapter, any number.")
+    ] = None,
 ) -> None:
     """Make a video; starts what it needs when no server runs, and stops it afterwards."""
     given: dict[str, object] = {
@@ -66,6 +69,7 @@ def generate(
         "upscale": upscale,
         "labels": parse_labels(label) if label else None,
         "start_within_seconds": start_within,
+        "loras": parse_loras(lora) if lora else None,
     }
     options = VideoOptions(**{k: v for k, v in given.items() if v is not None})  # type: ignore[typeddict-item]
     with StopSignals() as signals:
@@ -99,6 +103,15 @@ def parse_labels(texts: list[str]) -> dict[str, str]:
         if not equals:
             raise typer.BadParameter(f"a label is KEY=VALUE, not {key}", param_hint="--label")
     return {key: value for key, _, value in pairs}
+
+
+def parse_loras(texts: list[str]) -> dict[str, float]:
+    """`["sketch=0.5"]` as a map; without a scale it is 1."""
+    pairs = [text.partition("=") for text in texts]
+    try:
+        return {name: float(scale) if equals else 1.0 for name, equals, scale in pairs}
+    except ValueError as error:
+        raise typer.BadParameter(f"NAME or NAME=SCALE: {error}", param_hint="--lora") from error
 
 
 @contextmanager

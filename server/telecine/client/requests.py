@@ -34,6 +34,8 @@ class VideoOptions(TypedDict, total=False):
     upscale: int
     labels: Mapping[str, str]
     start_within_seconds: float
+    loras: Mapping[str, float]
+    """Adapters of the model by name, each with its scale: 1 as it was trained."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ def create_video_request(
     if (size := options.get("size")) is not None:
         fields.pop("size")
         spec.size.CopyFrom(video_pb2.Size(width=size[0], height=size[1]))
+    if (loras := options.get("loras")) is not None:
+        fields["loras"] = [video_pb2.Lora(name=name, scale=scale) for name, scale in loras.items()]
     if (model := options.get("model")) is not None:
         fields["model"] = resource_name("models", model)
     spec.MergeFrom(video_pb2.VideoSpec(**fields))  # type: ignore[arg-type]  # a TypedDict's rest

@@ -163,6 +163,7 @@ class GpuLane:
             preview_steps=choose_preview_steps(
                 held.video.num_steps, self._options.previews_per_video
             ),
+            loras=tuple(LoraScale(lora.name, lora.scale) for lora in spec.loras),
         )
 
     async def _encode(self, held: HeldVideo, field: str, text: str) -> PromptEmbeds:

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from google.protobuf import json_format
 
@@ -23,6 +23,9 @@ from telecine.worker.model_manifest import (
 )
 
 CARD_NAME = "model.json"
+LORAS_FOLDER = "loras"
+# As the engine reads them.
+_LORA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 BUILT_IN_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 
 
@@ -206,4 +209,18 @@ async def _read_text(store: ObjectStore, key: str) -> str:
 def _named(card: model_pb2.Model, model_id: str, manifest: Manifest) -> model_pb2.Model:
     card.name = f"models/{model_id}"
     card.digest = manifest.digest
+    card.ClearField("loras")
+    card.loras.extend(_loras(manifest))
     return card
+
+
+def _loras(manifest: Manifest) -> list[str]:
+    """Names of the adapters in a weights folder: its files `loras/*`, and folders of such."""
+    paths = [PurePosixPath(name) for name in manifest.files]
+    adapters = [
+        path.parts[1]
+        for path in paths
+        if path.parts[0] == LORAS_FOLDER and path.suffix == ".safetensors" and len(path.parts) <= 3
+    ]
+    names = {name.removesuffix(".safetensors") for name in adapters}
+    return sorted(name for name in names if _LORA_NAME.fullmatch(name))
