@@ -10,7 +10,13 @@ import typer
 from gateway_process import GatewayProcess
 from live_worker import LiveWorker
 
-from telecine.cli.generate import describe_failure, parse_labels, parse_size, parse_tier
+from telecine.cli.generate import (
+    describe_failure,
+    parse_labels,
+    parse_loras,
+    parse_size,
+    parse_tier,
+)
 from telecine.client import Client
 from telecine.v1 import video_pb2
 
@@ -29,6 +35,12 @@ def test_labels_are_split_at_the_first_equals_sign() -> None:
     assert parse_labels(["team=film", "note=a=b"]) == {"team": "film", "note": "a=b"}
     with pytest.raises(typer.BadParameter):
         parse_labels(["team"])
+
+
+def test_an_adapter_acts_in_full_unless_a_scale_follows() -> None:
+    assert parse_loras(["sketch=0.5", "grain"]) == {"sketch": 0.5, "grain": 1.0}
+    with pytest.raises(typer.BadParameter):
+        parse_loras(["sketch=much"])
 
 
 def test_a_failure_names_its_reason_and_log_id() -> None:

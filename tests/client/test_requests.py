@@ -46,6 +46,11 @@ def test_what_is_not_given_stays_unset() -> None:
     assert spec == video_pb2.VideoSpec(prompt="a red circle")
 
 
+def test_adapters_are_named_with_their_scales() -> None:
+    spec = create_video_request("a red circle", {"loras": {"sketch": 0.5, "grain": 1.0}}, None).spec
+    assert [(lora.name, lora.scale) for lora in spec.loras] == [("sketch", 0.5), ("grain", 1.0)]
+
+
 def test_each_request_without_an_id_gets_its_own() -> None:
     first, second = (create_video_request("a red circle", {}, None) for _ in range(2))
     assert first.request_id

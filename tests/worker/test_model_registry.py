@@ -50,6 +50,15 @@ def test_card_becomes_a_model_with_its_digest(weights: Path) -> None:
     assert model.card.digest.startswith("sha256:")
 
 
+def test_card_lists_the_adapters_of_the_folder(weights: Path) -> None:
+    for name in ("sketch.safetensors", "film-grain/adapter_model.safetensors", "notes.txt"):
+        path = weights / "loras" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"numbers")
+    (weights / "loras" / "a b.safetensors").write_bytes(b"no name that a request can give")
+    assert list(read_folder(weights).card.loras) == ["film-grain", "sketch"]
+
+
 def test_any_changed_byte_or_name_changes_the_digest(weights: Path) -> None:
     before = describe_folder(weights).digest
     file = weights / "vae" / "weights.safetensors"

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from telecine.errors import CheckpointError, ModelError, ModelServerUnavailableError
 from telecine.inference.embeddings_cache import EmbeddingsCache
+from telecine.inference.requests import LoraScale
 from telecine.inference.triton_client import PromptEmbeds, SliceRequest, TritonClient
 from telecine.jobs.job_types import FinishedStep, Verdict
 from telecine.media.transcoder import Frames
