@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from telecine.engine.dit.attention import FULL_ATTENTION, TemporalMask
 from telecine.engine.dit.model import DiT, DiTConfig
@@ -15,7 +16,7 @@ from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.latents import LatentClips
 from train.loop import Metrics, Plan, Trainer
 from train.text import MAX_PROMPT_TOKENS, TextEncoders, train_tokenizer
-from train.world import caption
+from train.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, caption
 
 BATCH = 32
 CAPTION_TOKENS = 16
@@ -27,17 +28,43 @@ SHIFT = 6.0
 ROLLOUT = Rollout(chunk_frames=3, context_frames=6)
 CAUSAL_SHARE = 0.35
 """Batches trained with the causal mask; in most of them the first frames are clean already."""
+READING_WEIGHT = 0.05
+ATTRIBUTES = {
+    "colour": tuple(COLOURS),
+    "shape": SHAPES,
+    "motion": MOTIONS,
+    "background": tuple(BACKGROUNDS),
+}
 CONTEXT_SIGMA = 0.1
 """Frames that count as clean carry up to this much noise, so that their flaws do no harm."""
 
 
 class TextToLatents(nn.Module):
-    """What is trained: the DiT and its text encoders."""
+    """What is trained: the DiT and its text encoders.
+
+    `reader` names what a caption says from its encoding. It is trained along and thrown away:
+    without it the encoders gave words that differ in direction alone the same features, as
+    long as the DiT could do nothing with them, and the DiT found nothing to do with these.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.dit = DiT(DiTConfig(num_blocks=6))
         self.text = TextEncoders()
+        width = self.dit.config.prompt_width + self.dit.config.pooled_width
+        self.reader = nn.Linear(width, sum(map(len, ATTRIBUTES.values())))
+
+    def reading_loss(self, embeds: Tensor, pooled: Tensor, batch: "_Batch") -> Tensor:
+        """How badly the captions [B, L, P], [B, Q] can be read; those dropped do not count."""
+        mask = batch.attention_mask[..., None].to(embeds.dtype)
+        mean = (embeds * mask).sum(1) / mask.sum(1)
+        logits = self.reader(torch.cat((mean, pooled), -1)).float()[batch.kept]
+        parts = logits.split([len(names) for names in ATTRIBUTES.values()], -1)
+        losses = [
+            functional.cross_entropy(part, labels)
+            for part, labels in zip(parts, batch.labels[batch.kept].T, strict=True)
+        ]
+        return torch.stack(losses).mean()
 
     def load(self, weights: Path) -> None:
         """Start from the weights of an earlier training."""
@@ -98,6 +125,8 @@ class _Batch:
     Attributes:
         sigmas: noise levels by frame [B, T].
         is_context: frames [T] that are given rather than learnt.
+        kept: captions [B] that are not dropped.
+        labels: what the captions say [B, 4], by the order of ATTRIBUTES.
     """
 
     clean: Tensor
@@ -107,6 +136,8 @@ class _Batch:
     attention_mask: Tensor
     temporal_mask: TemporalMask
     is_context: Tensor
+    kept: Tensor
+    labels: Tensor
 
 
 def _draw_batch(
@@ -122,7 +153,24 @@ def _draw_batch(
     temporal_mask, is_context = _draw_mask(clean.shape[2], generator)
     context_sigma = CONTEXT_SIGMA * torch.rand(BATCH, generator=generator)
     sigmas = torch.where(is_context, context_sigma[:, None], sigma[:, None])
-    return _Batch(clean, noise, sigmas, input_ids, attention_mask, temporal_mask, is_context)
+    labels = [
+        [
+            names.index(getattr(clips.scenes[i], attribute))
+            for attribute, names in ATTRIBUTES.items()
+        ]
+        for i in chosen.tolist()
+    ]
+    return _Batch(
+        clean,
+        noise,
+        sigmas,
+        input_ids,
+        attention_mask,
+        temporal_mask,
+        is_context,
+        kept,
+        torch.tensor(labels),
+    )
 
 
 def _loss(model: TextToLatents, batch: _Batch, channel_weights: Tensor) -> tuple[Tensor, Metrics]:
@@ -137,9 +185,11 @@ def _loss(model: TextToLatents, batch: _Batch, channel_weights: Tensor) -> tuple
             attention_mask=batch.attention_mask,
             temporal_mask=batch.temporal_mask,
         )
+        reading = model.reading_loss(embeds, pooled, batch)
     error = (velocity.float() - (batch.noise - batch.clean))[:, :, ~batch.is_context]
     loss = (error.square().mean((0, 2, 3, 4)) * channel_weights).mean()
-    return loss, {f"loss_{batch.temporal_mask.kind}": loss.item()}
+    metrics = {f"loss_{batch.temporal_mask.kind}": loss.item(), "reading": reading.item()}
+    return loss + READING_WEIGHT * reading, metrics
 
 
 def _draw_mask(latent_frames: int, generator: torch.Generator) -> tuple[TemporalMask, Tensor]:
