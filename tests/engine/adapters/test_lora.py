@@ -191,6 +191,27 @@ def test_latents_equal_those_of_the_library_s_own_loading(
     assert relative_error(found, expected) < TOLERANCE
 
 
+def test_each_of_two_experts_has_a_file_of_its_own(tmp_path: Path) -> None:
+    tiny_wan.write_wan(tmp_path, "2.2")
+    pipeline = tiny_wan.load_pipeline(tmp_path, "euler")
+    folder = tmp_path / "loras" / "pair"
+    folder.mkdir(parents=True)
+    plain = pipeline_latents(pipeline, "wan")
+    seen = []
+    for part, targets in (("transformer", TARGETS["wan"]), ("transformer_2", TARGETS["wan"][2:])):
+        tensors = additions(getattr(pipeline, part), targets)
+        save_file(as_diffusers(tensors)[0], folder / f"{part}.safetensors")
+        is_second = part == "transformer_2"
+        pipeline.load_lora_weights(
+            folder, weight_name=f"{part}.safetensors", load_into_transformer_2=is_second
+        )
+        seen.append(pipeline_latents(pipeline, "wan"))
+    found = our_latents(tmp_path, "wan", (LoraUse("pair", 1.0),))
+    assert relative_error(plain, seen[0]) > 0.01
+    assert relative_error(seen[0], seen[1]) > 0.01
+    assert relative_error(found, seen[1]) < TOLERANCE
+
+
 @pytest.mark.parametrize("weights_mode", ["disk", "int8"])
 def test_adapters_act_on_weights_that_do_not_fit(
     weights: dict[str, Path], pipelines: dict[str, Any], weights_mode: WeightsMode

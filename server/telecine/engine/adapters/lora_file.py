@@ -60,7 +60,7 @@ def read_lora(adapter: Path) -> LoraLayers:
     """Read an adapter, its tensors as they are in the file, on the CPU.
 
     A file that is called like a part of the weights folder, `transformer_2.safetensors`, is for
-    that part where its tensors name none.
+    that part, whatever its tensors say: adapters of two experts come as two files alike.
 
     Raises:
         ValueError: a file is broken or has a tensor that no LoRA has; it and the tensor are named.
@@ -127,14 +127,15 @@ class _ModuleTensors:
 
 def _read_tensors(path: Path) -> dict[tuple[str, str], _ModuleTensors]:
     modules: dict[tuple[str, str], _ModuleTensors] = {}
-    file_part = path.stem if path.stem in _PARTS else DEFAULT_PART
+    file_part = path.stem if path.stem in _PARTS else ""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             for name in file.keys():  # noqa: SIM118 - not a dict
                 part, module, kind = _checked_place(path, name)
                 alphas = _Alphas.of(path, metadata, part)
-                held = modules.setdefault((part or file_part, module), _ModuleTensors(alphas))
+                part_meant = file_part or part or DEFAULT_PART
+                held = modules.setdefault((part_meant, module), _ModuleTensors(alphas))
                 held.found[kind] = _Named(name, file.get_tensor(name))
     except SafetensorError as error:
         raise ValueError(f"{path}: not a whole safetensors file: {error}") from error
