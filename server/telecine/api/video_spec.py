@@ -111,10 +111,6 @@ def resolve_spec(
     copy_inputs(sent, spec)
     copy_loras(sent, spec, model)
     plan = _frame_plan(sent, spec, model, source)
-    start_within_seconds = None
-    if sent.HasField("start_within"):
-        spec.start_within.CopyFrom(sent.start_within)
-        start_within_seconds = _start_within_seconds(sent.start_within)
     num_chunks = _num_chunks(spec, plan.clip_frames, limits)
     return ResolvedSpec(
         spec,
@@ -122,7 +118,7 @@ def resolve_spec(
         num_steps=num_chunks * spec.num_inference_steps,
         step_units=_step_units(spec, plan.clip_frames) / num_chunks,
         memory_bytes=_memory_bytes(spec, plan.clip_frames, limits),
-        start_within_seconds=start_within_seconds,
+        start_within_seconds=_copy_start_within(sent, spec),
     )
 
 
@@ -257,9 +253,13 @@ def _num_frames(
     return num_frames
 
 
-def _start_within_seconds(duration: Duration) -> float:
+def _copy_start_within(sent: video_pb2.VideoSpec, spec: video_pb2.VideoSpec) -> float | None:
+    if not sent.HasField("start_within"):
+        return None
+    duration = sent.start_within
     if not 0 <= duration.nanos < _NANOS or not 1 <= duration.seconds <= _MAX_DURATION_SECONDS:
         raise InvalidFieldError("spec.start_within", "must be at least 1 s")
+    spec.start_within.CopyFrom(duration)
     return duration.seconds + duration.nanos / _NANOS
 
 
