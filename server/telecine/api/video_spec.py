@@ -83,7 +83,28 @@ def resolve_spec(
     _refuse_later_features(sent)
     check_inputs(sent, model)
     limits, defaults = model.limits, defaults_of(sent, model, source)
-    spec = video_pb2.VideoSpec(
+    spec = _resolve_fields(sent, defaults, model)
+    spec.upscale = _upscale(sent, spec.size)
+    copy_inputs(sent, spec)
+    copy_loras(sent, spec, model)
+    plan = _frame_plan(sent, spec, model, source)
+    num_chunks = _num_chunks(spec, plan.clip_frames, limits)
+    return ResolvedSpec(
+        spec,
+        plan.num_frames,
+        num_steps=num_chunks * spec.num_inference_steps,
+        step_units=_step_units(spec, plan.clip_frames) / num_chunks,
+        memory_bytes=_memory_bytes(spec, plan.clip_frames, limits),
+        start_within_seconds=_copy_start_within(sent, spec),
+    )
+
+
+def _resolve_fields(
+    sent: video_pb2.VideoSpec, defaults: video_pb2.VideoSpec, model: model_pb2.Model
+) -> video_pb2.VideoSpec:
+    """Returns those fields of the spec that depend on no other."""
+    limits = model.limits
+    return video_pb2.VideoSpec(
         model=model.name,
         prompt=parse_prompt(sent.prompt, field="spec.prompt"),
         negative_prompt=_negative_prompt(sent, defaults),
@@ -106,19 +127,6 @@ def resolve_spec(
         tier=_tier(sent.tier),
         output_formats=[video_pb2.OUTPUT_FORMAT_MP4_H264],
         labels=_labels(sent),
-    )
-    spec.upscale = _upscale(sent, spec.size)
-    copy_inputs(sent, spec)
-    copy_loras(sent, spec, model)
-    plan = _frame_plan(sent, spec, model, source)
-    num_chunks = _num_chunks(spec, plan.clip_frames, limits)
-    return ResolvedSpec(
-        spec,
-        plan.num_frames,
-        num_steps=num_chunks * spec.num_inference_steps,
-        step_units=_step_units(spec, plan.clip_frames) / num_chunks,
-        memory_bytes=_memory_bytes(spec, plan.clip_frames, limits),
-        start_within_seconds=_copy_start_within(sent, spec),
     )
 
 

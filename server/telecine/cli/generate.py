@@ -26,6 +26,11 @@ TIER_OF_WORD = {
 }
 
 
+LoraOption = Annotated[
+    list[str] | None, typer.Option(help="NAME or NAME=SCALE of an adapter, any number.")
+]
+
+
 def generate(
     prompt: Annotated[str, typer.Argument(help="What the video should show.")],
     data_dir: DataDirOption,
@@ -50,9 +55,7 @@ def generate(
     upscale: Annotated[int | None, typer.Option(help="Repeat every pixel this often.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, any number.")] = None,
     start_within: Annotated[float | None, typer.Option(help="Seconds it may wait.")] = None,
-    lora: Annotated[
-        list[str] | None, typer.Option(help="NAME or NAME=SCALE of an adapter, any number.")
-    ] = None,
+    lora: LoraOption = None,
 ) -> None:
     """Make a video; starts what it needs when no server runs, and stops it afterwards."""
     given: dict[str, object] = {
