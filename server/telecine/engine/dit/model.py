@@ -111,7 +111,7 @@ class DiT(nn.Module):
         prompt = Prompt(prompt_embeds, pooled_prompt_embeds, attention_mask.bool())
         tokens = self.patch_embed(latents)
         timesteps = torch.zeros(len(latents), device=latents.device)
-        causal = TemporalMask("causal").allowed(tokens.shape[1], tokens.device)
+        causal = TemporalMask("causal").allowed(self._num_frames(latents), latents.device)
         context = self._context(
             latents, timesteps, prompt, temporal_mask=causal, frame_shares=frame_shares
         )
@@ -119,7 +119,8 @@ class DiT(nn.Module):
         for block in self.blocks:
             tokens, key_value = block(tokens, context)
             key_values.append(key_value)
-        past = PastFrames(tokens.shape[1], tuple(key_values))
+        # Of all frames, also where this rank's tokens are of some of them alone.
+        past = PastFrames(self._num_frames(latents), tuple(key_values))
         return DiTAfter(self, past, frame_shares[past.num_frames :])
 
     def _predict(
