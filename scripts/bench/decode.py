@@ -48,20 +48,11 @@ def main() -> None:
 def measure(options: argparse.Namespace) -> list[Figure]:
     """Runs both sides in turn and returns the figures."""
     vae, latents = random_vae(), random_latents(options.frames, options.size)
-    own_process = "peak above the loaded model, own process each"
     conditions = (
         f"toybox VAE, {options.frames} frames of {options.size}x{options.size}, float32, "
         f"{options.threads} thread(s), {options.repeats} repeats"
     )
     times = time_decodes(vae, latents, options.repeats)
-    longer = 4 * (options.frames - 1) + 1
-    held, served = (
-        [
-            (peak_in_child(options.frames, options, kept), peak_in_child(longer, options, kept))
-            for _ in range(options.repeats)
-        ]
-        for kept in (KEEP_NOTHING, KEEP_ALL)
-    )
     is_exact = torch.equal(torch.cat(list(vae.decode_chunks(latents)), dim=2), vae.decode(latents))
     return [
         figure(
@@ -76,18 +67,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
             goal=1.05,
             conditions=conditions,
         ),
-        figure(
-            f"peak memory of decoding {longer} frames / {options.frames} frames, streaming",
-            [long / short for short, long in held],
-            goal=1.05,
-            conditions=f"{conditions}; {own_process}; {KEEP_NOTHING}",
-        ),
-        figure(
-            "the same where the C library keeps what is freed, as in the service",
-            [long / short for short, long in served],
-            goal=1.05,
-            conditions=f"{conditions}; {own_process}; {KEEP_ALL}",
-        ),
+        *peak_figures(options, conditions),
         figure(
             "streaming equals one-shot bit for bit (1 = yes)",
             [float(is_exact)],
@@ -97,10 +77,37 @@ def measure(options: argparse.Namespace) -> list[Figure]:
         ),
         figure("one-shot decode, s", [whole for *_, whole in times], conditions=conditions),
         figure("streaming decode, s", [total for _, total, _ in times], conditions=conditions),
+    ]
+
+
+def peak_figures(options: argparse.Namespace, conditions: str) -> list[Figure]:
+    """Measures the memory of a clip and of one four times as long."""
+    longer = 4 * (options.frames - 1) + 1
+    held, served = (
+        [
+            (peak_in_child(options.frames, options, kept), peak_in_child(longer, options, kept))
+            for _ in range(options.repeats)
+        ]
+        for kept in (KEEP_NOTHING, KEEP_ALL)
+    )
+    conditions = f"{conditions}; peak above the loaded model, own process each"
+    return [
+        figure(
+            f"peak memory of decoding {longer} frames / {options.frames} frames, streaming",
+            [long / short for short, long in held],
+            goal=1.05,
+            conditions=f"{conditions}; {KEEP_NOTHING}",
+        ),
+        figure(
+            "the same where the C library keeps what is freed, as in the service",
+            [long / short for short, long in served],
+            goal=1.05,
+            conditions=f"{conditions}; {KEEP_ALL}",
+        ),
         figure(
             "peak memory of streaming decode, MiB",
             [short / 2**20 for short, _ in held],
-            conditions=conditions,
+            conditions=f"{conditions}; {KEEP_NOTHING}",
         ),
     ]
 

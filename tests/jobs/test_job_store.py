@@ -12,6 +12,7 @@ from submissions import (
     NUM_STEPS,
     claim,
     claim_next,
+    lose_lease,
     make_step,
     make_submission,
 )
@@ -55,16 +56,6 @@ WRITES: dict[str, Write] = {
 
 def pointer(step_index: int) -> CheckpointPointer:
     return CheckpointPointer(f"v/1-{step_index}.ckpt", step_index, "sha256:22", 100)
-
-
-async def states_logged(client: Redis, name: str) -> list[int]:
-    events = await EventLog(client).read(name)
-    return [event.state_changed.state for event in events if event.HasField("state_changed")]
-
-
-async def lose_lease(store: JobStore, lease: Lease) -> None:
-    await store.heartbeat(replace(lease, lease_seconds=0.0))
-    assert await store.expire_leases() == 1
 
 
 async def test_submitted_video_is_queued_with_all_that_was_resolved(store: JobStore) -> None:
@@ -241,48 +232,6 @@ async def test_fragments_are_logged_in_order(store: JobStore, client: Redis) -> 
     events = await EventLog(client).read(name)
     assert events[-1].fragment_ready == FRAGMENT
     assert events[-1].HasField("event_time")
-
-
-async def test_cancelled_while_queued_ends_at_once_and_is_never_claimed(
-    store: JobStore, client: Redis
-) -> None:
-    video = await store.submit(make_submission())
-    cancelled = await store.cancel(video.name)
-    assert cancelled.state == CANCELLED
-    assert cancelled.HasField("end_time")
-    assert await claim(store) is None
-    assert await states_logged(client, video.name) == [QUEUED, CANCELLED]
-
-
-async def test_cancelled_while_running_is_told_to_its_worker(store: JobStore) -> None:
-    await store.submit(make_submission())
-    lease = (await claim_next(store)).lease
-    assert not (await store.finish_step(lease, make_step(1))).is_cancelled
-    assert (await store.cancel(lease.video_name)).state == RUNNING
-    assert (await store.finish_step(lease, make_step(2))).is_cancelled
-    assert (await store.heartbeat(lease)).is_cancelled
-    assert (await store.acknowledge_cancel(lease)).state == CANCELLED
-
-
-@pytest.mark.parametrize("ending", ["complete", "fail", "acknowledge_cancel"])
-async def test_cancelling_what_has_ended_changes_nothing(store: JobStore, ending: str) -> None:
-    await store.submit(make_submission())
-    lease = (await claim_next(store)).lease
-    ended = await WRITES[ending](store, lease)
-    assert await store.cancel(lease.video_name) == ended
-
-
-async def test_cancelled_video_that_is_handed_back_or_lost_is_not_run_again(
-    store: JobStore,
-) -> None:
-    for _ in range(2):
-        await store.submit(make_submission())
-    handed_back, lost = (await claim_next(store)).lease, (await claim_next(store)).lease
-    for lease in (handed_back, lost):
-        await store.cancel(lease.video_name)
-    assert (await store.requeue(handed_back, reason="DRAINING")).state == CANCELLED
-    await lose_lease(store, lost)
-    assert (await store.get(lost.video_name)).state == CANCELLED
 
 
 async def test_failure_keeps_its_reason(store: JobStore, client: Redis) -> None:
