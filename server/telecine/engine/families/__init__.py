@@ -11,8 +11,11 @@ BUILT_IN_WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 # By the pipeline that model_index.json names. A module is imported when its family is opened:
 # some import libraries that take seconds.
 _FAMILIES = {
+    "LTX2Pipeline": "ltx2:LTX2Family",
     "MochiPipeline": "mochi:MochiFamily",
     "ToyboxPipeline": "toybox:ToyboxFamily",
+    "WanPipeline": "wan:WanFamily",
+    "WanImageToVideoPipeline": "wan:WanFamily",
 }
 
 

@@ -5,6 +5,7 @@ next chunk will need. A fresh cache starts a clip; without a cache the whole cli
 is one chunk, and both ways give the same numbers.
 """
 
+from collections.abc import Iterable
 from typing import Self
 
 import torch
@@ -29,6 +30,16 @@ class FeatCache:
     def is_empty(self) -> bool:
         """Whether no chunk has passed yet."""
         return not self._slots
+
+    @property
+    def slots(self) -> tuple[Tensor, ...]:
+        """All that is remembered, in the layers' order."""
+        return tuple(self._slots)
+
+    def replace(self, slots: Iterable[Tensor]) -> None:
+        """Remember `slots` alone, from a network that keeps its features itself."""
+        # One layout, so that what comes back from bytes is computed with in the same way.
+        self._slots = [slot.contiguous() for slot in slots]
 
     def begin_chunk(self) -> None:
         """Rewind to the first layer's slot."""

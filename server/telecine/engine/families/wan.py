@@ -1,0 +1,192 @@
+"""Wan 2.1 and 2.2: text to video and image to video, with one transformer or two experts."""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from telecine.engine.families.protocol import EncoderRole, FamilyCard, VideoVAE
+from telecine.engine.offload import FULL, LoadOptions, load_network
+from telecine.engine.samplers import SAMPLERS
+from telecine.engine.wan.cards import limits_of
+from telecine.engine.wan.config import WanConfig
+from telecine.engine.wan.denoiser import WanDenoiser
+from telecine.engine.wan.job import WanExperts
+from telecine.engine.wan.model import FLOAT32_PARTS, WanTransformer
+from telecine.engine.wan.schedule import WanSchedule
+from telecine.engine.wan.tokenizer import UMT5Tokenizer
+
+MAX_PROMPT_TOKENS = 512
+_TEXT_ENCODER = EncoderRole(
+    "t5_encoder", ("input_ids", "attention_mask"), ("prompt_embeds",), "onnx"
+)
+
+
+class WanFamily:
+    """A folder whose model_index.json says `WanPipeline` or `WanImageToVideoPipeline`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._index = _read_json(folder / "model_index.json")
+        self._is_image_pipeline = self._index["_class_name"] == "WanImageToVideoPipeline"
+        self._boundary_ratio: float | None = self._index.get("boundary_ratio")
+        self._is_frame_wise = bool(self._index.get("expand_timesteps"))
+
+    @property
+    def card(self) -> FamilyCard:
+        """Of the published model that the transformer has the width of."""
+        is_image_required = self._is_image_pipeline and not self._is_frame_wise
+        is_2_2 = self._boundary_ratio is not None or self._is_frame_wise
+        limits = limits_of(
+            self._config("transformer").width, is_2_2=is_2_2, is_image_required=is_image_required
+        )
+        default = self._schedule.default_sampler
+        return FamilyCard(
+            family="wan",
+            display_name=limits.display_name,
+            sizes=limits.sizes,
+            frames_multiple=self._vae_config["scale_factor_temporal"],
+            max_num_frames=limits.max_num_frames,
+            default_num_frames=limits.max_num_frames,
+            fps=limits.fps,
+            samplers=(default, *(name for name in SAMPLERS if name != default)),
+            default_num_inference_steps=limits.num_inference_steps,
+            default_guidance_scale=limits.guidance_scale,
+            default_negative_prompt=limits.default_negative_prompt,
+            max_prompt_tokens=MAX_PROMPT_TOKENS,
+            features=("IMAGE_TO_VIDEO",) if is_image_required or self._is_frame_wise else (),
+            is_image_required=is_image_required,
+        )
+
+    @property
+    def networks(self) -> Mapping[str, Callable[[], nn.Module]]:
+        """Transformers, VAE, UMT5 and, in Wan 2.1 I2V, CLIP."""
+        builders: dict[str, Callable[[], nn.Module]] = {
+            part: partial(WanTransformer, self._config(part)) for part in self._transformers
+        }
+        builders |= {"vae": self._build_vae, "text_encoder": self._build_text_encoder}
+        if self._has_part("image_encoder"):
+            builders["image_encoder"] = self._build_image_encoder
+        return builders
+
+    @property
+    def rollout(self) -> None:
+        """Every video is made whole."""
+        return
+
+    @property
+    def encoder_roles(self) -> tuple[EncoderRole, ...]:
+        """UMT5 alone."""
+        return (_TEXT_ENCODER,)
+
+    @property
+    def conditioning(self) -> tuple[str, ...]:
+        """What the transformer reads of a prompt."""
+        return ("prompt_embeds",)
+
+    def sigmas(
+        self,
+        sampler: str,
+        num_inference_steps: int,
+        latents_shape: tuple[int, ...],  # noqa: ARG002
+    ) -> tuple[float, ...]:
+        """Noise levels from 1 to 0 by the folder's shift, as diffusers spaces them."""
+        return self._schedule.sigmas(sampler, num_inference_steps)
+
+    def latents_shape(
+        self, *, num_frames: int, height: int, width: int
+    ) -> tuple[int, int, int, int, int]:
+        """[B, C, T, H, W] of the latents of one video, given in pixels."""
+        config = self._vae_config
+        scale = config["scale_factor_spatial"]
+        latent_frames = (num_frames - 1) // config["scale_factor_temporal"] + 1
+        return 1, config["z_dim"], latent_frames, height // scale, width // scale
+
+    def audio_latents_shape(self, *, num_frames: int, fps: int) -> None:  # noqa: ARG002
+        """No sound."""
+        return
+
+    def load_tokenizer(self) -> UMT5Tokenizer:
+        """The tokenizer."""
+        return UMT5Tokenizer(self._folder / "tokenizer", MAX_PROMPT_TOKENS)
+
+    def load_encoder(self, role: str) -> nn.Module:
+        """UMT5."""
+        if role != _TEXT_ENCODER.name:
+            raise KeyError(role)
+        # transformers takes seconds to import, and only set-up exports the encoder.
+        from telecine.engine.text_encoders.umt5 import UMT5Encoder  # noqa: PLC0415
+
+        return UMT5Encoder.from_folder(self._folder / "text_encoder")
+
+    def load_denoiser(self, device: torch.device, options: LoadOptions = FULL) -> WanDenoiser:
+        """One transformer, or both experts."""
+        networks = {
+            part: load_network(
+                partial(WanTransformer, self._config(part)),
+                self._folder / part,
+                device=device,
+                options=options,
+                float32=FLOAT32_PARTS,
+            )
+            for part in self._transformers
+        }
+        return WanDenoiser(
+            WanExperts(
+                networks=networks,
+                schedule=self._schedule,
+                boundary_ratio=self._boundary_ratio,
+                is_frame_wise=self._is_frame_wise,
+            )
+        )
+
+    def load_vae(self, device: torch.device) -> VideoVAE:
+        """The VAE, in float32."""
+        from telecine.engine.vae.wan_vae import WanVAE  # noqa: PLC0415 - diffusers, seconds too
+
+        return WanVAE.from_folder(self._folder / "vae", device)
+
+    @property
+    def _transformers(self) -> tuple[str, ...]:
+        parts = ("transformer", "transformer_2")
+        return tuple(part for part in parts if self._has_part(part))
+
+    @cached_property
+    def _schedule(self) -> WanSchedule:
+        return WanSchedule.from_file(self._folder / "scheduler" / "scheduler_config.json")
+
+    @cached_property
+    def _vae_config(self) -> dict[str, Any]:
+        # Folders that were written before these keys are all of the 4 x 8 x 8 kind.
+        defaults = {"z_dim": 16, "scale_factor_temporal": 4, "scale_factor_spatial": 8}
+        return defaults | _read_json(self._folder / "vae" / "config.json")
+
+    def _config(self, part: str) -> WanConfig:
+        return WanConfig.from_file(self._folder / part / "config.json")
+
+    def _has_part(self, part: str) -> bool:
+        return bool((self._index.get(part) or [None])[0])
+
+    def _build_vae(self) -> nn.Module:
+        from telecine.engine.vae.wan_vae import build_network  # noqa: PLC0415 - as in load_vae
+
+        return build_network(self._folder / "vae")
+
+    def _build_text_encoder(self) -> nn.Module:
+        from transformers import UMT5Config, UMT5EncoderModel  # noqa: PLC0415 - as in load_encoder
+
+        return UMT5EncoderModel(UMT5Config.from_pretrained(self._folder / "text_encoder"))
+
+    def _build_image_encoder(self) -> nn.Module:
+        from transformers import CLIPVisionConfig, CLIPVisionModel  # noqa: PLC0415 - the same
+
+        return CLIPVisionModel(CLIPVisionConfig.from_pretrained(self._folder / "image_encoder"))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    described: dict[str, Any] = json.loads(path.read_text())
+    return described

@@ -1,0 +1,106 @@
+"""Wan's VAE: diffusers' own network, run chunk by chunk with its memory in our hands."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
+from torch import Tensor
+
+from telecine.engine.vae.layers import FeatCache
+
+_REPEAT = "Rep"
+"""What the network remembers in place of features where the next frame is the clip's second."""
+
+
+class WanVAE:
+    """Latents as the transformer makes them, normalised per channel, to frames and back."""
+
+    def __init__(self, network: AutoencoderKLWan) -> None:
+        self.network: Any = network
+        self._config: Any = network.config
+
+    @classmethod
+    def from_folder(cls, folder: Path, device: torch.device) -> Self:
+        """Read config.json and the safetensors, in float32."""
+        network = AutoencoderKLWan.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
+        )
+        return cls(network.to(device).eval().requires_grad_(requires_grad=False))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """[B, C, T', H', W'] -> [B, 3, T, H, W] in [-1, 1], T = 4 T' - 3, at once."""
+        return torch.cat(list(self.decode_chunks(latents)), 2)
+
+    def decode_chunks(
+        self, latents: Tensor, feat_cache: FeatCache | None = None
+    ) -> Iterator[Tensor]:
+        """The same, as [B, 3, 1, H, W], then [B, 3, 4, H, W] each, in memory that stays flat.
+
+        With the `feat_cache` that an earlier call was given, goes on where that one ended.
+        """
+        feat_cache = FeatCache() if feat_cache is None else feat_cache
+        for latent_frame in self._denormalise(latents.float()).split(1, dim=2):
+            yield self._decode_frame(latent_frame, feat_cache)
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """[B, 3, T, H, W] in [-1, 1], T = 4 T' - 3 -> the likeliest latents [B, C, T', H', W']."""
+        latents = self.network.encode(frames.float()).latent_dist.mode()
+        mean, scale = self._statistics(latents)
+        return (latents - mean) * scale
+
+    def _decode_frame(self, latent_frame: Tensor, feat_cache: FeatCache) -> Tensor:
+        is_first = feat_cache.is_empty
+        features = _to_features(feat_cache.slots, self._num_features)
+        frames = self.network.decoder(
+            self.network.post_quant_conv(latent_frame),
+            feat_cache=features,
+            feat_idx=[0],
+            first_chunk=is_first,
+        )
+        feat_cache.replace(_to_slots(features))
+        if self._config.patch_size is not None:
+            frames = _unpatchify(frames, self._config.patch_size)
+        return frames.clamp(-1.0, 1.0)
+
+    @property
+    def _num_features(self) -> int:
+        count: int = self.network._cached_conv_counts["decoder"]
+        return count
+
+    def _denormalise(self, latents: Tensor) -> Tensor:
+        mean, scale = self._statistics(latents)
+        return latents / scale + mean
+
+    def _statistics(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean, and one over the standard deviation."""
+        mean = torch.tensor(self._config.latents_mean).to(latents).view(1, -1, 1, 1, 1)
+        deviation = torch.tensor(self._config.latents_std).to(latents).view(1, -1, 1, 1, 1)
+        return mean, 1.0 / deviation
+
+
+def _unpatchify(frames: Tensor, patch_size: int) -> Tensor:
+    """[B, 3 p p, T, H, W] -> [B, 3, T, p H, p W]; columns before rows, as the network has them."""
+    pixels = frames.unflatten(1, (-1, patch_size, patch_size)).permute(0, 1, 4, 5, 3, 6, 2)
+    return pixels.flatten(5, 6).flatten(3, 4)
+
+
+def _to_features(slots: Sequence[Tensor], num_features: int) -> list[Tensor | str | None]:
+    """Undo `_to_slots`."""
+    known = [slot if slot.numel() else _REPEAT for slot in slots]
+    return [*known, *[None] * (num_features - len(known))]
+
+
+def _to_slots(features: Sequence[Tensor | str | None]) -> list[Tensor]:
+    """The layers' features in order; a mark becomes an empty tensor, unused places are left out."""
+    return [
+        torch.empty(0) if isinstance(feature, str) else feature
+        for feature in features
+        if feature is not None
+    ]
+
+
+def build_network(folder: Path) -> AutoencoderKLWan:
+    """Build what config.json describes, without its weights."""
+    return AutoencoderKLWan.from_config(AutoencoderKLWan.load_config(folder))
