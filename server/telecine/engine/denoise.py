@@ -13,7 +13,7 @@ from telecine.engine.dit.attention import FULL_ATTENTION, TemporalMask
 from telecine.engine.latents import FinishedFrames, Latents
 from telecine.engine.noise import initial_noise, step_noise
 from telecine.engine.numerics import describe_numerics
-from telecine.engine.rollout import Chunk, Rollout, chunk_at, num_chunks
+from telecine.engine.rollout import Chunk, Rollout, Span, chunk_at, num_chunks
 from telecine.engine.samplers import SAMPLERS, StepPlace
 from telecine.engine.state import DenoiseState
 from telecine.errors import CheckpointError
@@ -44,20 +44,44 @@ class SamplingConfig:
     rollout: Rollout | None = None
     loras: tuple[LoraUse, ...] = ()
     """Adapters on the network while it denoises; what it computes once a slice depends on them."""
+    given_frames: int = 0
+    """Latent frames that the video begins with and that are not denoised; with a rollout alone."""
+    start_step: int = 0
+    """Steps that are left out, of every chunk: its latents begin at that noise level."""
 
     @property
     def num_steps(self) -> int:
-        """Steps of the whole job."""
-        return self.num_inference_steps * num_chunks(self.rollout, self.latents_shape[2])
+        """Steps of the whole job, those that are left out included."""
+        return self.num_inference_steps * num_chunks(self.rollout, self._span)
 
     def chunk_at(self, step_index: int) -> Chunk:
         """The chunk that is denoised after `step_index` steps."""
         return chunk_at(
             self.rollout,
+            self._span,
             step_index=step_index,
             num_inference_steps=self.num_inference_steps,
-            latent_frames=self.latents_shape[2],
         )
+
+    def first_step_from(self, step_index: int) -> int:
+        """The steps that count as done before the next one: what is left out is skipped."""
+        return max(step_index, self.chunk_at(step_index).first_step + self.start_step)
+
+    @property
+    def _span(self) -> Span:
+        return Span(self.latents_shape[2], self.given_frames)
+
+
+class ClipStart(NamedTuple):
+    """What a video is made from instead of noise alone."""
+
+    given: Tensor | None = None
+    """Latents [1, C, T, H, W] of the frames that it begins with: `config.given_frames` of them."""
+    source: Tensor | None = None
+    """Latents [1, C, T, H, W] of the whole video that it changes, as `config.start_step` says."""
+
+
+FROM_NOISE = ClipStart()
 
 
 class StepOutput(NamedTuple):
@@ -116,11 +140,17 @@ class Denoiser(Protocol):
         ...
 
 
-def initial_state(config: SamplingConfig, device: torch.device) -> DenoiseState:
-    """Pure noise, before the first step."""
+def initial_state(
+    config: SamplingConfig, device: torch.device, start: ClipStart = FROM_NOISE
+) -> DenoiseState:
+    """The state before the first step: noise, with what is given or what is to be changed.
+
+    Raises:
+        ValueError: the latents of `start` do not fit the job.
+    """
     noise = initial_noise(config.latents_shape, config.seed, audio_shape=config.audio_latents_shape)
     return DenoiseState(
-        latents=noise.video.to(device),
+        latents=_first_latents(noise.video, config, start).to(device),
         audio_latents=None if noise.audio is None else noise.audio.to(device),
         step_index=0,
         seed=config.seed,
@@ -128,6 +158,24 @@ def initial_state(config: SamplingConfig, device: torch.device) -> DenoiseState:
         num_inference_steps=config.num_inference_steps,
         numerics=describe_numerics(device),
     )
+
+
+def _first_latents(noise: Tensor, config: SamplingConfig, start: ClipStart) -> Tensor:
+    """All on the CPU: the same bits whatever the device."""
+    latents = noise
+    if start.source is not None:
+        source = start.source.cpu().float()
+        if source.shape != noise.shape:
+            raise ValueError(f"source: latents {tuple(source.shape)}, not {tuple(noise.shape)}")
+        # SDEdit (Meng et al. 2022) on the flow's path.
+        sigma = config.sigmas[config.start_step]
+        latents = (1.0 - sigma) * source + sigma * noise
+    if config.given_frames:
+        shape = (*noise.shape[:2], config.given_frames, *noise.shape[3:])
+        if start.given is None or start.given.shape != shape:
+            raise ValueError(f"given: latents of the first {config.given_frames} frames are due")
+        latents = torch.cat((start.given.cpu().float(), latents[:, :, config.given_frames :]), 2)
+    return latents
 
 
 def denoise_slice(
@@ -145,6 +193,7 @@ def denoise_slice(
         CheckpointError: `state` belongs to another seed, sampler or number of steps.
     """
     _check_same_job(state, config)
+    state = replace(state, step_index=config.first_step_from(state.step_index))
     chunk = config.chunk_at(state.step_index)
     last = min(state.step_index + num_steps, chunk.end_step)
     if state.step_index >= last:
@@ -175,7 +224,7 @@ def _take_step(
         sigma=config.sigmas[chunk_step],
         next_sigma=config.sigmas[chunk_step + 1],
         noise=partial(_noise_like, packed, config.seed, state.step_index),
-        sampler_state=state.sampler_state if chunk_step else {},
+        sampler_state=state.sampler_state if chunk_step > config.start_step else {},
     )
 
     def predict(values: Tensor, sigma: float) -> Tensor:

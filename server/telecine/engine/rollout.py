@@ -44,23 +44,32 @@ class Chunk:
         return latents[:, :, self.context_start : self.first_frame]
 
 
-def num_chunks(rollout: Rollout | None, latent_frames: int) -> int:
+@dataclass(frozen=True)
+class Span:
+    """The latent frames of a video, the first `given_frames` of which are there already."""
+
+    latent_frames: int
+    given_frames: int = 0
+
+
+def num_chunks(rollout: Rollout | None, span: Span) -> int:
     """Returns how many chunks a video is denoised in: one without a rollout."""
-    return 1 if rollout is None else -(-latent_frames // rollout.chunk_frames)
+    if rollout is None:
+        return 1
+    return -(-(span.latent_frames - span.given_frames) // rollout.chunk_frames)
 
 
 def chunk_at(
-    rollout: Rollout | None, *, step_index: int, num_inference_steps: int, latent_frames: int
+    rollout: Rollout | None, span: Span, *, step_index: int, num_inference_steps: int
 ) -> Chunk:
     """Returns the chunk that is denoised after `step_index` steps."""
     if rollout is None:
-        return Chunk(0, latent_frames, 0, 0, num_inference_steps)
-    last = num_chunks(rollout, latent_frames) - 1
-    index = min(step_index // num_inference_steps, last)
-    first_frame = index * rollout.chunk_frames
+        return Chunk(0, span.latent_frames, 0, 0, num_inference_steps)
+    index = min(step_index // num_inference_steps, num_chunks(rollout, span) - 1)
+    first_frame = span.given_frames + index * rollout.chunk_frames
     return Chunk(
         first_frame=first_frame,
-        end_frame=min(first_frame + rollout.chunk_frames, latent_frames),
+        end_frame=min(first_frame + rollout.chunk_frames, span.latent_frames),
         context_start=max(0, first_frame - rollout.context_frames),
         first_step=index * num_inference_steps,
         end_step=(index + 1) * num_inference_steps,

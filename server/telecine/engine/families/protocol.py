@@ -13,7 +13,6 @@ from telecine.engine.rollout import Rollout
 from telecine.engine.text_encoders.tokenizer import TokenizedPrompt
 from telecine.engine.vae.layers import FeatCache
 
-
 Feature = Literal["IMAGE_TO_VIDEO", "EDIT", "EXTEND"]
 """What a network can make a video from, beside a prompt: Model.Feature of the contract."""
 
@@ -104,6 +103,23 @@ class VideoVAE(Protocol):
         ...
 
 
+class ImageEncoder(Protocol):
+    """Pictures to what the denoiser reads of them."""
+
+    def encode(self, frames: Tensor, *, num_frames: int) -> Mapping[str, Tensor]:
+        """Encode what a video of `num_frames` begins with, or all of it.
+
+        Args:
+            frames: [1, 3, T, H, W] in [-1, 1], T of the form frames_multiple x k + 1.
+            num_frames: of the video that is made.
+
+        Returns:
+            `latents` [1, C, T', H', W'] of the frames, normalised as the denoiser reads them,
+            and each of the family's `image_conditioning`, a batch of one.
+        """
+        ...
+
+
 class Family(Protocol):
     """A weights folder, opened."""
 
@@ -133,6 +149,11 @@ class Family(Protocol):
     @property
     def conditioning(self) -> tuple[str, ...]:
         """Names of the roles' and the tokenizer's outputs that the denoiser reads."""
+        ...
+
+    @property
+    def image_conditioning(self) -> tuple[str, ...]:
+        """Names of the tensors that the denoiser reads of pictures, beside their latents."""
         ...
 
     def sigmas(
@@ -177,4 +198,8 @@ class Family(Protocol):
 
     def load_vae(self, device: torch.device) -> VideoVAE:
         """The VAE."""
+        ...
+
+    def load_image_encoder(self, device: torch.device) -> ImageEncoder:
+        """What encodes pictures; for families whose card has features."""
         ...

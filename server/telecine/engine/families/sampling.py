@@ -28,6 +28,10 @@ class SamplingRequest(NamedTuple):
     sampler: str
     attention: str
     loras: tuple[LoraUse, ...] = ()
+    given_latent_frames: int = 0
+    """Latent frames that the video begins with, where it is not made from noise alone."""
+    strength: float = 1.0
+    """The share of the steps that is done, where another video is changed."""
 
 
 def sampling_config(family: Family, size: VideoSize, request: SamplingRequest) -> SamplingConfig:
@@ -38,7 +42,10 @@ def sampling_config(family: Family, size: VideoSize, request: SamplingRequest) -
     """
     if request.attention not in _TEMPORAL_MASKS:
         raise ValueError(f"attention: there is no {request.attention!r}")
+    if not 0.0 < request.strength <= 1.0:
+        raise ValueError(f"strength: {request.strength} is not more than 0 and at most 1")
     num_frames, height, width, fps = size
+    rollout = family.rollout if request.attention == "causal" else None
     shape = family.latents_shape(num_frames=num_frames, height=height, width=width)
     return SamplingConfig(
         seed=request.seed,
@@ -51,5 +58,14 @@ def sampling_config(family: Family, size: VideoSize, request: SamplingRequest) -
         fps=fps,
         loras=request.loras,
         temporal_mask=_TEMPORAL_MASKS[request.attention],
-        rollout=family.rollout if request.attention == "causal" else None,
+        rollout=rollout,
+        # A network without a rollout learns of given frames by its conditioning.
+        given_frames=request.given_latent_frames if rollout else 0,
+        start_step=_start_step(request),
     )
+
+
+def _start_step(request: SamplingRequest) -> int:
+    """The steps before the first one that is done; as diffusers counts them, but at least one."""
+    num_steps = int(request.num_inference_steps * request.strength)
+    return request.num_inference_steps - max(1, num_steps)

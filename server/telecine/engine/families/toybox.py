@@ -12,7 +12,8 @@ from torch import nn
 
 from telecine.engine.dit.denoiser import DiTDenoiser
 from telecine.engine.dit.model import DiT, DiTConfig
-from telecine.engine.families.protocol import EncoderRole, FamilyCard
+from telecine.engine.families.protocol import EncoderRole, FamilyCard, ImageEncoder
+from telecine.engine.families.vae_image_encoder import VAEImageEncoder
 from telecine.engine.offload import FULL, LoadOptions, load_network
 from telecine.engine.rollout import Rollout
 from telecine.engine.samplers import SAMPLERS
@@ -42,12 +43,12 @@ class ToyboxFamily:
     @property
     def card(self) -> FamilyCard:
         """What the network was trained for: small videos of up to six seconds."""
-        rollout = self.rollout
+        rollout, temporal_scale = self.rollout, self._vae_config().temporal_scale
         return FamilyCard(
             family="toybox",
             display_name="Toybox",
             sizes=((128, 128),),
-            frames_multiple=self._vae_config().temporal_scale,
+            frames_multiple=temporal_scale,
             max_num_frames=97,
             default_num_frames=33,
             fps=16,
@@ -57,6 +58,8 @@ class ToyboxFamily:
             default_negative_prompt="",
             max_prompt_tokens=int(self._index["max_prompt_tokens"]),
             chunk_latent_frames=rollout.chunk_frames if rollout else 0,
+            features=("IMAGE_TO_VIDEO", "EDIT", "EXTEND") if rollout else ("EDIT",),
+            max_context_frames=temporal_scale * (rollout.context_frames - 1) + 1 if rollout else 0,
         )
 
     @property
@@ -85,6 +88,11 @@ class ToyboxFamily:
     def conditioning(self) -> tuple[str, ...]:
         """What the DiT reads."""
         return "prompt_embeds", "attention_mask", "pooled_prompt_embeds"
+
+    @property
+    def image_conditioning(self) -> tuple[str, ...]:
+        """Nothing beside the latents."""
+        return ()
 
     def sigmas(
         self,
@@ -144,6 +152,10 @@ class ToyboxFamily:
             dtype=torch.float32,
             options=options,
         )
+
+    def load_image_encoder(self, device: torch.device) -> ImageEncoder:
+        """The VAE's encoder: the DiT reads pictures as frames that are done."""
+        return VAEImageEncoder(self.load_vae(device))
 
     def load_vae(self, device: torch.device) -> CausalVAE:
         """The VAE, in float32."""

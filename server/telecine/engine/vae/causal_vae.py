@@ -126,6 +126,11 @@ class CausalVAE(nn.Module):
         self.encoder = CausalEncoder(config)
         self.decoder = CausalDecoder(config)
 
+    def encode(self, video: Tensor) -> Tensor:
+        """[B, 3, T, H, W] in [-1, 1] -> the mean of their normalised latents."""
+        mean, _ = self.encoder(video)
+        return self.normalise(mean)
+
     def decode(self, latents: Tensor) -> Tensor:
         """Normalised latents [B, C, T', H', W'] -> the whole clip [B, 3, T, H, W] at once."""
         video: Tensor = self.decoder(self.denormalise(latents))
