@@ -11,9 +11,11 @@ from pathlib import Path
 
 from transformers.utils.logging import disable_progress_bar
 
-from telecine.backend.model_repository import build_repository
+from telecine.backend.model_repository import BuildOptions, build_repository
 from telecine.backend.tensorrt_plan import build_plan, load_tensorrt_rtx
 from telecine.inference.model_configs import MAX_BATCH_SIZE
+from telecine.worker.model_manifest import describe_folder
+from telecine.worker.model_registry import find_weights
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 COMMITTED = CHECKOUT / "model_repository"
@@ -26,7 +28,7 @@ def main() -> None:
     parser.add_argument("--model", default="toybox", help="first part of the roles' names")
     parser.add_argument("--weights", default="toybox", help="a built-in family or a folder")
     parser.add_argument("--folder", type=Path, help="repository to write")
-    parser.add_argument("--target", choices=("onnx", "tensorrt"), default="onnx")
+    parser.add_argument("--target", choices=("cpu", "cuda", "tensorrt"), default="cpu")
     parser.add_argument(
         "--check-tensorrt",
         action="store_true",
@@ -37,12 +39,13 @@ def main() -> None:
     if arguments.target == "tensorrt" and importlib.util.find_spec("tensorrt") is None:
         parser.error("plans need the tensorrt package and a GPU; see --check-tensorrt")
     silence_the_exporter()
+    digest = describe_folder(find_weights(arguments.weights)).digest
     build_repository(
         folder,
         COMMITTED,
         model=arguments.model,
         weights=arguments.weights,
-        target=arguments.target,
+        options=BuildOptions(target=arguments.target, weights_digest=digest),
     )
     print(f"{folder} is complete")
     if arguments.check_tensorrt:
@@ -57,8 +60,8 @@ def silence_the_exporter() -> None:
 
 
 def default_folder(target: str) -> Path:
-    """Keep the TensorRT variant apart: its plans fit one kind of GPU only."""
-    return COMMITTED if target == "onnx" else CHECKOUT / "build" / f"model_repository_{target}"
+    """Keep the other variants apart: what is committed runs anywhere."""
+    return COMMITTED if target == "cpu" else CHECKOUT / "build" / f"model_repository_{target}"
 
 
 def check_tensorrt(folder: Path, model: str) -> None:

@@ -28,6 +28,7 @@ DESCRIPTION = ModelDescription(
         "input_ids": TensorDescription("INT64", (77,)),
         "attention_mask": TensorDescription("INT64", (77,)),
         "num_tokens": TensorDescription("INT64", (1,)),
+        "max_tokens": TensorDescription("INT64", (1,)),
         "is_truncated": TensorDescription("BOOL", (1,)),
         "t5_hidden_states": TensorDescription("FP32", (77, 4096)),
         "clip_pooled": TensorDescription("FP32", (768,)),

@@ -26,5 +26,6 @@ class TritonPythonModel:
             "input_ids": np.concatenate([prompt.input_ids for prompt in prompts]),
             "attention_mask": np.concatenate([prompt.attention_mask for prompt in prompts]),
             "num_tokens": np.array([[prompt.num_tokens] for prompt in prompts], np.int64),
+            "max_tokens": np.array([[prompt.input_ids.shape[1]] for prompt in prompts], np.int64),
             "is_truncated": np.array([[prompt.is_truncated] for prompt in prompts], np.bool_),
         }

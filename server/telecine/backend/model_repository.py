@@ -1,21 +1,32 @@
 """Builds the Triton repository of one model: configs, model.py files, encoders.
 
 Config files and model.py files of the built-in model are committed; the encoders' ONNX
-files and TensorRT plans are made where they run.
+files and TensorRT plans are made where they run, each with a manifest beside it.
 """
 
+import importlib.metadata
 import shutil
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from telecine.backend.onnx_export import export_encoders
+from telecine import __version__
+from telecine.backend.onnx_export import ExportedEncoder, ExportOptions, export_encoders
+from telecine.backend.precision import LARGE_PARAMETERS
 from telecine.backend.tensorrt_plan import build_plan, load_tensorrt
-from telecine.engine.families import load_family
+from telecine.engine.families import Family, load_family
 from telecine.engine.families.prompt_encoder import PromptEncoder
+from telecine.engine.offload.options import WeightsMode
+from telecine.inference.encoder_manifest import (
+    MANIFEST_NAME,
+    EncoderManifest,
+    PlanPlatform,
+    file_sha256,
+    find_platforms,
+)
 from telecine.inference.model_configs import (
     MAX_BATCH_SIZE,
     EncoderDescription,
@@ -28,34 +39,55 @@ from telecine.inference.model_configs import (
 _BUILT_IN_MODEL = "toybox"
 # The committed model.py that serves an encoder of any family.
 _ENCODER_SOURCES = {"onnx": "t5_encoder", "torch": "text_projection"}
+_LIBRARIES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """How a model is to be served.
+
+    Attributes:
+        target: what runs the text encoders.
+        weights_mode: how the denoiser's weights are held: see `LoadOptions`.
+        weights_digest: of the weights folder, for the manifests.
+        max_embedded_bytes: as in ExportOptions.
+        bfloat16_parameters: encoders of so many parameters or more become plans in bfloat16.
+    """
+
+    target: Target = "cpu"
+    weights_mode: WeightsMode = "full"
+    weights_digest: str = ""
+    max_embedded_bytes: int = ExportOptions.max_embedded_bytes
+    bfloat16_parameters: int = LARGE_PARAMETERS
+
+    @property
+    def export(self) -> ExportOptions:
+        """How its ONNX files are written: ONNX Runtime has no bfloat16 on the CPU."""
+        is_plan = self.target == "tensorrt"
+        return ExportOptions(
+            max_embedded_bytes=self.max_embedded_bytes,
+            bfloat16_parameters=self.bfloat16_parameters if is_plan else None,
+        )
+
+
+_DEFAULT_OPTIONS = BuildOptions()
 
 
 def describe_model(model: str, weights: str, *, encoder_threads: int = 1) -> ModelDescription:
     """Find out the sizes that a model's configs name, by encoding a prompt."""
     family = load_family(weights)
     tensors = PromptEncoder(family).encode_all("")
-    return ModelDescription(
-        model=model,
-        weights=weights,
-        encoders=tuple(EncoderDescription(**asdict(role)) for role in family.encoder_roles),
-        tensors={
-            "num_tokens": TensorDescription("INT64", (1,)),
-            "is_truncated": TensorDescription("BOOL", (1,)),
-            **{name: _describe(tensor) for name, tensor in tensors.items()},
-        },
-        conditioning=family.conditioning,
-        encoder_threads=encoder_threads,
-    )
-
-
-def _describe(tensor: Tensor) -> TensorDescription:
-    data_type = "FP32" if tensor.is_floating_point() else "INT64"
-    return TensorDescription(data_type, tuple(tensor.shape[1:]))
+    return _describe(family, tensors, model=model, weights=weights, encoder_threads=encoder_threads)
 
 
 def build_repository(
-    folder: Path, sources: Path, *, model: str, weights: str, target: Target = "onnx"
-) -> None:
+    folder: Path,
+    sources: Path,
+    *,
+    model: str,
+    weights: str,
+    options: BuildOptions = _DEFAULT_OPTIONS,
+) -> dict[str, Tensor]:
     """Write every role of a model into a repository.
 
     Args:
@@ -63,37 +95,118 @@ def build_repository(
         sources: the committed repository, whose model.py files serve every model.
         model: the first part of the roles' names.
         weights: the built-in family's name, or a folder.
-        target: what runs the text encoders.
+        options: what runs it.
+
+    Returns:
+        What PyTorch makes of `telecine.backend.onnx_export.PROMPTS`, on the way and at the end.
 
     Raises:
         ModuleNotFoundError: the target is TensorRT, which is not installed.
     """
-    tensorrt = load_tensorrt() if target == "tensorrt" else None
-    description = describe_model(model, weights)
-    runtimes = {encoder.name: encoder.runtime for encoder in description.encoders}
-    for role, text in write_configs(description, target).items():
-        role_folder = folder / f"{model}__{role}"
-        (role_folder / "1").mkdir(parents=True, exist_ok=True)
-        (role_folder / "config.pbtxt").write_text(text)
-        source_role = _ENCODER_SOURCES[runtimes[role]] if role in runtimes else role
-        source = sources / f"{_BUILT_IN_MODEL}__{source_role}" / "1" / "model.py"
-        copy = role_folder / "1" / "model.py"
-        if source.exists() and not (copy.exists() and source.samefile(copy)):
-            shutil.copyfile(source, copy)
+    tensorrt = load_tensorrt() if options.target == "tensorrt" else None
+    family = load_family(weights)
+    runtimes = {
+        role.name: "torch" if options.target == "cuda" else role.runtime
+        for role in family.encoder_roles
+    }
     onnx_paths = {
         role: folder / f"{model}__{role}" / "1" / "model.onnx"
         for role, runtime in runtimes.items()
         if runtime == "onnx"
     }
-    export_encoders(weights, onnx_paths)
+    for path in onnx_paths.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    exported, tensors = export_encoders(family, onnx_paths, options.export)
+    for role, encoder in exported.items():
+        _finish_encoder(tensorrt, encoder, model=model, role=role, options=options)
+    description = _describe(family, tensors, model=model, weights=weights)
+    description = replace(description, weights_mode=options.weights_mode)
+    for role, text in write_configs(description, options.target).items():
+        role_folder = folder / f"{model}__{role}"
+        (role_folder / "1").mkdir(parents=True, exist_ok=True)
+        if tensorrt is None or role not in exported:  # a plan needs no model.py
+            source_role = _ENCODER_SOURCES[runtimes[role]] if role in runtimes else role
+            _copy_source(sources, source_role, role_folder)
+        # Last: without it Triton sees no model.
+        (role_folder / "config.pbtxt").write_text(text)
+    return tensors
+
+
+def _describe(
+    family: Family,
+    tensors: Mapping[str, Tensor],
+    *,
+    model: str,
+    weights: str,
+    encoder_threads: int = 1,
+) -> ModelDescription:
+    return ModelDescription(
+        model=model,
+        weights=weights,
+        encoders=tuple(EncoderDescription(**asdict(role)) for role in family.encoder_roles),
+        tensors={
+            "num_tokens": TensorDescription("INT64", (1,)),
+            "max_tokens": TensorDescription("INT64", (1,)),
+            "is_truncated": TensorDescription("BOOL", (1,)),
+            **{name: _describe_tensor(tensor) for name, tensor in tensors.items()},
+        },
+        conditioning=family.conditioning,
+        encoder_threads=encoder_threads,
+    )
+
+
+def _describe_tensor(tensor: Tensor) -> TensorDescription:
+    data_type = "FP32" if tensor.is_floating_point() else "INT64"
+    return TensorDescription(data_type, tuple(tensor.shape[1:]))
+
+
+def _copy_source(sources: Path, source_role: str, role_folder: Path) -> None:
+    source = sources / f"{_BUILT_IN_MODEL}__{source_role}" / "1" / "model.py"
+    copy = role_folder / "1" / "model.py"
+    if source.exists() and not (copy.exists() and source.samefile(copy)):
+        shutil.copyfile(source, copy)
+
+
+def _finish_encoder(
+    tensorrt: Any, encoder: ExportedEncoder, *, model: str, role: str, options: BuildOptions
+) -> None:
+    """Make a plan of a graph where that is the target, and write down what is known of it."""
+    path = encoder.path
+    onnx_sha256 = file_sha256(path)
+    platform = None
     if tensorrt is not None:
-        _build_plans(tensorrt, onnx_paths.values())
-
-
-def _build_plans(tensorrt: Any, onnx_paths: Iterable[Path]) -> None:
-    for path in onnx_paths:
+        platform = _platform_of(tensorrt)
         plan = build_plan(tensorrt, path, max_batch_size=MAX_BATCH_SIZE)
         path.with_suffix(".plan").write_bytes(plan)
-        # A model.py beside a plan would only mislead.
-        path.with_name("model.py").unlink()
-        path.unlink()
+        for name in (path.name, f"{path.name}.data"):
+            path.with_name(name).unlink(missing_ok=True)
+    files = sorted(each for each in path.parent.glob("model.*") if each.suffix != ".py")
+    manifest = EncoderManifest(
+        model=model,
+        role=role,
+        precision=encoder.precision,
+        weights_digest=options.weights_digest,
+        onnx_sha256=onnx_sha256,
+        files={file.name: file_sha256(file) for file in files},
+        file_bytes={file.name: file.stat().st_size for file in files},
+        max_abs_error=encoder.max_abs_error,
+        max_abs_value=encoder.max_abs_value,
+        compared=encoder.compared,
+        libraries={"telecine": __version__}
+        | {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        plan=platform,
+    )
+    path.with_name(MANIFEST_NAME).write_text(manifest.to_json())
+
+
+def _platform_of(tensorrt: Any) -> PlanPlatform:
+    """What a plan built here is for.
+
+    Raises:
+        ValueError: there is no GPU, or there are different ones.
+    """
+    platforms = {(each.gpu, each.compute_capability) for each in find_platforms()}
+    if len(platforms) != 1:
+        raise ValueError(f"a plan is for one kind of GPU; here are {len(platforms)}")
+    ((gpu, capability),) = platforms
+    return PlanPlatform(gpu, capability, str(tensorrt.__version__))

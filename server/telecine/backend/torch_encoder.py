@@ -3,6 +3,7 @@
 import torch
 
 from telecine.backend.devices import choose_device
+from telecine.backend.precision import EncoderInPrecision, encoder_precision
 from telecine.backend.request_reader import RequestReader
 from telecine.backend.responses import Outputs
 from telecine.engine.families import load_family
@@ -15,7 +16,10 @@ class TorchEncoder:
         family = load_family(weights)
         (self._role,) = (each for each in family.encoder_roles if each.name == role)
         self._device = choose_device()
-        self._network = family.load_encoder(role).to(self._device)
+        network = family.load_encoder(role)
+        if self._device.type == "cuda":
+            network = EncoderInPrecision(network, encoder_precision(network))
+        self._network = network.to(self._device)
 
     @torch.inference_mode()
     def run(self, request: RequestReader) -> Outputs:

@@ -11,14 +11,15 @@ from typing import Any, Literal, NamedTuple
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-Target = Literal["onnx", "tensorrt"]
-"""What runs the text encoders: ONNX Runtime in the Python backend, or TensorRT plans."""
+Target = Literal["cpu", "cuda", "tensorrt"]
+"""What runs the text encoders that export: ONNX Runtime on the CPU or PyTorch on the GPU, both in
+the Python backend, or TensorRT plans."""
 
 MAX_BATCH_SIZE = 8
 FULL_WEIGHTS = "full"
 _HEADER = "# Written by scripts/build_model_repository.py.\n"
 _ANY = -1
-PROMPT_FACTS = ("num_tokens", "is_truncated")
+PROMPT_FACTS = ("num_tokens", "max_tokens", "is_truncated")
 """What the tokenizer tells of a prompt, for people."""
 TOKENIZER_OUTPUTS = ("input_ids", "attention_mask", *PROMPT_FACTS)
 SLICE_INTEGERS = (
@@ -73,7 +74,7 @@ class ModelDescription:
     weights_mode: str = FULL_WEIGHTS
 
 
-def write_configs(description: ModelDescription, target: Target = "onnx") -> dict[str, str]:
+def write_configs(description: ModelDescription, target: Target = "cpu") -> dict[str, str]:
     """Return the text of config.pbtxt by role."""
     configs = {
         "tokenizer": _tokenizer(description),

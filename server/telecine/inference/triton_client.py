@@ -206,11 +206,13 @@ class TritonClient:
                 client_timeout=self._call_timeout_seconds,
             )
             outputs = {output: _required(exchange, result, output)[0] for output in output_bytes}
-            num_tokens, is_truncated = (outputs.pop(name).item() for name in PROMPT_FACTS)
+            num_tokens, max_tokens, is_truncated = (
+                outputs.pop(fact).item() for fact in PROMPT_FACTS
+            )
             return PromptEmbeds(
                 tensors=outputs,
                 num_tokens=int(num_tokens),
-                max_tokens=len(outputs["attention_mask"]),
+                max_tokens=int(max_tokens),
                 is_truncated=bool(is_truncated),
             )
 
