@@ -7,7 +7,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -79,6 +79,22 @@ class StorageSettings(Section):
     url: str = "var/objects"
 
 
+class PromptSettings(Section):
+    """How prompts are expanded, where a request asks for it.
+
+    Attributes:
+        expander_url: of a service that speaks OpenAI's chat completions, up to and with `/v1`;
+            empty for rules, which need no model.
+        expander_model: the chat model's name there.
+        expander_timeout_seconds: how long its answer may take in all; then the rules are used.
+    """
+
+    expander_url: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    expander_model: str = ""
+    expander_api_key: SecretStr = SecretStr("")
+    expander_timeout_seconds: Seconds = 10.0
+
+
 class TierWeights(Section):
     """The share of each tier in the workers, in relation to the others."""
 
@@ -118,6 +134,8 @@ class WorkerSettings(Section):
         model_cache_bytes: what they may take there; those used the longest time ago go first.
         triton_repository: the folder that the worker's Triton server reads, into which published
             models are put.
+        added_models_folder: where `telecine models add` puts what it adds, which is served at
+            once; None for nowhere.
         memory_bytes: device memory that it may fill with models and one video; 0 for no limit.
         lease_seconds: how long a job stays its own after its last sign of life.
         heartbeat_seconds: how often a held job is asked after; a cancel is seen this soon.
@@ -140,6 +158,7 @@ class WorkerSettings(Section):
     model_cache_folder: Path = Path("var/models")
     model_cache_bytes: Count = 64 << 30
     triton_repository: Path | None = None
+    added_models_folder: Path | None = None
     memory_bytes: Annotated[int, Field(ge=0)] = 0
     lease_seconds: Seconds = 15.0
     heartbeat_seconds: Seconds = 0.5

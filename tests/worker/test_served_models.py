@@ -49,7 +49,7 @@ async def test_a_published_model_is_fetched_when_it_is_needed_and_served(
             triton_repository=repository,
         )
     )
-    assert [model.model_id for model in served.models] == ["tiny"]
+    assert list(served.models) == ["tiny"]
     assert not (tmp_path / "cache").exists()
     config = TritonServerConfig.on_free_ports(
         repository, tmp_path / "triton.log", loads_models=False

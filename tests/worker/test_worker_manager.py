@@ -40,7 +40,7 @@ async def manager(
 ) -> AsyncIterator[WorkerManager]:
     manager = WorkerManager(
         directory,
-        WorkerOptions(worker_id=WORKER_ID, models=["toybox", "wan"], memory_bytes=1 << 30),
+        WorkerOptions(worker_id=WORKER_ID, models=lambda: ["toybox", "wan"], memory_bytes=1 << 30),
         draining=draining,
         is_ready=lambda: True,
         loaded_models=lambda: ["toybox"],

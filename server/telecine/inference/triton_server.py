@@ -31,6 +31,7 @@ class TritonServerConfig:
     """How one Triton server runs.
 
     Attributes:
+        added_repository: a second repository, whose models come and go while it runs.
         num_threads: OpenMP threads of each model's process.
         exit_timeout_seconds: how long a stopping server waits for its models.
         loads_models: whether it loads every model at its start; else none.
@@ -43,6 +44,7 @@ class TritonServerConfig:
     grpc_port: int
     http_port: int
     metrics_port: int
+    added_repository: Path | None = None
     num_threads: int = 1
     exit_timeout_seconds: int = 3
     loads_models: bool = True
@@ -217,8 +219,9 @@ class TritonServer:
 
     def _arguments(self) -> list[str]:
         config = self.config
+        repositories = (config.model_repository, config.added_repository)
         return [
-            f"--model-repository={config.model_repository}",
+            *(f"--model-repository={folder}" for folder in repositories if folder),
             "--model-control-mode=explicit",
             *(["--load-model=*"] if config.loads_models else []),
             # One bad model costs the others nothing: it is reported when it is to be used.

@@ -43,6 +43,18 @@ class ModelDirectory:
         with translated_errors():
             await self._redis.hset(models_key(self._queue), model_id, model.SerializeToString())
 
+    async def remove(self, model_id: str) -> None:
+        """Forgets a model; a worker that still serves it publishes it again.
+
+        Raises:
+            StoreUnavailableError: Redis cannot be reached.
+        """
+        with translated_errors():
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.hdel(models_key(self._queue), model_id)
+                pipeline.delete(model_alive_key(self._queue, model_id))
+                await pipeline.execute()
+
     async def list_models(self) -> list[model_pb2.Model]:
         """Returns all models by name.
 

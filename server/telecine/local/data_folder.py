@@ -53,6 +53,16 @@ class DataFolder:
         return self.root / "memory"
 
     @property
+    def added_models(self) -> Path:
+        """What `telecine models add` has added."""
+        return self.root / "models"
+
+    @property
+    def added_repository(self) -> Path:
+        """What Triton needs of the added models."""
+        return self.root / "triton"
+
+    @property
     def settings(self) -> Path:
         """What the gateway and the worker are told."""
         return self.root / "telecine.toml"

@@ -78,6 +78,7 @@ class LocalService:
                 grpc_port=ports.triton_grpc,
                 http_port=ports.triton_http,
                 metrics_port=ports.triton_metrics,
+                added_repository=folder.added_repository,
                 num_threads=options.num_threads,
             )
         )
@@ -120,6 +121,7 @@ class LocalService:
         Raises:
             StartError: a part ended or did not come up in time.
         """
+        self._folder.added_repository.mkdir(exist_ok=True)
         write_settings(self._folder, self.ports)
         remove_leftovers()
         with signals.deferred():

@@ -26,7 +26,11 @@ def write_settings(folder: DataFolder, ports: Ports) -> None:
         ),
         "triton": TritonSettings(grpc_url=f"{LOCAL_HOST}:{ports.triton_grpc}"),
         "storage": StorageSettings(url=str(folder.objects)),
-        "worker": WorkerSettings(checkpoint_folder=folder.checkpoints),
+        "worker": WorkerSettings(
+            checkpoint_folder=folder.checkpoints,
+            added_models_folder=folder.added_models,
+            triton_repository=folder.added_repository,
+        ),
         "log": LogSettings(),
     }
     folder.settings.write_text(to_toml(sections))

@@ -46,7 +46,8 @@ class ModelPublisher:
 
     async def _publish(self, *, is_ready: bool) -> None:
         if is_ready:
-            await self._models.refresh()
+            for model_id in await self._models.refresh():
+                await self._directory.remove(model_id)
         for card in self._models.cards:
             model_id = card.name.removeprefix("models/")
             if not is_ready:

@@ -140,12 +140,12 @@ class ModelRegistry:
         except ValueError as error:
             raise ValueError(f"{prefix}: {error}") from error
         published = PublishedVersion(model_id, version, manifest)
-        return RegisteredModel(_named(card, model_id, manifest), published)
+        return RegisteredModel(named_card(card, model_id, manifest), published)
 
     def _read_cached(self, published: PublishedVersion) -> RegisteredModel:
         assert self._cache is not None
         card = parse_card((self._cache.folder_of(published) / CARD_NAME).read_text())
-        return RegisteredModel(_named(card, published.model_id, published.manifest), published)
+        return RegisteredModel(named_card(card, published.model_id, published.manifest), published)
 
 
 def find_weights(weights: str) -> Path:
@@ -173,7 +173,7 @@ def read_folder(folder: Path) -> RegisteredModel:
         except ValueError as error:
             raise ValueError(f"{folder}: {error}") from error
     # A folder is what people rename, so its name is the model's, as in the Triton repository.
-    return RegisteredModel(_named(card, folder.resolve().name, manifest))
+    return RegisteredModel(named_card(card, folder.resolve().name, manifest))
 
 
 def parse_card(text: str) -> model_pb2.Model:
@@ -206,7 +206,8 @@ async def _read_text(store: ObjectStore, key: str) -> str:
     return b"".join([chunk async for chunk in store.read(key)]).decode()
 
 
-def _named(card: model_pb2.Model, model_id: str, manifest: Manifest) -> model_pb2.Model:
+def named_card(card: model_pb2.Model, model_id: str, manifest: Manifest) -> model_pb2.Model:
+    """Returns a card, changed in place, with the name, digest and adapters of a model's files."""
     card.name = f"models/{model_id}"
     card.digest = manifest.digest
     card.ClearField("loras")

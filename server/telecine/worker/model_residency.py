@@ -32,12 +32,13 @@ class ModelResidency:
         Args:
             triton: the server.
             budget_bytes: what all loaded models and the videos they make may take; 0 for no limit.
-            memory_bytes: what each model takes, by its id; what is not named takes nothing.
+            memory_bytes: what each model takes, by its id, looked up whenever it is needed; what
+                is not named takes nothing.
             provide: called before a model is loaded; left once it is unloaded.
         """
         self._triton = triton
         self._budget_bytes = budget_bytes
-        self._memory_bytes = memory_bytes or {}
+        self._memory_bytes = {} if memory_bytes is None else memory_bytes
         self._provide = provide
         self._provided: dict[str, AsyncExitStack] = {}
         # Ordered by use, the longest time ago first.
@@ -82,6 +83,18 @@ class ModelResidency:
             async with self._changed:
                 self._num_users[model_id] -= 1
                 self._changed.notify_all()
+
+    async def drop_unused(self, model_id: str) -> bool:
+        """Unloads a model unless it is in use; returns whether it is gone.
+
+        Raises:
+            ModelServerUnavailableError: Triton cannot be reached.
+        """
+        async with self._changed:
+            if self._num_users[model_id]:
+                return False
+            await self._unload(model_id)
+            return True
 
     async def close(self) -> None:
         """Gives back what `provide` gave; Triton keeps what it has loaded."""

@@ -1,7 +1,7 @@
 """Reads the models that a worker is to serve, and has those of a registry at hand for Triton."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Self
@@ -10,7 +10,9 @@ import structlog
 
 from telecine.config import WorkerSettings
 from telecine.errors import ModelError, ObjectStoreUnavailableError
+from telecine.inference.encoder_manifest import find_platforms, find_problem
 from telecine.storage import open_object_store
+from telecine.worker.added_models import AddedModels
 from telecine.worker.model_cache import ModelCache
 from telecine.worker.model_registry import ModelRegistry, RegisteredModel
 from telecine.worker.triton_repository import install_model, remove_model
@@ -19,18 +21,28 @@ _log = structlog.get_logger(__name__)
 
 
 class ServedModels:
-    """The models of one worker; made by `read`."""
+    """The models of one worker; made by `read`.
+
+    Attributes:
+        models: all of them by id, as they are now; the same mapping, changed by `refresh`.
+        memory_bytes: what each of them takes when it is loaded; likewise.
+    """
 
     def __init__(
         self,
         models: tuple[RegisteredModel, ...],
         *,
-        cache: ModelCache | None,
-        repository: Path | None,
+        cache: ModelCache | None = None,
+        repository: Path | None = None,
+        added: AddedModels | None = None,
     ) -> None:
-        self.models = models
+        self._named = {model.model_id: model for model in models}
+        self._models = dict(self._named)
+        self._memory_bytes: dict[str, int] = {}
         self._cache = cache
         self._repository = repository
+        self._added = added
+        self._note_memory()
 
     @classmethod
     async def read(cls, options: WorkerSettings) -> Self:
@@ -45,17 +57,53 @@ class ServedModels:
             _log.error("model_rejected", weights=rejected.weights, reason=rejected.reason)
         if not found.models:
             raise ValueError("; ".join(rejected.reason for rejected in found.rejected))
-        return cls(found.models, cache=cache, repository=options.triton_repository)
+        folder = options.added_models_folder
+        served = cls(
+            found.models,
+            cache=cache,
+            repository=options.triton_repository,
+            added=AddedModels(folder) if folder else None,
+        )
+        await served.refresh()
+        return served
+
+    @property
+    def models(self) -> Mapping[str, RegisteredModel]:
+        """See the class."""
+        return self._models
+
+    @property
+    def memory_bytes(self) -> Mapping[str, int]:
+        """See the class."""
+        return self._memory_bytes
+
+    async def refresh(self) -> set[str]:
+        """Looks for models that were added or removed; returns the ids of those that are gone."""
+        found = await asyncio.to_thread(self._added.read_if_changed) if self._added else None
+        if found is None:
+            return set()
+        for rejected in found.rejected:
+            _log.error("model_rejected", weights=rejected.weights, reason=rejected.reason)
+        before = set(self._models)
+        added = {model.model_id: model for model in found.models}
+        self._models.clear()
+        self._models.update(added | self._named)
+        self._note_memory()
+        if self._models.keys() != before:
+            _log.info("models_changed", models=sorted(self._models))
+        return before - self._models.keys()
 
     @asynccontextmanager
     async def provide(self, model_id: str) -> AsyncIterator[None]:
         """Keeps a published model's files where Triton finds them; a folder's are there anyway.
 
         Raises:
-            ModelError: they cannot be fetched, or are not what was published.
+            ModelError: they cannot be fetched, are not what was published, or are for another GPU.
         """
-        published = {model.model_id: model.published for model in self.models}.get(model_id)
+        model = self._models.get(model_id)
+        published = model.published if model else None
         if published is None or self._cache is None or self._repository is None:
+            await self._require_fitting_encoders(model_id)
             yield
             return
         async with AsyncExitStack() as stack:
@@ -67,6 +115,20 @@ class ServedModels:
             await asyncio.to_thread(install_model, weights, repository, model_id=model_id)
             stack.push_async_callback(asyncio.to_thread, remove_model, repository, model_id)
             yield
+
+    async def _require_fitting_encoders(self, model_id: str) -> None:
+        """A plan for another GPU would end the model server: it is refused before it is loaded."""
+        if self._repository is None:
+            return
+        platforms = await asyncio.to_thread(find_platforms)
+        if problem := find_problem(self._repository, model_id, platforms):
+            raise ModelError(problem)
+
+    def _note_memory(self) -> None:
+        self._memory_bytes.clear()
+        self._memory_bytes.update(
+            {name: model.card.limits.memory_bytes for name, model in self._models.items()}
+        )
 
 
 def open_registry(options: WorkerSettings) -> tuple[ModelRegistry, ModelCache | None]:

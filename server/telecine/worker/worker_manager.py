@@ -30,12 +30,12 @@ class WorkerOptions:
     """What a worker is.
 
     Attributes:
-        models: the models it serves, ids such as `toybox`.
+        models: tells the models that it serves, ids such as `toybox`.
         memory_bytes: device memory that it may fill; 0 where nobody said.
     """
 
     worker_id: str
-    models: Sequence[str]
+    models: Callable[[], Sequence[str]]
     memory_bytes: int = 0
 
 
@@ -127,7 +127,7 @@ class WorkerManager:
             state=(on_gpu[0] if on_gpu else WorkerState.IDLE).to_proto(),
             is_draining=self._draining.is_set(),
             assignments=[assignment.describe() for assignment in held],
-            models=[f"models/{model}" for model in self._options.models],
+            models=[f"models/{model}" for model in self._options.models()],
             loaded_models=[f"models/{model}" for model in sorted(self._loaded_models())],
             memory_bytes=self._options.memory_bytes,
             start_time=self._start_time,

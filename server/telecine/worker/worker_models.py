@@ -1,15 +1,16 @@
 """The models that this worker makes videos with, and which of them it can use now."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from telecine.errors import ModelError, ModelServerUnavailableError
 from telecine.jobs.job_types import Capability
-from telecine.v1 import video_pb2
+from telecine.v1 import model_pb2, video_pb2
 from telecine.worker.model_registry import RegisteredModel
 from telecine.worker.model_residency import ModelResidency
 from telecine.worker.model_server_watch import ModelServerWatch
+from telecine.worker.served_models import ServedModels
 
 MODEL_NOT_LOADED = "MODEL_NOT_LOADED"
 _PIXELS_PER_MEGAPIXEL = 1_000_000
@@ -21,29 +22,36 @@ class WorkerModels:
     """Says what the worker can make, and keeps a video's model loaded while it is made.
 
     Args:
-        models: what it was told to serve.
+        served: what it was told to serve.
         residency: what the model server holds in memory.
         watch: whether the model server answers.
         memory_bytes: device memory that it may fill; 0 for no limit.
-
-    Attributes:
-        cards: what clients are told of each of its models.
     """
 
     def __init__(
         self,
-        models: Sequence[RegisteredModel],
+        served: ServedModels,
         residency: ModelResidency,
         *,
         watch: ModelServerWatch,
         memory_bytes: int,
     ) -> None:
-        self.cards = tuple(model.card for model in models)
-        self._models = {model.model_id: model for model in models}
+        self._served = served
+        self._models = served.models
         self._residency = residency
         self._watch = watch
         self._memory_bytes = memory_bytes
         self._failure_times: dict[str, float] = {}
+        self._removed: set[str] = set()
+
+    @property
+    def cards(self) -> tuple[model_pb2.Model, ...]:
+        """What clients are told of each of its models."""
+        return tuple(model.card for model in self._models.values())
+
+    def model_ids(self) -> tuple[str, ...]:
+        """Returns the models that it serves."""
+        return tuple(self._models)
 
     def capability(self) -> Capability:
         """Returns what the worker can make: its models but those that lately did not load."""
@@ -60,18 +68,36 @@ class WorkerModels:
         return tuple(model for model in self._residency.loaded_models() if model in self._models)
 
     def digest_of(self, model_id: str) -> str:
-        """Returns the digest of a model's weights as they are here."""
-        return self._models[model_id].card.digest
+        """Returns the digest of a model's weights as they are here.
+
+        Raises:
+            ModelError: it was removed.
+        """
+        return self._model(model_id).card.digest
 
     def is_shunned(self, model_id: str) -> bool:
         """Whether the model did not load lately."""
         failure_time = self._failure_times.get(model_id)
         return failure_time is not None and time.monotonic() - failure_time < _SHUN_SECONDS
 
-    async def refresh(self) -> None:
-        """Looks at what the model server has loaded; one that is away holds nothing."""
+    async def refresh(self) -> set[str]:
+        """Looks at what there is to serve, and what the model server has loaded.
+
+        A model server that is away holds nothing.
+
+        Returns:
+            The models that were removed and are unloaded by now.
+        """
+        self._removed |= await self._served.refresh()
+        self._removed.difference_update(self._models)  # added again
+        dropped = set()
         with suppress(ModelServerUnavailableError):
+            for model_id in sorted(self._removed):
+                if await self._residency.drop_unused(model_id):
+                    dropped.add(model_id)
             await self._residency.refresh()
+        self._removed -= dropped
+        return dropped
 
     @asynccontextmanager
     async def using(self, video: video_pb2.Video) -> AsyncIterator[None]:
@@ -99,6 +125,11 @@ class WorkerModels:
         await self._residency.close()
 
     def _video_bytes(self, model_id: str, video: video_pb2.Video) -> int:
-        limits = self._models[model_id].card.limits
+        limits = self._model(model_id).card.limits
         num_pixels = video.num_frames * video.spec.size.width * video.spec.size.height
         return limits.memory_bytes_per_megapixel * num_pixels // _PIXELS_PER_MEGAPIXEL
+
+    def _model(self, model_id: str) -> RegisteredModel:
+        if model_id not in self._models:
+            raise ModelError(f"{model_id} was removed from this worker")
+        return self._models[model_id]

@@ -82,7 +82,6 @@ class _Worker:
         self._settings = settings
         self._options = settings.worker
         self._served = served
-        self._models = served.models
         self._redis = redis
         self._jobs = jobs
         self._draining = draining
@@ -118,7 +117,7 @@ class _Worker:
             options=self._claim_options(models),
             draining=self._draining,
         )
-        _log.info("worker_started", worker_id=self._id, models=[m.model_id for m in self._models])
+        _log.info("worker_started", worker_id=self._id, models=list(self._served.models))
         period_seconds = self._options.lease_seconds / 5
         async with asyncio.TaskGroup() as tasks:
             background = [
@@ -159,11 +158,11 @@ class _Worker:
         residency = ModelResidency(
             triton,
             self._options.memory_bytes,
-            memory_bytes={model.model_id: model.card.limits.memory_bytes for model in self._models},
+            memory_bytes=self._served.memory_bytes,
             provide=self._served.provide,
         )
         return WorkerModels(
-            self._models, residency, watch=watch, memory_bytes=self._options.memory_bytes
+            self._served, residency, watch=watch, memory_bytes=self._options.memory_bytes
         )
 
     def _make_manager(self, watch: ModelServerWatch, models: WorkerModels) -> WorkerManager:
@@ -171,7 +170,7 @@ class _Worker:
             WorkerDirectory(self._redis),
             WorkerOptions(
                 worker_id=self._id,
-                models=[model.model_id for model in self._models],
+                models=models.model_ids,
                 memory_bytes=self._options.memory_bytes,
             ),
             draining=self._draining,

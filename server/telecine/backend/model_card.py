@@ -1,0 +1,90 @@
+"""What clients are told of a model, from what its family says and its files hold."""
+
+import re
+from collections.abc import Mapping
+from math import prod
+
+from telecine.engine.families.protocol import FamilyCard
+from telecine.engine.families.safetensors_header import TensorHeader
+from telecine.engine.families.weights_check import CheckedWeights
+from telecine.inference.model_configs import Target
+from telecine.v1 import model_pb2, video_pb2
+
+MAX_NUM_INFERENCE_STEPS = 200
+MAX_FPS = 60
+MAX_GUIDANCE_SCALE = 30.0
+_DENOISERS = ("transformer", "transformer_2")
+_STREAMED_MODES = ("offload", "disk")
+_EIGHT_BIT_MODES = ("int8", "fp8")
+_BLOCKS_AT_A_TIME = 2
+_BLOCK = re.compile(r"^(.*?blocks\.\d+)\.")
+_NANOS = 1_000_000_000
+
+
+def model_card(card: FamilyCard, *, version: str, memory_bytes: int) -> model_pb2.Model:
+    """Return the card of a model, without its name and digest."""
+    width, height = card.sizes[0]
+    model = model_pb2.Model(
+        display_name=card.display_name,
+        family=card.family,
+        version=version,
+        features=[model_pb2.Model.Feature.Value(f"FEATURE_{each}") for each in card.features],
+        limits=model_pb2.ModelLimits(
+            sizes=[video_pb2.Size(width=width, height=height) for width, height in card.sizes],
+            min_num_frames=1,
+            max_num_frames=card.max_num_frames,
+            frames_multiple=card.frames_multiple,
+            min_num_inference_steps=1,
+            max_num_inference_steps=MAX_NUM_INFERENCE_STEPS,
+            min_fps=1,
+            max_fps=MAX_FPS,
+            min_guidance_scale=1.0,
+            max_guidance_scale=MAX_GUIDANCE_SCALE,
+            samplers=card.samplers,
+            audio_modes=[video_pb2.AUDIO_MODE_NONE],
+            max_prompt_tokens=card.max_prompt_tokens,
+            memory_bytes=memory_bytes,
+            memory_bytes_per_megapixel=card.memory_bytes_per_megapixel,
+            chunk_latent_frames=card.chunk_latent_frames,
+            is_image_required=card.is_image_required,
+            max_context_frames=card.max_context_frames,
+        ),
+        defaults=video_pb2.VideoSpec(
+            num_inference_steps=card.default_num_inference_steps,
+            guidance_scale=card.default_guidance_scale,
+            negative_prompt=card.default_negative_prompt,
+            fps=card.fps,
+            size=video_pb2.Size(width=width, height=height),
+            sampler=card.samplers[0],
+            audio_mode=video_pb2.AUDIO_MODE_NONE,
+        ),
+    )
+    model.limits.max_duration.FromNanoseconds(card.max_num_frames * _NANOS // card.fps)
+    model.defaults.duration.FromNanoseconds(card.default_num_frames * _NANOS // card.fps)
+    return model
+
+
+def loaded_bytes(checked: CheckedWeights, *, target: Target, weights_mode: str) -> int:
+    """Return about what the loaded weights take, in bytes of the device's memory.
+
+    Networks are in float32 on a CPU and in bfloat16 on a GPU; denoisers as `weights_mode` says.
+    """
+    value_bytes = 4 if target == "cpu" else 2
+    return sum(
+        _network_bytes(tensors, value_bytes, weights_mode if part in _DENOISERS else "full")
+        for part, tensors in checked.tensors.items()
+    )
+
+
+def _network_bytes(tensors: Mapping[str, TensorHeader], value_bytes: int, weights_mode: str) -> int:
+    sizes: dict[str, int] = {}
+    for name, tensor in tensors.items():
+        block = _BLOCK.match(name)
+        key = block[1] if block else ""
+        sizes[key] = sizes.get(key, 0) + prod(tensor.shape)
+    other, blocks = sizes.pop("", 0), sorted(sizes.values())
+    if weights_mode in _STREAMED_MODES:
+        return value_bytes * (other + sum(blocks[-_BLOCKS_AT_A_TIME:]))
+    if weights_mode in _EIGHT_BIT_MODES:
+        return value_bytes * other + sum(blocks)
+    return value_bytes * (other + sum(blocks))

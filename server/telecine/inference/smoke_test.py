@@ -1,0 +1,50 @@
+"""One step of a model, from a prompt to frames: whether all of its roles work together."""
+
+from telecine.errors import ModelError
+from telecine.inference.requests import DecodeRequest, SliceRequest
+from telecine.inference.triton_client import TritonClient
+from telecine.v1 import model_pb2
+
+_PROMPT = "a red circle moves left"
+
+
+async def smoke_test(triton: TritonClient, model_id: str, card: model_pb2.Model) -> None:
+    """Make the smallest video of two latent frames in one step.
+
+    Raises:
+        ModelServerUnavailableError: a role's process ended or does not answer.
+        ModelError: a role does not load or fails, or the frames are not as asked for.
+    """
+    await triton.load_model(model_id)
+    size = min(card.limits.sizes, key=lambda size: size.width * size.height)
+    request = SliceRequest(
+        prompt=await triton.encode_prompt(model_id, _PROMPT),
+        negative_prompt=await triton.encode_prompt(model_id, card.defaults.negative_prompt),
+        seed=0,
+        num_inference_steps=1,
+        guidance_scale=card.defaults.guidance_scale,
+        sampler=card.defaults.sampler,
+        num_frames=card.limits.frames_multiple + 1,
+        height=size.height,
+        width=size.width,
+        fps=card.defaults.fps,
+        attention="full",
+        state=b"",
+        num_steps=1,
+    )
+    *_, last = [result async for result in triton.denoise_slice(model_id, request)]
+    assert last.state is not None
+    decode = DecodeRequest(last.state, size.height, size.width, 0, last.num_final_frames)
+    shapes = [
+        decoded.frames.shape
+        async for decoded in triton.decode_frames(model_id, decode)
+        if not decoded.feat_cache
+    ]
+    num_frames = sum(shape[0] for shape in shapes)
+    if num_frames != request.num_frames or {shape[1:3] for shape in shapes} != {
+        (size.height, size.width)
+    }:
+        raise ModelError(
+            f"asked for {request.num_frames} frames of {size.width}x{size.height}, its decoder "
+            f"gave {num_frames}: {shapes}"
+        )

@@ -1,0 +1,141 @@
+"""Models that were added on this machine: weights that stay where they are, with a folder each.
+
+`telecine models add` writes the folder and a running worker notices it. It holds the card that
+clients are told, the sizes and digests of the weights, and how they are served.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from telecine.worker.model_manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    describe_folder,
+    parse_manifest,
+    require_same,
+)
+from telecine.worker.model_registry import (
+    CARD_NAME,
+    RegisteredModel,
+    RejectedModel,
+    named_card,
+    parse_card,
+)
+
+RECORD_NAME = "added.json"
+
+
+@dataclass(frozen=True)
+class AddedModel:
+    """How an added model is served.
+
+    Attributes:
+        weights: the absolute path of its weights folder.
+        target: what runs its text encoders: `cpu`, `cuda` or `tensorrt`.
+        weights_mode: how the denoiser's weights are held.
+    """
+
+    weights: str
+    target: str
+    weights_mode: str
+
+    def to_json(self) -> str:
+        """Writes it for people and for `read_record`."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+@dataclass(frozen=True)
+class FoundModels:
+    """What came of reading a folder of added models."""
+
+    models: tuple[RegisteredModel, ...] = ()
+    rejected: tuple[RejectedModel, ...] = ()
+
+
+class AddedModels:
+    """The added models in a folder, read again when one of them comes, goes or changes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen: dict[str, int] | None = None
+
+    def read_if_changed(self) -> FoundModels | None:
+        """Returns all of them, or None where all is as it was when it was last read."""
+        times = self._times()
+        if times == self._seen:
+            return None
+        self._seen = times
+        models, rejected = [], []
+        for model_id in sorted(times):
+            try:
+                models.append(read_added(self._folder / model_id))
+            except ValueError as error:
+                rejected.append(RejectedModel(model_id, str(error)))
+        return FoundModels(tuple(models), tuple(rejected))
+
+    def _times(self) -> dict[str, int]:
+        times = {}
+        for path in self._folder.glob(f"[!.]*/{RECORD_NAME}"):
+            try:
+                times[path.parent.name] = path.stat().st_mtime_ns
+            except FileNotFoundError:  # just removed
+                continue
+        return times
+
+
+def read_record(folder: Path) -> AddedModel:
+    """Reads how a model is served.
+
+    Raises:
+        ValueError: it cannot be read; the message names the file.
+    """
+    path = folder / RECORD_NAME
+    try:
+        return AddedModel(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def read_added(folder: Path) -> RegisteredModel:
+    """Reads an added model; of its weights only that every file is there and has its size.
+
+    Raises:
+        ValueError: something cannot be read or has changed; the message names the file.
+    """
+    record = read_record(folder)
+    manifest = _read_manifest(folder)
+    weights = Path(record.weights)
+    for name, file in manifest.files.items():
+        path = weights / name
+        if not path.is_file():
+            raise ValueError(f"{path}: missing")
+        if (found_bytes := path.stat().st_size) != file.size_bytes:
+            raise ValueError(f"{path}: has {found_bytes} bytes, not {file.size_bytes}")
+    path = folder / CARD_NAME
+    try:
+        card = parse_card(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    return RegisteredModel(named_card(card, folder.name, manifest))
+
+
+def require_unchanged(folder: Path) -> None:
+    """Reads the weights of an added model whole.
+
+    Raises:
+        ValueError: a file is not what it was when the model was added; the message names it.
+    """
+    weights = Path(read_record(folder).weights)
+    try:
+        require_same(describe_folder(weights), _read_manifest(folder))
+    except ValueError as error:
+        raise ValueError(f"{weights}: {error}") from error
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    path = folder / MANIFEST_NAME
+    try:
+        return parse_manifest(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
