@@ -56,6 +56,7 @@ def generate(
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, any number.")] = None,
     start_within: Annotated[float | None, typer.Option(help="Seconds it may wait.")] = None,
     lora: LoraOption = None,
+    expand: Annotated[bool, typer.Option(help="Enrich the prompt first.")] = False,
 ) -> None:
     """Make a video; starts what it needs when no server runs, and stops it afterwards."""
     given: dict[str, object] = {
@@ -73,6 +74,7 @@ def generate(
         "labels": parse_labels(label) if label else None,
         "start_within_seconds": start_within,
         "loras": parse_loras(lora) if lora else None,
+        "expand_prompt": expand or None,
     }
     options = VideoOptions(**{k: v for k, v in given.items() if v is not None})  # type: ignore[typeddict-item]
     with StopSignals() as signals:
