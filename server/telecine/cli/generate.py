@@ -77,12 +77,8 @@ def generate(
         "expand_prompt": expand or None,
     }
     options = VideoOptions(**{k: v for k, v in given.items() if v is not None})  # type: ignore[typeddict-item]
-    with StopSignals() as signals:
-        try:
-            with _server(server, data_dir, signals) as address, Client(address) as client:
-                _generate(client, prompt, options, path)
-        except StopRequestedError:
-            raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
+    with _client(server, data_dir) as client:
+        _generate(client, prompt, options, path)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -117,6 +113,16 @@ def parse_loras(texts: list[str]) -> dict[str, float]:
         return {name: float(scale) if equals else 1.0 for name, equals, scale in pairs}
     except ValueError as error:
         raise typer.BadParameter(f"NAME or NAME=SCALE: {error}", param_hint="--lora") from error
+
+
+@contextmanager
+def _client(server: str, data_dir: Path) -> Iterator[Client]:
+    with StopSignals() as signals:
+        try:
+            with _server(server, data_dir, signals) as address, Client(address) as client:
+                yield client
+        except StopRequestedError:
+            raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
 
 
 @contextmanager
