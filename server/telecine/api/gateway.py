@@ -24,6 +24,7 @@ from telecine.jobs.job_store import JobStore, open_job_store
 from telecine.jobs.model_directory import ModelDirectory
 from telecine.jobs.redis_client import connect_redis, translated_errors
 from telecine.jobs.store_epoch import memory_of
+from telecine.jobs.video_feed import VideoFeed
 from telecine.jobs.worker_directory import WorkerDirectory
 from telecine.prompts import open_expander
 from telecine.storage import open_object_store
@@ -73,7 +74,7 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
             await health.set(NOT_SERVING)
             stopping = asyncio.create_task(server.stop(settings.gateway.stop_grace_seconds))
             # Watchers would use up the whole grace.
-            await asyncio.gather(parts.hub.close(), parts.workers.close())
+            await asyncio.gather(parts.hub.close(), parts.feed.close(), parts.workers.close())
             await stopping
             _log.info("gateway stopped")
 
@@ -86,12 +87,14 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
         redis, settings.queue, memory=memory_of(settings.redis.memory_folder, "gateway")
     )
     hub = EventHub(redis)
+    feed = VideoFeed(redis)
     workers = WorkerDirectory(redis)
     expander = open_expander(settings.prompts)
     try:
         parts = GatewayParts(
             jobs=jobs,
             hub=hub,
+            feed=feed,
             models=ModelCatalog(ModelDirectory(redis)),
             workers=workers,
             objects=open_object_store(settings.storage.url),
@@ -104,6 +107,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
     finally:
         await expander.close()
         await hub.close()
+        await feed.close()
         await workers.close()
         await jobs.close()
         await redis.aclose()

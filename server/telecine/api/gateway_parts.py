@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from telecine.api.model_catalog import ModelCatalog
 from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore
+from telecine.jobs.video_feed import VideoFeed
 from telecine.jobs.worker_directory import WorkerDirectory
 from telecine.prompts.prompt_expander import PromptExpander
 from telecine.storage.object_store import ObjectStore
@@ -22,6 +23,7 @@ class GatewayParts:
 
     jobs: JobStore
     hub: EventHub
+    feed: VideoFeed
     models: ModelCatalog
     workers: WorkerDirectory
     objects: ObjectStore

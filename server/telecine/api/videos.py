@@ -99,6 +99,20 @@ def watch_video(
     return _without_previews(events) if request.is_preview_omitted else events
 
 
+async def watch_videos(
+    parts: GatewayParts, *, caller: Caller
+) -> AsyncGenerator[video_service_pb2.WatchVideosResponse, None]:
+    """Yields the caller's videos that have not ended, then every change of any of them."""
+    async with aclosing(parts.feed.watch(caller.tenant)) as changes:
+        async for change in changes:
+            if change.name is None:
+                yield video_service_pb2.WatchVideosResponse()
+            elif change.video is None:
+                yield video_service_pb2.WatchVideosResponse(deleted_video=change.name)
+            else:
+                yield video_service_pb2.WatchVideosResponse(video=change.video)
+
+
 async def cancel_video(
     parts: GatewayParts, request: video_service_pb2.CancelVideoRequest, *, caller: Caller
 ) -> video_pb2.Video:
