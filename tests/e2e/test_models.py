@@ -13,6 +13,7 @@ from .conftest import StartUp, assert_nothing_is_left, telecine
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(600),  # adding a model exports its encoders and starts two servers
     pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning"),
 ]
 SIZE = ("--size", "640x352", "--steps", "1", "--duration", "0.2")
