@@ -12,6 +12,8 @@ TelecineError
 ├── EventsTrimmedError        the event log no longer reaches back that far
 ├── NotImplementedYetError    a feature that this version does not have
 ├── QueueFullError            no more jobs are taken now
+├── UnauthenticatedError      no credentials, or none that count
+├── PermissionDeniedError     the caller may not do this
 ├── UnavailableError          a part of the service cannot be reached
 │   ├── StoreUnavailableError         Redis
 │   ├── ObjectStoreUnavailableError   where files are stored
@@ -132,6 +134,30 @@ class QueueFullError(TelecineError):
     def __init__(self, message: str, *, retry_seconds: float) -> None:
         super().__init__(message)
         self.retry_seconds = retry_seconds
+
+
+class UnauthenticatedError(TelecineError):
+    """No credentials, or none that count.
+
+    Its reason is CREDENTIALS_MISSING, CREDENTIALS_MALFORMED, CREDENTIALS_IN_URL, API_KEY_INVALID,
+    API_KEY_EXPIRED, API_KEY_REVOKED, ACCESS_TOKEN_INVALID or ACCESS_TOKEN_EXPIRED.
+    """
+
+    reason = "UNAUTHENTICATED"
+
+    def __init__(self, message: str, *, reason: str = reason) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class PermissionDeniedError(TelecineError):
+    """The caller may not do this; `scope` is the one it lacks, empty where it is none of them."""
+
+    reason = "PERMISSION_DENIED"
+
+    def __init__(self, message: str, *, scope: str = "") -> None:
+        super().__init__(message)
+        self.scope = scope
 
 
 class UnavailableError(TelecineError):

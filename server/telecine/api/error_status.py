@@ -25,6 +25,8 @@ _CODES: tuple[tuple[type[errors.TelecineError], grpc.StatusCode], ...] = (
     (errors.UploadIdleError, grpc.StatusCode.DEADLINE_EXCEEDED),
     (errors.EventsTrimmedError, grpc.StatusCode.OUT_OF_RANGE),
     (errors.NotImplementedYetError, grpc.StatusCode.UNIMPLEMENTED),
+    (errors.UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED),
+    (errors.PermissionDeniedError, grpc.StatusCode.PERMISSION_DENIED),
     (errors.QueueFullError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.UnavailableError, grpc.StatusCode.UNAVAILABLE),
 )
@@ -75,6 +77,8 @@ def _details(error: errors.TelecineError) -> list[Message]:
             parts.append(details.ResourceInfo(resource_name=error.resource_name))
         case errors.AlreadyExistsError():
             metadata.update(field="request_id", request_id=error.request_id)
+        case errors.PermissionDeniedError() if error.scope:
+            metadata["scope"] = error.scope
         case errors.EventsTrimmedError():
             metadata["field"] = "after_event_id"
         case errors.VideoStateError():

@@ -9,16 +9,20 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+import grpc
 import structlog
 from redis.asyncio import Redis
 
+from telecine.api.auth.authenticator import open_authenticator, require_safe_address
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.grpc_server import SERVICE_NAMES, build_server
 from telecine.api.health_service import NOT_SERVING, HealthServicer
 from telecine.api.model_catalog import ModelCatalog
 from telecine.api.store_monitor import StoreMonitor
-from telecine.config import Settings
+from telecine.api.tls import server_credentials
+from telecine.config import GatewaySettings, Settings
 from telecine.errors import StoreUnavailableError
+from telecine.jobs.api_key_store import ApiKeyStore
 from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore, open_job_store
 from telecine.jobs.model_directory import ModelDirectory
@@ -49,7 +53,12 @@ async def run_gateway(settings: Settings) -> None:
 
 @asynccontextmanager
 async def serve(settings: Settings) -> AsyncIterator[str]:
-    """Yields the address bound, with the gateway serving there until the block ends."""
+    """Yields the address bound, with the gateway serving there until the block ends.
+
+    Raises:
+        UnsafeAddressError: other machines could reach it, and nobody would be asked for a key.
+    """
+    require_safe_address(settings.gateway)
     async with _open_parts(settings) as (parts, redis):
         health = HealthServicer(SERVICE_NAMES)
         server = build_server(parts, health)
@@ -57,8 +66,7 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
             partial(_probe_store, redis), health, probe_seconds=settings.gateway.probe_seconds
         )
         await monitor.probe()
-        host = settings.gateway.host
-        address = f"{host}:{server.add_insecure_port(f'{host}:{settings.gateway.port}')}"
+        address = _bind(server, settings.gateway)
         await server.start()
         background = [
             asyncio.create_task(monitor.run()),
@@ -79,6 +87,13 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
             _log.info("gateway stopped")
 
 
+def _bind(server: grpc.aio.Server, settings: GatewaySettings) -> str:
+    target = f"{settings.host}:{settings.port}"
+    if settings.tls is None:
+        return f"{settings.host}:{server.add_insecure_port(target)}"
+    return f"{settings.host}:{server.add_secure_port(target, server_credentials(settings.tls))}"
+
+
 @asynccontextmanager
 async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, Redis]]:
     """Yields the rooms below; nothing is connected before it is used."""
@@ -90,6 +105,8 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
     feed = VideoFeed(redis)
     workers = WorkerDirectory(redis)
     expander = open_expander(settings.prompts)
+    api_keys = ApiKeyStore(redis)
+    authenticator = open_authenticator(settings.gateway.auth, api_keys)
     try:
         parts = GatewayParts(
             jobs=jobs,
@@ -99,6 +116,8 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
             workers=workers,
             objects=open_object_store(settings.storage.url),
             expander=expander,
+            api_keys=api_keys,
+            authenticator=authenticator,
             default_model=f"models/{settings.gateway.default_model}",
             max_message_bytes=settings.gateway.max_message_bytes,
             upload_idle_seconds=settings.gateway.upload_idle_seconds,
@@ -106,6 +125,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
         yield parts, redis
     finally:
         await expander.close()
+        await authenticator.close()
         await hub.close()
         await feed.close()
         await workers.close()

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from telecine.api.auth.authenticator import Authenticator
 from telecine.api.model_catalog import ModelCatalog
+from telecine.jobs.api_key_store import ApiKeyStore
 from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.video_feed import VideoFeed
@@ -16,6 +18,7 @@ class GatewayParts:
     """The rooms below the gateway.
 
     Attributes:
+        authenticator: says who makes a call; an edge asks it before anything else.
         default_model: the name of the model that a request without one gets.
         max_message_bytes: what an answer must stay under, so that every client can read it.
         upload_idle_seconds: how long an upload may bring nothing before it is dropped.
@@ -28,6 +31,8 @@ class GatewayParts:
     workers: WorkerDirectory
     objects: ObjectStore
     expander: PromptExpander
+    api_keys: ApiKeyStore
+    authenticator: Authenticator
     default_model: str
     max_message_bytes: int
     upload_idle_seconds: float

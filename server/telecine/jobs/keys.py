@@ -62,6 +62,21 @@ def worker_changes_key(queue: str) -> str:
     return f"{queue}:worker_changes"
 
 
+def api_keys_key(queue: str) -> str:
+    """Returns the key of all API keys, `tenant/key id` each."""
+    return f"{queue}:api_keys"
+
+
+def api_key_key(queue: str, key_id: str) -> str:
+    """Returns the key of an API key's record."""
+    return f"{queue}:api_key:{key_id}"
+
+
+def api_key_use_key(queue: str, key_id: str) -> str:
+    """Returns the key of the time at which an API key was last used."""
+    return f"{queue}:api_key_use:{key_id}"
+
+
 def video_id_of(name: str) -> str:
     """Returns the id in `videos/{video}`.
 
