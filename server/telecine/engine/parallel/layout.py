@@ -6,6 +6,8 @@ from math import prod
 from typing import Literal, Self
 
 Axis = Literal["tensor", "sequence", "guidance"]
+MAX_RANKS = 64
+"""Along one axis: more than any machine has GPUs."""
 _SIZE = "_parallel_size"
 
 
@@ -26,8 +28,8 @@ class ParallelConfig:
 
     def __post_init__(self) -> None:
         for name, size in self.sizes.items():
-            if size < 1:
-                raise ValueError(f"{name}: {size} is no number of ranks")
+            if not 1 <= size <= MAX_RANKS:
+                raise ValueError(f"{name}: {size} is not 1 to {MAX_RANKS}")
         if self.guidance_parallel_size > 2:
             raise ValueError(
                 f"guidance_parallel_size: {self.guidance_parallel_size}, but there are only a "

@@ -12,6 +12,7 @@ from telecine.engine.parallel.tensor import (
     Plan,
     apply_plan,
     by_columns,
+    by_columns_gathered,
     by_rows,
     check_divisible,
     interleave_parts,
@@ -46,9 +47,17 @@ def _interleave_gate(mlp: GatedMLP, size: int) -> None:
 
 def _block_plan(*, is_last: bool) -> Plan:
     plan = {f"attn1.{name}": by_columns() for name in (*_FROM_VIDEO, *_FROM_TEXT)}
-    plan |= {"attn1.to_out.0": by_rows(), "ff.net.0.proj": by_columns(), "ff.net.2": by_rows()}
-    if not is_last:
+    plan |= {
+        "norm1.linear": by_columns_gathered(),
+        "attn1.to_out.0": by_rows(),
+        "ff.net.0.proj": by_columns(),
+        "ff.net.2": by_rows(),
+    }
+    if is_last:
+        plan["norm1_context.linear_1"] = by_columns_gathered()
+    else:
         plan |= {
+            "norm1_context.linear": by_columns_gathered(),
             "attn1.to_add_out": by_rows(),
             "ff_context.net.0.proj": by_columns(),
             "ff_context.net.2": by_rows(),
