@@ -56,7 +56,7 @@ class RankGroup:
 
     Raises:
         ValueError: the model cannot be laid out so, or there are too few GPUs.
-        ModelServerUnavailableError: a rank has ended at its start.
+        ConnectionError: a rank has ended at its start.
     """
 
     def __init__(self, config: DenoisingConfig) -> None:
@@ -66,17 +66,18 @@ class RankGroup:
         self._lost = ""
         self._is_lost = threading.Event()
         self._is_closing = self._is_in_slice = False
-        choose_device(config.parallel.num_ranks - 1)
+        choose_device(config.parallel.num_ranks - 1)  # the last rank has one too
         self._ranks = [_start(number) for number in range(1, config.parallel.num_ranks)]
-        with self._failing_as_loss():
-            self._meet()
+        self._meet()
 
     def await_ready(self) -> None:
-        """Return when every rank holds its part of the denoiser."""
-        with self._failing_as_loss():
-            for rank in self._ranks:
-                rank.receive()
+        """Return when every rank holds its part of the denoiser.
+
+        Raises:
+            ConnectionError: one has ended instead.
+        """
         for rank in self._ranks:
+            rank.receive()
             rank.link.socket.settimeout(self._config.rank_timeout_seconds)
         threading.Thread(target=self._watch, name="ranks", daemon=True).start()
 
