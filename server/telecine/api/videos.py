@@ -28,9 +28,16 @@ _LISTED_STATES = frozenset(video_pb2.Video.State.values()) - {video_pb2.Video.ST
 
 
 async def create_video(
-    parts: GatewayParts, request: video_service_pb2.CreateVideoRequest, *, caller: Caller
+    parts: GatewayParts,
+    request: video_service_pb2.CreateVideoRequest,
+    *,
+    caller: Caller,
+    fingerprint: bytes = b"",
 ) -> video_pb2.Video:
-    """Queues a video; the same request id with the same spec returns the same video."""
+    """Queues a video; the same request id with the same spec returns the same video.
+
+    A `fingerprint` tells a repeat from another request where the spec as sent cannot.
+    """
     check_request_id(request.request_id)
     name = request.spec.model or parts.default_model
     parse_model_name(name, field="spec.model")
@@ -45,7 +52,7 @@ async def create_video(
             num_steps=resolved.num_steps,
             tenant=caller.tenant,
             request_id=request.request_id,
-            fingerprint=_fingerprint(request.spec),
+            fingerprint=fingerprint or _fingerprint(request.spec),
             model_version=model.version,
             model_digest=model.digest,
             expanded_prompt="",
@@ -68,7 +75,7 @@ async def get_video(
 async def list_videos(
     parts: GatewayParts, request: video_service_pb2.ListVideosRequest, *, caller: Caller
 ) -> video_service_pb2.ListVideosResponse:
-    """Returns a page of videos, newest first; fewer than asked for where they are large."""
+    """Returns a page of videos; fewer than asked for where they are large."""
     page_size = check_page_size(request.page_size)
     while True:
         page = await parts.jobs.list_videos(_query(request, page_size, caller))
@@ -151,6 +158,7 @@ def _query(
         else None,
         page_size=page_size,
         page_token=request.page_token,
+        is_oldest_first=request.is_oldest_first,
     )
 
 

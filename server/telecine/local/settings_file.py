@@ -19,7 +19,10 @@ def write_settings(folder: DataFolder, ports: Ports) -> None:
     """Write `folder.settings` for a service on these ports."""
     sections = {
         "gateway": GatewaySettings(
-            host=LOCAL_HOST, port=ports.gateway, address_file=folder.address
+            host=LOCAL_HOST,
+            port=ports.gateway,
+            address_file=folder.address,
+            http_port=ports.http,
         ),
         "redis": RedisSettings(
             url=f"redis://{LOCAL_HOST}:{ports.redis}/0", memory_folder=folder.memory
