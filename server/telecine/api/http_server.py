@@ -22,6 +22,7 @@ from telecine.api.http.error_answers import (
 )
 from telecine.api.http.header_deadline import HeaderDeadlineProtocol
 from telecine.api.http.request_frame import RequestFrame
+from telecine.api.http.web_application import add_web_application
 from telecine.config import GatewaySettings
 from telecine.errors import TelecineError
 
@@ -41,6 +42,7 @@ def build_app(parts: GatewayParts, settings: GatewaySettings) -> FastAPI:
     app.state.parts = parts
     for routes in (video_routes, content_routes, event_routes, model_routes):
         app.include_router(routes.router)
+    add_web_application(app)
     app.add_exception_handler(TelecineError, answer_telecine_error)
     app.add_exception_handler(RequestValidationError, answer_bad_parameter)
     app.add_exception_handler(HTTPException, answer_http_error)
