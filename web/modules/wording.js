@@ -73,7 +73,12 @@ export function costOf(video) {
 
 /** @param {Video} video @returns {string} its length, size and rate, in a line */
 export function formatOf(video) {
-  return `${video.seconds} s, ${video.size.replace("x", " × ")}, ${video.fps} fps`;
+  return `${shapeOf(video)}, ${video.fps} fps`;
+}
+
+/** @param {Video} video @returns {string} its length and size */
+export function shapeOf(video) {
+  return `${video.seconds} s, ${video.size.replace("x", " × ")}`;
 }
 
 /** @param {number} seconds @returns {string} */
