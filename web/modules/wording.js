@@ -1,4 +1,8 @@
-/** What the page says of a video, in words. @typedef {import("./types.js").Video} Video */
+/**
+ * What the page says of a video, in words.
+ *
+ * @typedef {import("./types.js").Video} Video
+ */
 
 /** @type {Record<string, string>} */
 const STAGES = {
