@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 from redis.asyncio import Redis
 
+from telecine.api.device_memory import DeviceMemory
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.grpc_server import SERVICE_NAMES, build_server
 from telecine.api.health_service import NOT_SERVING, HealthServicer
@@ -92,6 +93,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
             hub=hub,
             models=ModelCatalog(ModelDirectory(redis)),
             workers=workers,
+            devices=DeviceMemory(workers),
             objects=open_object_store(settings.storage.url),
             default_model=f"models/{settings.gateway.default_model}",
             max_message_bytes=settings.gateway.max_message_bytes,

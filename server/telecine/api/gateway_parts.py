@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from telecine.api.device_memory import DeviceMemory
 from telecine.api.model_catalog import ModelCatalog
 from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore
@@ -23,6 +24,7 @@ class GatewayParts:
     hub: EventHub
     models: ModelCatalog
     workers: WorkerDirectory
+    devices: DeviceMemory
     objects: ObjectStore
     default_model: str
     max_message_bytes: int

@@ -38,7 +38,9 @@ async def create_video(
     model = await parts.models.find(name, field="spec.model")
     check_inputs(request.spec, model)
     source = await find_source(parts, request.spec)
-    resolved = resolve_spec(request.spec, model, source)
+    resolved = resolve_spec(
+        request.spec, model, source, device_bytes=await parts.devices.largest_bytes(name)
+    )
     return await parts.jobs.submit(
         Submission(
             spec=resolved.spec,
@@ -54,6 +56,7 @@ async def create_video(
             step_units=resolved.step_units,
             memory_bytes=resolved.memory_bytes,
             start_within_seconds=resolved.start_within_seconds,
+            attention=resolved.attention,
         )
     )
 
