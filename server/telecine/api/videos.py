@@ -45,7 +45,9 @@ async def create_video(
     model = await parts.models.find(name, field="spec.model")
     check_inputs(request.spec, model)
     source = await find_source(parts, request.spec, caller=caller)
-    resolved = resolve_spec(request.spec, model, source)
+    resolved = resolve_spec(
+        request.spec, model, source, device_bytes=await parts.devices.largest_bytes(name)
+    )
     fingerprint = fingerprint or _fingerprint(request.spec)
     expansion = Expansion("")
     if resolved.spec.expand_prompt:
@@ -70,6 +72,7 @@ async def create_video(
             step_units=resolved.step_units,
             memory_bytes=resolved.memory_bytes,
             start_within_seconds=resolved.start_within_seconds,
+            attention=resolved.attention,
         )
     )
 
