@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from telecine.api.auth.allowed_tiers import allowed_spec
 from telecine.api.caller import Caller
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.request_validation import (
@@ -37,7 +38,7 @@ async def create_video(
     model = await parts.models.find(name, field="spec.model")
     check_inputs(request.spec, model)
     source = await find_source(parts, request.spec, caller=caller)
-    resolved = resolve_spec(request.spec, model, source)
+    resolved = resolve_spec(allowed_spec(request.spec, caller), model, source)
     return await parts.jobs.submit(
         Submission(
             spec=resolved.spec,
