@@ -144,12 +144,14 @@ async def test_python_s_own_tls_asks_for_client_certificates_too(
         reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
         try:
             return await reader.read()
+        except ssl.SSLError:
+            return b""
         finally:
             writer.close()
 
     async with plain_server(mutual) as address:
-        with pytest.raises(ssl.SSLError):
-            await greeted(address)
+        # TLS 1.3 tells a client of it after the handshake, and asyncio as an early end.
+        assert await greeted(address) == b""
         context.load_cert_chain(cert, key)
         assert await greeted(address) == b"hello"
 

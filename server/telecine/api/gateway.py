@@ -28,7 +28,9 @@ from telecine.jobs.job_store import JobStore, open_job_store
 from telecine.jobs.model_directory import ModelDirectory
 from telecine.jobs.redis_client import connect_redis, translated_errors
 from telecine.jobs.store_epoch import memory_of
+from telecine.jobs.video_feed import VideoFeed
 from telecine.jobs.worker_directory import WorkerDirectory
+from telecine.prompts import open_expander
 from telecine.storage import open_object_store
 
 _log = structlog.get_logger(__name__)
@@ -80,7 +82,7 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
             await health.set(NOT_SERVING)
             stopping = asyncio.create_task(server.stop(settings.gateway.stop_grace_seconds))
             # Watchers would use up the whole grace.
-            await asyncio.gather(parts.hub.close(), parts.workers.close())
+            await asyncio.gather(parts.hub.close(), parts.feed.close(), parts.workers.close())
             await stopping
             _log.info("gateway stopped")
 
@@ -100,16 +102,20 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
         redis, settings.queue, memory=memory_of(settings.redis.memory_folder, "gateway")
     )
     hub = EventHub(redis)
+    feed = VideoFeed(redis)
     workers = WorkerDirectory(redis)
+    expander = open_expander(settings.prompts)
     api_keys = ApiKeyStore(redis)
     authenticator = open_authenticator(settings.gateway.auth, api_keys)
     try:
         parts = GatewayParts(
             jobs=jobs,
             hub=hub,
+            feed=feed,
             models=ModelCatalog(ModelDirectory(redis)),
             workers=workers,
             objects=open_object_store(settings.storage.url),
+            expander=expander,
             api_keys=api_keys,
             authenticator=authenticator,
             default_model=f"models/{settings.gateway.default_model}",
@@ -118,8 +124,10 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
         )
         yield parts, redis
     finally:
+        await expander.close()
         await authenticator.close()
         await hub.close()
+        await feed.close()
         await workers.close()
         await jobs.close()
         await redis.aclose()

@@ -7,7 +7,9 @@ from telecine.api.model_catalog import ModelCatalog
 from telecine.jobs.api_key_store import ApiKeyStore
 from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore
+from telecine.jobs.video_feed import VideoFeed
 from telecine.jobs.worker_directory import WorkerDirectory
+from telecine.prompts.prompt_expander import PromptExpander
 from telecine.storage.object_store import ObjectStore
 
 
@@ -24,9 +26,11 @@ class GatewayParts:
 
     jobs: JobStore
     hub: EventHub
+    feed: VideoFeed
     models: ModelCatalog
     workers: WorkerDirectory
     objects: ObjectStore
+    expander: PromptExpander
     api_keys: ApiKeyStore
     authenticator: Authenticator
     default_model: str

@@ -10,7 +10,15 @@ from typing import Any
 import grpc
 from google.protobuf.empty_pb2 import Empty
 
-from telecine.api import api_keys, media_uploads, models, video_downloads, videos, workers
+from telecine.api import (
+    api_keys,
+    media_uploads,
+    models,
+    video_batches,
+    video_downloads,
+    videos,
+    workers,
+)
 from telecine.api.caller import current_caller
 from telecine.api.gateway_parts import GatewayParts
 from telecine.v1 import (
@@ -43,6 +51,14 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
         """Accepts a video."""
         return await videos.create_video(self._parts, request, caller=current_caller())
 
+    async def BatchCreateVideos(
+        self, request: video_service_pb2.BatchCreateVideosRequest, _context: Context
+    ) -> video_service_pb2.BatchCreateVideosResponse:
+        """Accepts several videos of one spec."""
+        return await video_batches.batch_create_videos(
+            self._parts, request, caller=current_caller()
+        )
+
     async def GetVideo(
         self, request: video_service_pb2.GetVideoRequest, _context: Context
     ) -> video_pb2.Video:
@@ -60,6 +76,12 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
     ) -> AsyncIterator[video_pb2.VideoEvent]:
         """Streams a video's events."""
         return videos.watch_video(self._parts, request, caller=current_caller())
+
+    def WatchVideos(
+        self, _request: video_service_pb2.WatchVideosRequest, _context: Context
+    ) -> AsyncIterator[video_service_pb2.WatchVideosResponse]:
+        """Streams the changes of the caller's videos."""
+        return videos.watch_videos(self._parts, caller=current_caller())
 
     async def CancelVideo(
         self, request: video_service_pb2.CancelVideoRequest, _context: Context

@@ -56,6 +56,7 @@ def generate(
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, any number.")] = None,
     start_within: Annotated[float | None, typer.Option(help="Seconds it may wait.")] = None,
     lora: LoraOption = None,
+    expand: Annotated[bool, typer.Option(help="Enrich the prompt first.")] = False,
 ) -> None:
     """Make a video; starts what it needs when no server runs, and stops it afterwards."""
     given: dict[str, object] = {
@@ -73,14 +74,11 @@ def generate(
         "labels": parse_labels(label) if label else None,
         "start_within_seconds": start_within,
         "loras": parse_loras(lora) if lora else None,
+        "expand_prompt": expand or None,
     }
     options = VideoOptions(**{k: v for k, v in given.items() if v is not None})  # type: ignore[typeddict-item]
-    with StopSignals() as signals:
-        try:
-            with _client(server, data_dir, signals) as client:
-                _generate(client, prompt, options, path)
-        except StopRequestedError:
-            raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
+    with _client(server, data_dir) as client:
+        _generate(client, prompt, options, path)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -118,7 +116,17 @@ def parse_loras(texts: list[str]) -> dict[str, float]:
 
 
 @contextmanager
-def _client(server: str, data_dir: Path, signals: StopSignals) -> Iterator[Client]:
+def _client(server: str, data_dir: Path) -> Iterator[Client]:
+    with StopSignals() as signals:
+        try:
+            with _served(server, data_dir, signals) as client:
+                yield client
+        except StopRequestedError:
+            raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
+
+
+@contextmanager
+def _served(server: str, data_dir: Path, signals: StopSignals) -> Iterator[Client]:
     address = find_server(server, data_dir)
     if address is not None:
         with open_client(address, data_dir) as client:

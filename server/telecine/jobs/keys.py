@@ -37,6 +37,11 @@ def notify_key(queue: str) -> str:
     return f"{queue}:notify"
 
 
+def watched_key(queue: str, tenant: str) -> str:
+    """Returns the key that lives while somebody watches all videos of a tenant."""
+    return f"{queue}:watched:{tenant}"
+
+
 def wake_key(queue: str) -> str:
     """Returns the key of the stream that says that a video waits."""
     return f"{queue}:wake"

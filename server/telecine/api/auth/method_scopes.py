@@ -7,9 +7,11 @@ from telecine.errors import PermissionDeniedError
 _SCOPES: dict[str, dict[str, Scope | None]] = {
     "telecine.v1.VideoService": {
         "CreateVideo": Scope.VIDEOS_WRITE,
+        "BatchCreateVideos": Scope.VIDEOS_WRITE,
         "GetVideo": Scope.VIDEOS_READ,
         "ListVideos": Scope.VIDEOS_READ,
         "WatchVideo": Scope.VIDEOS_READ,
+        "WatchVideos": Scope.VIDEOS_READ,
         "CancelVideo": Scope.VIDEOS_WRITE,
         "PauseVideo": Scope.VIDEOS_WRITE,
         "ResumeVideo": Scope.VIDEOS_WRITE,
