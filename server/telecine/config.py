@@ -19,7 +19,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-SigningAlgorithm = Literal["RS256", "ES256", "EdDSA"]
+SigningAlgorithm = Literal["RS256", "ES256", "EdDSA", "Ed25519"]
 
 
 class Section(BaseModel):
@@ -70,6 +70,7 @@ class AccessTokenSettings(Section):
         "RS256",
         "ES256",
         "EdDSA",
+        "Ed25519",
     )
     types: tuple[str, ...] = ("at+jwt",)
     tenant_claim: str = "tenant"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from telecine.api.auth.allowed_tiers import allowed_spec
 from telecine.api.caller import Caller
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.request_validation import (
@@ -46,7 +47,10 @@ async def create_video(
     check_inputs(request.spec, model)
     source = await find_source(parts, request.spec, caller=caller)
     resolved = resolve_spec(
-        request.spec, model, source, device_bytes=await parts.devices.largest_bytes(name)
+        allowed_spec(request.spec, caller),
+        model,
+        source,
+        device_bytes=await parts.devices.largest_bytes(name),
     )
     fingerprint = fingerprint or _fingerprint(request.spec)
     expansion = Expansion("")
