@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -31,13 +31,42 @@ LoraOption = Annotated[
 ]
 
 
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Where the video goes. Default: by its name."),
+]
+TierOption = Annotated[
+    str | None,
+    typer.Option(help="realtime, premium, standard or batch; realtime is saved as it is made."),
+]
+ImageOption = Annotated[
+    str | None, typer.Option(help="The first frame: a picture's file, or media/MEDIA.")
+]
+EditOption = Annotated[
+    str | None,
+    typer.Option(help="The video to change: a file, videos/VIDEO or media/MEDIA."),
+]
+StrengthOption = Annotated[
+    float | None, typer.Option(help="How much of it is made anew, from above 0 to 1.")
+]
+ExtendOption = Annotated[
+    str | None,
+    typer.Option(
+        help="The video to go on with: as for --edit; for a file --duration is that of the result."
+    ),
+]
+SecondsOption = Annotated[float | None, typer.Option(help="How much --extend adds.")]
+_SOURCES: tuple[Literal["input_image", "edit_source", "extend_source"], ...] = (
+    "input_image",
+    "edit_source",
+    "extend_source",
+)
+
+
 def generate(
     prompt: Annotated[str, typer.Argument(help="What the video should show.")],
     data_dir: DataDirOption,
-    path: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Where the video goes. Default: by its name."),
-    ] = None,
+    path: OutputOption = None,
     server: ServerOption = "",
     model: Annotated[str | None, typer.Option(help="The model's name.")] = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What it should not show.")] = None,
@@ -48,14 +77,16 @@ def generate(
     fps: Annotated[int | None, typer.Option(help="Frames a second.")] = None,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels.")] = None,
     sampler: Annotated[str | None, typer.Option(help="The sampler's name.")] = None,
-    tier: Annotated[
-        str | None,
-        typer.Option(help="realtime, premium, standard or batch; realtime is saved as it is made."),
-    ] = None,
+    tier: TierOption = None,
     upscale: Annotated[int | None, typer.Option(help="Repeat every pixel this often.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, any number.")] = None,
     start_within: Annotated[float | None, typer.Option(help="Seconds it may wait.")] = None,
     lora: LoraOption = None,
+    image: ImageOption = None,
+    edit: EditOption = None,
+    strength: StrengthOption = None,
+    extend: ExtendOption = None,
+    seconds: SecondsOption = None,
 ) -> None:
     """Make a video; starts what it needs when no server runs, and stops it afterwards."""
     given: dict[str, object] = {
@@ -73,14 +104,42 @@ def generate(
         "labels": parse_labels(label) if label else None,
         "start_within_seconds": start_within,
         "loras": parse_loras(lora) if lora else None,
+        "input_image": image,
+        "edit_source": edit,
+        "edit_strength": strength,
+        "extend_source": extend,
+        "extend_seconds": seconds,
     }
     options = VideoOptions(**{k: v for k, v in given.items() if v is not None})  # type: ignore[typeddict-item]
+    with _client(server, data_dir) as client:
+        _generate(client, prompt, with_uploads(client, options), path)
+
+
+@contextmanager
+def _client(server: str, data_dir: Path) -> Iterator[Client]:
+    """A client that a stop signal ends; of a server that runs, or of one started for it."""
     with StopSignals() as signals:
         try:
             with _server(server, data_dir, signals) as address, Client(address) as client:
-                _generate(client, prompt, options, path)
+                yield client
         except StopRequestedError:
             raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
+
+
+def with_uploads(client: Client, options: VideoOptions) -> VideoOptions:
+    """Upload the files that a video is to be made from, and name them instead."""
+    named = options.copy()
+    for field in _SOURCES:
+        source = options.get(field)
+        if source is None or source.partition("/")[0] in {"media", "videos"}:
+            continue
+        if not Path(source).is_file():
+            raise typer.BadParameter(f"{source} is neither a file nor videos/VIDEO or media/MEDIA")
+        try:
+            named[field] = client.upload_media(source).name
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+    return named
 
 
 def parse_size(text: str) -> tuple[int, int]:

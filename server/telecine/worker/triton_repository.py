@@ -5,7 +5,11 @@ import shutil
 from pathlib import Path
 
 from telecine.errors import ModelError
-from telecine.inference.model_configs import ModelDescription, write_configs
+from telecine.inference.model_configs import (
+    EncoderDescription,
+    ModelDescription,
+    write_configs,
+)
 from telecine.storage.atomic_file import write_file
 
 TRITON_FOLDER = "triton"
@@ -22,8 +26,9 @@ def install_model(weights: Path, repository: Path, *, model_id: str) -> None:
     source = weights.resolve() / TRITON_FOLDER
     try:
         described = json.loads((source / DESCRIPTION_NAME).read_text())
+        described["encoders"] = tuple(EncoderDescription(**each) for each in described["encoders"])
         description = ModelDescription(**described, model=model_id, weights=str(weights.resolve()))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{model_id} was published without its Triton models: {error}") from error
     for role, config in write_configs(description).items():
         folder = repository / f"{model_id}__{role}"

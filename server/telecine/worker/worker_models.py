@@ -75,6 +75,10 @@ class WorkerModels:
         """
         return self._model(model_id).card.digest
 
+    def needs_image(self, model_id: str) -> bool:
+        """Whether a model always reads a first frame; raises as `digest_of` does."""
+        return self._model(model_id).card.limits.is_image_required
+
     def is_shunned(self, model_id: str) -> bool:
         """Whether the model did not load lately."""
         failure_time = self._failure_times.get(model_id)
