@@ -191,6 +191,7 @@ class Settings(BaseSettings):
     queue: QueueSettings = QueueSettings()
     triton: TritonSettings = TritonSettings()
     storage: StorageSettings = StorageSettings()
+    prompts: PromptSettings = PromptSettings()
     worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()
 

@@ -7,6 +7,7 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from telecine.api.media_names import new_media_name
 from telecine.api.video_spec import ResolvedSpec, resolve_spec
 from telecine.errors import InvalidFieldError
 from telecine.storage.keys import media_key
@@ -18,6 +19,8 @@ Edit, Extend = video_pb2.Edit, video_pb2.Extend
 ALL_FEATURES = (Model.FEATURE_IMAGE_TO_VIDEO, Model.FEATURE_EDIT, Model.FEATURE_EXTEND)
 JPEG = b"\xff\xd8\xff\xe0" + bytes(60)
 MP4 = b"\x00\x00\x00\x18ftypisom" + bytes(60)
+FILM, PICTURE = new_media_name("default"), new_media_name("default")
+OTHERS_PICTURE = new_media_name("other")
 
 
 def model(**limits: Any) -> Model:
@@ -196,21 +199,23 @@ async def _refusal(gateway: Any, refused: Refused, **fields: Any) -> Any:
 @pytest.mark.parametrize(
     ("field", "fields"),
     [
-        ("spec.input_image", {"input_image": "media/absent"}),
+        ("spec.input_image", {"input_image": new_media_name("default")}),
+        ("spec.input_image", {"input_image": OTHERS_PICTURE}),
         ("spec.input_image", {"input_image": "media/../videos"}),
         ("spec.input_image", {"input_image": "videos/a"}),
-        ("spec.input_image", {"input_image": "media/film"}),
+        ("spec.input_image", {"input_image": FILM}),
         ("spec.edit.source", {"edit": Edit()}),
         ("spec.edit.source", {"edit": Edit(source="videos/absent")}),
-        ("spec.edit.source", {"edit": Edit(source="media/picture")}),
+        ("spec.edit.source", {"edit": Edit(source=PICTURE)}),
         ("spec.extend.source", {"extend": Extend(source="x", duration=Duration(seconds=1))}),
     ],
 )
 async def test_source_that_is_not_there_is_refused_by_its_field(
     gateway: Any, refused: Refused, field: str, fields: dict[str, Any]
 ) -> None:
-    await gateway.objects.put(media_key("media/film"), MP4)
-    await gateway.objects.put(media_key("media/picture"), JPEG)
+    await gateway.objects.put(media_key(FILM), MP4)
+    await gateway.objects.put(media_key(PICTURE), JPEG)
+    await gateway.objects.put(media_key(OTHERS_PICTURE), JPEG)
     refusal = await _refusal(gateway, refused, **fields)
     assert (refusal.code, refusal.field) == (grpc.StatusCode.INVALID_ARGUMENT, field)
 
@@ -227,9 +232,9 @@ async def test_source_must_have_succeeded(gateway: Any, refused: Refused) -> Non
 
 
 async def test_uploads_are_taken_as_what_they_are(gateway: Any) -> None:
-    await gateway.objects.put(media_key("media/film"), MP4)
-    await gateway.objects.put(media_key("media/picture"), JPEG)
-    pictured = await gateway.create(input_image="media/picture")
-    edited = await gateway.create(edit=Edit(source="media/film"))
-    assert pictured.spec.input_image == "media/picture"
-    assert edited.spec.edit.source == "media/film"
+    await gateway.objects.put(media_key(FILM), MP4)
+    await gateway.objects.put(media_key(PICTURE), JPEG)
+    pictured = await gateway.create(input_image=PICTURE)
+    edited = await gateway.create(edit=Edit(source=FILM))
+    assert pictured.spec.input_image == PICTURE
+    assert edited.spec.edit.source == FILM

@@ -27,7 +27,9 @@ Response = video_service_pb2.DownloadVideoResponse
 Responses = AsyncGenerator[Response, None]
 
 
-def follow_video(parts: GatewayParts, request: video_service_pb2.DownloadVideoRequest) -> Responses:
+def follow_video(
+    parts: GatewayParts, request: video_service_pb2.DownloadVideoRequest, *, tenant: str
+) -> Responses:
     """Yields a file's description, its bytes as they come, and the description of the whole.
 
     A file that does not grow is waited for. No more than a piece is held for a slow client.
@@ -36,14 +38,14 @@ def follow_video(parts: GatewayParts, request: video_service_pb2.DownloadVideoRe
         LiveFileChangedError: another attempt gave other bytes than those sent.
         VideoEndedError: the video ended without the file.
     """
-    responses = _follow(parts, request)
+    responses = _follow(parts, request, tenant)
     return _limited(responses, request.read_limit) if request.read_limit else responses
 
 
 async def _follow(
-    parts: GatewayParts, request: video_service_pb2.DownloadVideoRequest
+    parts: GatewayParts, request: video_service_pb2.DownloadVideoRequest, tenant: str
 ) -> Responses:
-    video = await parts.jobs.get(request.name)
+    video = await parts.jobs.get(request.name, tenant=tenant)
     artifact_id = request.artifact_id
     file = FollowedFile(position=request.read_offset, attempt=video.attempt)
     if state_word(video) not in ENDED_STATES:

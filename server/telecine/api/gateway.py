@@ -25,6 +25,7 @@ from telecine.jobs.model_directory import ModelDirectory
 from telecine.jobs.redis_client import connect_redis, translated_errors
 from telecine.jobs.store_epoch import memory_of
 from telecine.jobs.worker_directory import WorkerDirectory
+from telecine.prompts import open_expander
 from telecine.storage import open_object_store
 
 _log = structlog.get_logger(__name__)
@@ -86,6 +87,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
     )
     hub = EventHub(redis)
     workers = WorkerDirectory(redis)
+    expander = open_expander(settings.prompts)
     try:
         parts = GatewayParts(
             jobs=jobs,
@@ -93,12 +95,14 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
             models=ModelCatalog(ModelDirectory(redis)),
             workers=workers,
             objects=open_object_store(settings.storage.url),
+            expander=expander,
             default_model=f"models/{settings.gateway.default_model}",
             max_message_bytes=settings.gateway.max_message_bytes,
             upload_idle_seconds=settings.gateway.upload_idle_seconds,
         )
         yield parts, redis
     finally:
+        await expander.close()
         await hub.close()
         await workers.close()
         await jobs.close()

@@ -6,6 +6,7 @@ from telecine.api.model_catalog import ModelCatalog
 from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.worker_directory import WorkerDirectory
+from telecine.prompts.prompt_expander import PromptExpander
 from telecine.storage.object_store import ObjectStore
 
 
@@ -24,6 +25,7 @@ class GatewayParts:
     models: ModelCatalog
     workers: WorkerDirectory
     objects: ObjectStore
+    expander: PromptExpander
     default_model: str
     max_message_bytes: int
     upload_idle_seconds: float

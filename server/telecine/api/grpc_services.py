@@ -11,6 +11,7 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from telecine.api import media_uploads, models, video_downloads, videos, workers
+from telecine.api.caller import current_caller
 from telecine.api.gateway_parts import GatewayParts
 from telecine.v1 import (
     model_pb2,
@@ -37,56 +38,56 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
         self, request: video_service_pb2.CreateVideoRequest, _context: Context
     ) -> video_pb2.Video:
         """Accepts a video."""
-        return await videos.create_video(self._parts, request)
+        return await videos.create_video(self._parts, request, caller=current_caller())
 
     async def GetVideo(
         self, request: video_service_pb2.GetVideoRequest, _context: Context
     ) -> video_pb2.Video:
         """Returns one video."""
-        return await videos.get_video(self._parts, request)
+        return await videos.get_video(self._parts, request, caller=current_caller())
 
     async def ListVideos(
         self, request: video_service_pb2.ListVideosRequest, _context: Context
     ) -> video_service_pb2.ListVideosResponse:
         """Lists videos."""
-        return await videos.list_videos(self._parts, request)
+        return await videos.list_videos(self._parts, request, caller=current_caller())
 
     def WatchVideo(
         self, request: video_service_pb2.WatchVideoRequest, _context: Context
     ) -> AsyncIterator[video_pb2.VideoEvent]:
         """Streams a video's events."""
-        return videos.watch_video(self._parts, request)
+        return videos.watch_video(self._parts, request, caller=current_caller())
 
     async def CancelVideo(
         self, request: video_service_pb2.CancelVideoRequest, _context: Context
     ) -> video_pb2.Video:
         """Stops a video."""
-        return await videos.cancel_video(self._parts, request)
+        return await videos.cancel_video(self._parts, request, caller=current_caller())
 
     async def PauseVideo(
         self, request: video_service_pb2.PauseVideoRequest, _context: Context
     ) -> video_pb2.Video:
         """Sets a video aside."""
-        return await videos.pause_video(self._parts, request)
+        return await videos.pause_video(self._parts, request, caller=current_caller())
 
     async def ResumeVideo(
         self, request: video_service_pb2.ResumeVideoRequest, _context: Context
     ) -> video_pb2.Video:
         """Queues a paused video again."""
-        return await videos.resume_video(self._parts, request)
+        return await videos.resume_video(self._parts, request, caller=current_caller())
 
     async def DeleteVideo(
         self, request: video_service_pb2.DeleteVideoRequest, _context: Context
     ) -> Empty:
         """Removes a video."""
-        await videos.delete_video(self._parts, request)
+        await videos.delete_video(self._parts, request, caller=current_caller())
         return Empty()
 
     def DownloadVideo(
         self, request: video_service_pb2.DownloadVideoRequest, _context: Context
     ) -> AsyncIterator[video_service_pb2.DownloadVideoResponse]:
         """Streams a file's bytes."""
-        return video_downloads.download_video(self._parts, request)
+        return video_downloads.download_video(self._parts, request, caller=current_caller())
 
     async def UploadMedia(
         self,
@@ -94,7 +95,9 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
         _context: Context,
     ) -> video_pb2.Media:
         """Takes an upload."""
-        return await media_uploads.upload_media(self._parts, request_iterator)
+        return await media_uploads.upload_media(
+            self._parts, request_iterator, caller=current_caller()
+        )
 
 
 class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):

@@ -1,12 +1,13 @@
 """Takes an image, a video or a sound track in chunks and stores it."""
 
 import asyncio
-import secrets
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from telecine.api.caller import Caller
 from telecine.api.gateway_parts import GatewayParts
+from telecine.api.media_names import new_media_name
 from telecine.api.media_types import HEAD_BYTES, MEDIA_TYPES
 from telecine.api.request_validation import shown
 from telecine.errors import InvalidFieldError, UploadIdleError
@@ -18,7 +19,9 @@ MAX_CHUNK_BYTES = 1024 * 1024
 _Requests = AsyncIterator[video_service_pb2.UploadMediaRequest]
 
 
-async def upload_media(parts: GatewayParts, requests: _Requests) -> video_pb2.Media:
+async def upload_media(
+    parts: GatewayParts, requests: _Requests, *, caller: Caller
+) -> video_pb2.Media:
     """Stores an upload whole, or not at all.
 
     Raises:
@@ -32,7 +35,7 @@ async def upload_media(parts: GatewayParts, requests: _Requests) -> video_pb2.Me
         path = Path(folder) / "media"
         await _receive(requests, path, header.size_bytes)
         await asyncio.to_thread(_check_content, path, header.content_type)
-        name = f"media/{secrets.token_hex(16)}"
+        name = new_media_name(caller.tenant)
         stored = await parts.objects.put_file(media_key(name), path)
     media = video_pb2.Media(
         name=name,

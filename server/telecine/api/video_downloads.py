@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from telecine.api.caller import Caller
 from telecine.api.followed_downloads import follow_video
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.request_validation import check_video_name
@@ -12,7 +13,7 @@ from telecine.v1 import video_service_pb2
 
 
 def download_video(
-    parts: GatewayParts, request: video_service_pb2.DownloadVideoRequest
+    parts: GatewayParts, request: video_service_pb2.DownloadVideoRequest, *, caller: Caller
 ) -> AsyncGenerator[video_service_pb2.DownloadVideoResponse, None]:
     """Yields the artifact's description, then its bytes from `read_offset` on.
 
@@ -23,13 +24,14 @@ def download_video(
     check_video_name(request.name)
     _check_not_negative("read_offset", request.read_offset)
     _check_not_negative("read_limit", request.read_limit)
-    return follow_video(parts, request) if request.follow else _send_stored(parts, request)
+    send = follow_video if request.follow else _send_stored
+    return send(parts, request, tenant=caller.tenant)
 
 
 async def _send_stored(
-    parts: GatewayParts, request: video_service_pb2.DownloadVideoRequest
+    parts: GatewayParts, request: video_service_pb2.DownloadVideoRequest, *, tenant: str
 ) -> AsyncGenerator[video_service_pb2.DownloadVideoResponse, None]:
-    video = await parts.jobs.get(request.name)
+    video = await parts.jobs.get(request.name, tenant=tenant)
     artifact = find_artifact(video, request.artifact_id)
     check_offset(artifact, request.read_offset)
     yield video_service_pb2.DownloadVideoResponse(artifact=artifact)

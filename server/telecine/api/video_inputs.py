@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 
+from telecine.api.caller import Caller
 from telecine.api.gateway_parts import GatewayParts
+from telecine.api.media_names import check_owned_media
 from telecine.api.media_types import HEAD_BYTES, MediaKind, kind_of
 from telecine.api.request_validation import RESOURCE_ID, shown
 from telecine.api.stored_files import state_word
@@ -60,7 +62,9 @@ def check_inputs(sent: video_pb2.VideoSpec, model: model_pb2.Model) -> None:
         _check_more_than_zero(sent.extend.duration, "spec.extend.duration")
 
 
-async def find_source(parts: GatewayParts, sent: video_pb2.VideoSpec) -> video_pb2.Video | None:
+async def find_source(
+    parts: GatewayParts, sent: video_pb2.VideoSpec, *, caller: Caller
+) -> video_pb2.Video | None:
     """Finds what a checked spec is made from; returns it where it is a video of this service.
 
     Raises:
@@ -72,6 +76,7 @@ async def find_source(parts: GatewayParts, sent: video_pb2.VideoSpec) -> video_p
             raise InvalidFieldError(
                 "spec.input_image", f"{shown(sent.input_image)} is not of the form media/{{media}}"
             )
+        check_owned_media(sent.input_image, caller.tenant, field="spec.input_image")
         await _check_upload(parts, sent.input_image, "image", field="spec.input_image")
         return None
     source, field = _source_of(sent)
@@ -82,10 +87,11 @@ async def find_source(parts: GatewayParts, sent: video_pb2.VideoSpec) -> video_p
             field, f"{shown(source)} is not of the form videos/{{video}} or media/{{media}}"
         )
     if source.startswith("media/"):
+        check_owned_media(source, caller.tenant, field=field)
         await _check_upload(parts, source, "video", field=field)
         return None
     try:
-        video = await parts.jobs.get(source)
+        video = await parts.jobs.get(source, tenant=caller.tenant)
     except NotFoundError as error:
         raise InvalidFieldError(field, error.message) from error
     if video.state != video_pb2.Video.STATE_SUCCEEDED:

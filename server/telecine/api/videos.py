@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from telecine.api.caller import Caller
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.request_validation import (
     check_labels,
@@ -20,16 +21,15 @@ from telecine.api.video_inputs import check_inputs, find_source
 from telecine.api.video_spec import resolve_spec
 from telecine.errors import InvalidFieldError
 from telecine.jobs.job_types import Submission, VideoQuery
+from telecine.prompts.prompt_expander import Expansion, PromptLimits
 from telecine.storage.keys import video_prefix
 from telecine.v1 import video_pb2, video_service_pb2
-
-TENANT = "default"  # whoever calls, until calls are authenticated
 
 _LISTED_STATES = frozenset(video_pb2.Video.State.values()) - {video_pb2.Video.STATE_UNSPECIFIED}
 
 
 async def create_video(
-    parts: GatewayParts, request: video_service_pb2.CreateVideoRequest
+    parts: GatewayParts, request: video_service_pb2.CreateVideoRequest, *, caller: Caller
 ) -> video_pb2.Video:
     """Queues a video; the same request id with the same spec returns the same video."""
     check_request_id(request.request_id)
@@ -37,20 +37,29 @@ async def create_video(
     parse_model_name(name, field="spec.model")
     model = await parts.models.find(name, field="spec.model")
     check_inputs(request.spec, model)
-    source = await find_source(parts, request.spec)
+    source = await find_source(parts, request.spec, caller=caller)
     resolved = resolve_spec(request.spec, model, source)
+    fingerprint = _fingerprint(request.spec)
+    expansion = Expansion("")
+    if resolved.spec.expand_prompt:
+        # A chat model gives other words each time: a repeat is not expanded again.
+        repeat = await _find_repeat(parts, request, fingerprint, caller)
+        if repeat is not None:
+            return repeat
+        limits = PromptLimits(model.limits.max_prompt_tokens, resolved.spec.seed)
+        expansion = await parts.expander.expand(resolved.spec.prompt, limits)
     return await parts.jobs.submit(
         Submission(
             spec=resolved.spec,
             num_frames=resolved.num_frames,
             num_steps=resolved.num_steps,
-            tenant=TENANT,
+            tenant=caller.tenant,
             request_id=request.request_id,
-            fingerprint=_fingerprint(request.spec),
+            fingerprint=fingerprint,
             model_version=model.version,
             model_digest=model.digest,
-            expanded_prompt="",
-            warnings=(),
+            expanded_prompt=expansion.prompt,
+            warnings=expansion.warnings,
             step_units=resolved.step_units,
             memory_bytes=resolved.memory_bytes,
             start_within_seconds=resolved.start_within_seconds,
@@ -59,20 +68,20 @@ async def create_video(
 
 
 async def get_video(
-    parts: GatewayParts, request: video_service_pb2.GetVideoRequest
+    parts: GatewayParts, request: video_service_pb2.GetVideoRequest, *, caller: Caller
 ) -> video_pb2.Video:
     """Returns one video as it is now."""
     check_video_name(request.name)
-    return await parts.jobs.get(request.name)
+    return await parts.jobs.get(request.name, tenant=caller.tenant)
 
 
 async def list_videos(
-    parts: GatewayParts, request: video_service_pb2.ListVideosRequest
+    parts: GatewayParts, request: video_service_pb2.ListVideosRequest, *, caller: Caller
 ) -> video_service_pb2.ListVideosResponse:
     """Returns a page of videos, newest first; fewer than asked for where they are large."""
     page_size = check_page_size(request.page_size)
     while True:
-        page = await parts.jobs.list_videos(_query(request, page_size))
+        page = await parts.jobs.list_videos(_query(request, page_size, caller))
         response = video_service_pb2.ListVideosResponse(
             videos=page.videos, next_page_token=page.next_page_token
         )
@@ -82,43 +91,58 @@ async def list_videos(
 
 
 def watch_video(
-    parts: GatewayParts, request: video_service_pb2.WatchVideoRequest
+    parts: GatewayParts, request: video_service_pb2.WatchVideoRequest, *, caller: Caller
 ) -> AsyncGenerator[video_pb2.VideoEvent, None]:
     """Yields a video's events, past and coming, until its end."""
     check_video_name(request.name)
-    events = parts.hub.watch(request.name, after=request.after_event_id)
+    events = parts.hub.watch(request.name, after=request.after_event_id, tenant=caller.tenant)
     return _without_previews(events) if request.is_preview_omitted else events
 
 
 async def cancel_video(
-    parts: GatewayParts, request: video_service_pb2.CancelVideoRequest
+    parts: GatewayParts, request: video_service_pb2.CancelVideoRequest, *, caller: Caller
 ) -> video_pb2.Video:
     """Stops a video; one that has ended stays as it is."""
     check_video_name(request.name)
-    return await parts.jobs.cancel(request.name)
+    return await parts.jobs.cancel(request.name, tenant=caller.tenant)
 
 
 async def pause_video(
-    parts: GatewayParts, request: video_service_pb2.PauseVideoRequest
+    parts: GatewayParts, request: video_service_pb2.PauseVideoRequest, *, caller: Caller
 ) -> video_pb2.Video:
     """Sets a video aside, a running one at the end of its slice."""
     check_video_name(request.name)
-    return await parts.jobs.pause(request.name)
+    return await parts.jobs.pause(request.name, tenant=caller.tenant)
 
 
 async def resume_video(
-    parts: GatewayParts, request: video_service_pb2.ResumeVideoRequest
+    parts: GatewayParts, request: video_service_pb2.ResumeVideoRequest, *, caller: Caller
 ) -> video_pb2.Video:
     """Queues a paused video again, or takes a pause back that has not happened yet."""
     check_video_name(request.name)
-    return await parts.jobs.resume(request.name)
+    return await parts.jobs.resume(request.name, tenant=caller.tenant)
 
 
-async def delete_video(parts: GatewayParts, request: video_service_pb2.DeleteVideoRequest) -> None:
+async def delete_video(
+    parts: GatewayParts, request: video_service_pb2.DeleteVideoRequest, *, caller: Caller
+) -> None:
     """Removes a video that has ended, with its events and files."""
     check_video_name(request.name)
-    await parts.jobs.delete(request.name)
+    await parts.jobs.delete(request.name, tenant=caller.tenant)
     await parts.objects.delete_prefix(video_prefix(request.name))
+
+
+async def _find_repeat(
+    parts: GatewayParts,
+    request: video_service_pb2.CreateVideoRequest,
+    fingerprint: bytes,
+    caller: Caller,
+) -> video_pb2.Video | None:
+    if not request.request_id:
+        return None
+    return await parts.jobs.find_repeat(
+        tenant=caller.tenant, request_id=request.request_id, fingerprint=fingerprint
+    )
 
 
 def _fingerprint(spec: video_pb2.VideoSpec) -> bytes:
@@ -126,7 +150,9 @@ def _fingerprint(spec: video_pb2.VideoSpec) -> bytes:
     return hashlib.sha256(spec.SerializeToString(deterministic=True)).digest()
 
 
-def _query(request: video_service_pb2.ListVideosRequest, page_size: int) -> VideoQuery:
+def _query(
+    request: video_service_pb2.ListVideosRequest, page_size: int, caller: Caller
+) -> VideoQuery:
     for index, state in enumerate(request.states):
         if state not in _LISTED_STATES:
             raise InvalidFieldError(f"states[{index}]", f"{state} is not a state of a video")
@@ -136,7 +162,7 @@ def _query(request: video_service_pb2.ListVideosRequest, page_size: int) -> Vide
     has_from = request.HasField("create_time_from")
     has_until = request.HasField("create_time_until")
     return VideoQuery(
-        tenant=TENANT,
+        tenant=caller.tenant,
         states=tuple(request.states),
         model=request.model,
         labels=tuple(request.labels.items()),

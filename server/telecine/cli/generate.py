@@ -87,6 +87,7 @@ def generate(
     strength: StrengthOption = None,
     extend: ExtendOption = None,
     seconds: SecondsOption = None,
+    expand: Annotated[bool, typer.Option(help="Enrich the prompt first.")] = False,
 ) -> None:
     """Make a video; starts what it needs when no server runs, and stops it afterwards."""
     given: dict[str, object] = {
@@ -104,26 +105,33 @@ def generate(
         "labels": parse_labels(label) if label else None,
         "start_within_seconds": start_within,
         "loras": parse_loras(lora) if lora else None,
-        "input_image": image,
-        "edit_source": edit,
-        "edit_strength": strength,
-        "extend_source": extend,
-        "extend_seconds": seconds,
+        **parse_sources(image, edit, strength, extend, seconds),
+        "expand_prompt": expand or None,
     }
     options = VideoOptions(**{k: v for k, v in given.items() if v is not None})  # type: ignore[typeddict-item]
     with _client(server, data_dir) as client:
         _generate(client, prompt, with_uploads(client, options), path)
 
 
-@contextmanager
-def _client(server: str, data_dir: Path) -> Iterator[Client]:
-    """A client that a stop signal ends; of a server that runs, or of one started for it."""
-    with StopSignals() as signals:
-        try:
-            with _server(server, data_dir, signals) as address, Client(address) as client:
-                yield client
-        except StopRequestedError:
-            raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
+def parse_sources(
+    image: str | None,
+    edit: str | None,
+    strength: float | None,
+    extend: str | None,
+    seconds: float | None,
+) -> dict[str, object]:
+    """What a video is made from beside its prompt, by the client's names."""
+    if strength is not None and edit is None:
+        raise typer.BadParameter("goes with --edit", param_hint="--strength")
+    if (seconds is None) != (extend is None):
+        raise typer.BadParameter("--extend and --seconds go together", param_hint="--extend")
+    return {
+        "input_image": image,
+        "edit_source": edit,
+        "edit_strength": strength,
+        "extend_source": extend,
+        "extend_seconds": seconds,
+    }
 
 
 def with_uploads(client: Client, options: VideoOptions) -> VideoOptions:
@@ -174,6 +182,16 @@ def parse_loras(texts: list[str]) -> dict[str, float]:
         return {name: float(scale) if equals else 1.0 for name, equals, scale in pairs}
     except ValueError as error:
         raise typer.BadParameter(f"NAME or NAME=SCALE: {error}", param_hint="--lora") from error
+
+
+@contextmanager
+def _client(server: str, data_dir: Path) -> Iterator[Client]:
+    with StopSignals() as signals:
+        try:
+            with _server(server, data_dir, signals) as address, Client(address) as client:
+                yield client
+        except StopRequestedError:
+            raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
 
 
 @contextmanager

@@ -21,7 +21,11 @@ _GIB = 1 << 30
 
 
 class ClientCalls:
-    """The client's half of JobStore."""
+    """The client's half of JobStore.
+
+    A call about one video may say whose it must be, `tenant`; for another's it raises
+    NotFoundError, as if the video were not there.
+    """
 
     _redis: Redis
     _library: FunctionLibrary
@@ -76,13 +80,13 @@ class ClientCalls:
         )
         return None if answer is None else to_video(answer)
 
-    async def get(self, name: str) -> video_pb2.Video:
+    async def get(self, name: str, *, tenant: str = "") -> video_pb2.Video:
         """Returns a video as it is now.
 
         Raises:
             NotFoundError: there is no such video.
         """
-        return to_video(await self._call("get", named(name)), name)
+        return to_video(await self._call("get", asked(name, tenant)), name)
 
     async def list_videos(self, query: VideoQuery) -> VideoPage:
         """Returns a page of videos, newest first; pages stay stable while videos are added.
@@ -94,17 +98,17 @@ class ClientCalls:
         """
         return await list_page(self._redis, self._library, query)
 
-    async def cancel(self, name: str) -> video_pb2.Video:
+    async def cancel(self, name: str, *, tenant: str = "") -> video_pb2.Video:
         """Ends a queued or paused video, asks the worker of a running one to, leaves others.
 
         Raises:
             NotFoundError: there is no such video.
         """
         cancelled = events.state_event(video_pb2.Video.STATE_CANCELLED)
-        answer = await self._call("cancel", named(name) | {"cancelled_event": cancelled})
+        answer = await self._call("cancel", asked(name, tenant) | {"cancelled_event": cancelled})
         return to_video(answer, name)
 
-    async def pause(self, name: str) -> video_pb2.Video:
+    async def pause(self, name: str, *, tenant: str = "") -> video_pb2.Video:
         """Sets a queued video aside, asks the worker of a running one to do so after its slice.
 
         Raises:
@@ -112,10 +116,10 @@ class ClientCalls:
             VideoStateError: it has ended.
         """
         paused = events.state_event(video_pb2.Video.STATE_PAUSED)
-        answer = await self._call("pause", named(name) | {"paused_event": paused})
+        answer = await self._call("pause", asked(name, tenant) | {"paused_event": paused})
         return to_video(answer, name)
 
-    async def resume(self, name: str) -> video_pb2.Video:
+    async def resume(self, name: str, *, tenant: str = "") -> video_pb2.Video:
         """Queues a paused video at its old place, takes back a pause that has not happened yet.
 
         Raises:
@@ -123,17 +127,17 @@ class ClientCalls:
             VideoStateError: it has ended.
         """
         queued = events.state_event(video_pb2.Video.STATE_QUEUED)
-        answer = await self._call("resume", named(name) | {"queued_event": queued})
+        answer = await self._call("resume", asked(name, tenant) | {"queued_event": queued})
         return to_video(answer, name)
 
-    async def delete(self, name: str) -> video_pb2.Video:
+    async def delete(self, name: str, *, tenant: str = "") -> video_pb2.Video:
         """Removes a video that has ended and returns what it was.
 
         Raises:
             NotFoundError: there is no such video.
             VideoStateError: it has not ended.
         """
-        return to_video(await self._call("delete", named(name)), name)
+        return to_video(await self._call("delete", asked(name, tenant)), name)
 
     async def _call(self, function: str, arguments: Mapping[str, Argument]) -> Any:
         try:
@@ -143,6 +147,11 @@ class ClientCalls:
             if refusal is None:
                 raise
             raise refusal from None
+
+
+def asked(name: str, tenant: str) -> dict[str, Argument]:
+    """Returns the arguments that say which video a call is about, and whose it must be."""
+    return named(name) | {"tenant": tenant}
 
 
 def named(name: str) -> dict[str, Argument]:

@@ -16,7 +16,7 @@ from telecine.jobs.event_channel import EventChannel
 from telecine.jobs.event_log import EventLog
 from telecine.jobs.events import is_last_event, moved_event
 from telecine.jobs.function_library import FunctionLibrary
-from telecine.jobs.keys import notify_key, queue_key, video_id_of
+from telecine.jobs.keys import notify_key, queue_key, video_id_of, video_key
 from telecine.jobs.redis_client import blocking_twin, translated_errors
 from telecine.v1 import video_pb2
 
@@ -59,7 +59,7 @@ class EventHub:
         self._starts = asyncio.Lock()
 
     async def watch(
-        self, name: str, *, after: str = ""
+        self, name: str, *, after: str = "", tenant: str = ""
     ) -> AsyncGenerator[video_pb2.VideoEvent, None]:
         """Yields a video's events after `after`, past and coming, each once and in order.
 
@@ -67,12 +67,14 @@ class EventHub:
         events are shared between watchers: do not change them.
 
         Raises:
-            NotFoundError: there is no such video.
+            NotFoundError: there is no such video, or it is not that of a given `tenant`.
             EventsTrimmedError: events after `after` are no longer kept.
             InvalidFieldError: `after` is no id of an event of the video.
             StoreUnavailableError: Redis cannot be reached, or was away for too long; watching
                 again after the last event loses nothing.
         """
+        if tenant:
+            await self._require_owner(name, tenant)
         channel = await self._join(name)
         try:
             async for event in self._follow_channel(channel, after):
@@ -119,6 +121,12 @@ class EventHub:
                 yield video_pb2.VideoEvent()
             else:
                 await channel.wait()
+
+    async def _require_owner(self, name: str, tenant: str) -> None:
+        with translated_errors():
+            owner: Any = await self._redis.hget(video_key(self._queue, video_id_of(name)), "tenant")
+        if owner != tenant.encode():
+            raise NotFoundError(name)
 
     async def _join(self, name: str) -> EventChannel:
         video_id = video_id_of(name)

@@ -17,6 +17,15 @@ local function find_repeat(queue, args)
   return video_record(queue, request.values.video)
 end
 
+-- The video that a call is about; as if it were not there, where it is not its caller's.
+local function asked_video(queue, args)
+  local video = video_record(queue, args.video)
+  if args.tenant ~= "" and video.values.tenant ~= args.tenant then
+    return { values = {} }
+  end
+  return video
+end
+
 -- The states of a video must rise in time, and pages of a listing need one order.
 local function next_create_time(queue)
   local counters = record_at(queue)
@@ -74,7 +83,7 @@ register("find_repeat", function(queue, args)
 end, { "no-writes" })
 
 register("get", function(queue, args)
-  return snapshot(queue, video_record(queue, args.video))
+  return snapshot(queue, asked_video(queue, args))
 end, { "no-writes" })
 
 -- Snapshots of several videos, those that are gone left out.
@@ -91,7 +100,7 @@ end, { "no-writes" })
 
 -- Ends a video that no worker holds; asks the worker that holds a running one to end it.
 register("cancel", function(queue, args)
-  local video = video_record(queue, args.video)
+  local video = asked_video(queue, args)
   local state = video.values.state
   if state == "QUEUED" then
     end_waiting(queue, video, "cancel", { event = args.cancelled_event })
@@ -106,7 +115,7 @@ register("cancel", function(queue, args)
 end)
 
 register("delete", function(queue, args)
-  local video = video_record(queue, args.video)
+  local video = asked_video(queue, args)
   local values = video.values
   if not values.state then
     return { {}, -1, -1 }

@@ -1,7 +1,7 @@
 -- Pauses that a video's owner asks for; a worker that holds it obeys at the end of its slice.
 
 register("pause", function(queue, args)
-  local video = video_record(queue, args.video)
+  local video = asked_video(queue, args)
   local state = video.values.state
   if state == "QUEUED" then
     dequeue(queue, video)
@@ -19,7 +19,7 @@ end)
 
 -- Queues a paused video at its old place; takes back a pause that has not happened yet.
 register("resume", function(queue, args)
-  local video = video_record(queue, args.video)
+  local video = asked_video(queue, args)
   local state = video.values.state
   if state == "PAUSED" then
     move(queue, video, "resume")

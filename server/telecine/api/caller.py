@@ -1,0 +1,44 @@
+"""Who calls, and what that caller may do."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """What a caller may do."""
+
+    VIDEOS_READ = "videos:read"
+    VIDEOS_WRITE = "videos:write"
+    ADMIN = "admin"  # workers, keys and quotas, of every tenant
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whoever makes a call.
+
+    Attributes:
+        tenant: whose videos the call is about; nobody sees another tenant's.
+        principal: the key or the token's subject, for logs.
+        scopes: what it may do.
+    """
+
+    tenant: str
+    principal: str
+    scopes: frozenset[str]
+
+
+# Whoever reaches a gateway that serves this machine alone and asks for no key.
+LOCAL_CALLER = Caller(tenant="default", principal="local", scopes=frozenset(Scope))
+
+_current: ContextVar[Caller] = ContextVar("caller", default=LOCAL_CALLER)
+
+
+def current_caller() -> Caller:
+    """Returns who makes the call that runs in this task."""
+    return _current.get()
+
+
+def set_current_caller(caller: Caller) -> None:
+    """Names who makes the call that runs in this task; an edge does it before anything else."""
+    _current.set(caller)
