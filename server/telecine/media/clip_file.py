@@ -117,6 +117,8 @@ class ClipFile:
             if not container.streams.video:
                 raise ValueError("it has no pictures")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise ValueError("not a video that can be decoded: its codec is unknown")
             stream.codec_context.thread_count = _NUM_THREADS
             yield container, stream
 
