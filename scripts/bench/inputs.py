@@ -3,7 +3,7 @@
 python scripts/bench/inputs.py [--scenes 24] [--strength 0.7] [--threads 1]
 
 Each scene is drawn exactly by the world that the model was trained on, and asked for three times:
-as a video of its first frame, as its video with another colour, and as its first half to go on with.
+as a video of its first frame, as its video in another colour, and as its first half to go on with.
 """
 
 import argparse

@@ -144,6 +144,13 @@ class InputReader:
             pause_seconds = min(2 * pause_seconds, _LONGEST_RETRY_SECONDS)
 
 
+def num_clip_frames(video: video_pb2.Video) -> int:
+    """Returns how many frames the sampler makes, those that it is given included."""
+    if video.spec.HasField("extend"):
+        return video.spec.extend.num_context_frames + video.spec.extend.num_frames
+    return video.num_frames
+
+
 def input_of(spec: video_pb2.VideoSpec) -> tuple[str, str]:
     """Returns the field that names what a video is made from, and the name; else nothing."""
     if spec.input_image:
@@ -188,7 +195,7 @@ def _read(video: video_pb2.Video, path: Path) -> VideoInputs:
     return VideoInputs(
         spec,
         _take(source, spec, first=first_context, count=extend.num_context_frames),
-        clip_frames=extend.num_context_frames + extend.num_frames,
+        clip_frames=num_clip_frames(video),
         num_context_frames=extend.num_context_frames,
         num_kept_frames=num_kept,
         first_kept_frame=has_frames - num_kept,

@@ -11,6 +11,7 @@ from telecine.worker.model_registry import RegisteredModel
 from telecine.worker.model_residency import ModelResidency
 from telecine.worker.model_server_watch import ModelServerWatch
 from telecine.worker.served_models import ServedModels
+from telecine.worker.video_inputs import num_clip_frames
 
 MODEL_NOT_LOADED = "MODEL_NOT_LOADED"
 _PIXELS_PER_MEGAPIXEL = 1_000_000
@@ -130,7 +131,8 @@ class WorkerModels:
 
     def _video_bytes(self, model_id: str, video: video_pb2.Video) -> int:
         limits = self._model(model_id).card.limits
-        num_pixels = video.num_frames * video.spec.size.width * video.spec.size.height
+        size = video.spec.size
+        num_pixels = num_clip_frames(video) * size.width * size.height
         return limits.memory_bytes_per_megapixel * num_pixels // _PIXELS_PER_MEGAPIXEL
 
     def _model(self, model_id: str) -> RegisteredModel:
