@@ -4,6 +4,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 
+from telecine.v1 import video_pb2
+
 
 class Scope(StrEnum):
     """What a caller may do."""
@@ -21,11 +23,13 @@ class Caller:
         tenant: whose videos the call is about; nobody sees another tenant's.
         principal: the key or the token's subject, for logs.
         scopes: what it may do.
+        tiers: those that its videos may have, the default first; empty for all.
     """
 
     tenant: str
     principal: str
     scopes: frozenset[str]
+    tiers: tuple[video_pb2.Tier.ValueType, ...] = ()
 
 
 # Whoever reaches a gateway that serves this machine alone and asks for no key.

@@ -25,6 +25,9 @@ _CODES: tuple[tuple[type[errors.TelecineError], grpc.StatusCode], ...] = (
     (errors.UploadIdleError, grpc.StatusCode.DEADLINE_EXCEEDED),
     (errors.EventsTrimmedError, grpc.StatusCode.OUT_OF_RANGE),
     (errors.NotImplementedYetError, grpc.StatusCode.UNIMPLEMENTED),
+    (errors.PermissionDeniedError, grpc.StatusCode.PERMISSION_DENIED),
+    (errors.QuotaExceededError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (errors.RateLimitedError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.QueueFullError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.UnavailableError, grpc.StatusCode.UNAVAILABLE),
 )
@@ -75,6 +78,11 @@ def _details(error: errors.TelecineError) -> list[Message]:
             parts.append(details.ResourceInfo(resource_name=error.resource_name))
         case errors.AlreadyExistsError():
             metadata.update(field="request_id", request_id=error.request_id)
+        case errors.PermissionDeniedError() if error.scope:
+            metadata["scope"] = error.scope
+        case errors.QuotaExceededError() | errors.RateLimitedError():
+            metadata.update(_quota_metadata(error))
+            parts.extend(_exhausted(error))
         case errors.EventsTrimmedError():
             metadata["field"] = "after_event_id"
         case errors.VideoStateError():
@@ -84,9 +92,7 @@ def _details(error: errors.TelecineError) -> list[Message]:
             )
             parts.append(details.PreconditionFailure(violations=[violation]))
         case errors.QueueFullError() | errors.UnavailableError():
-            retry = details.RetryInfo()
-            retry.retry_delay.FromMilliseconds(round(error.retry_seconds * 1000))
-            parts.append(retry)
+            parts.append(_retry(error.retry_seconds))
     info = details.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=metadata)
     return [info, *parts]
 
@@ -94,3 +100,27 @@ def _details(error: errors.TelecineError) -> list[Message]:
 def _bad_request(field: str, description: str) -> details.BadRequest:
     violation = details.BadRequest.FieldViolation(field=field, description=description)
     return details.BadRequest(field_violations=[violation])
+
+
+def _exhausted(error: errors.QuotaExceededError | errors.RateLimitedError) -> list[Message]:
+    violation = details.QuotaFailure.Violation(subject=error.quota, description=error.message)
+    parts: list[Message] = [details.QuotaFailure(violations=[violation])]
+    if error.retry_seconds is not None:
+        parts.append(_retry(error.retry_seconds))
+    return parts
+
+
+def _quota_metadata(error: errors.QuotaExceededError | errors.RateLimitedError) -> dict[str, str]:
+    metadata = {"quota": error.quota, "limit": str(error.limit)}
+    if isinstance(error, errors.RateLimitedError):
+        metadata["remaining"] = str(error.remaining)
+        metadata["reset_seconds"] = f"{error.reset_seconds:.3f}"
+    else:
+        metadata["used"] = str(error.used)
+    return metadata
+
+
+def _retry(seconds: float) -> details.RetryInfo:
+    retry = details.RetryInfo()
+    retry.retry_delay.FromMilliseconds(round(seconds * 1000))
+    return retry

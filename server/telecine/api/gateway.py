@@ -16,9 +16,14 @@ from telecine.api.gateway_parts import GatewayParts
 from telecine.api.grpc_server import SERVICE_NAMES, build_server
 from telecine.api.health_service import NOT_SERVING, HealthServicer
 from telecine.api.model_catalog import ModelCatalog
+from telecine.api.price_list import PriceList
+from telecine.api.quota_manager import QuotaManager
+from telecine.api.rate_limiter import open_rate_limiter
+from telecine.api.request_router import RequestRouter
 from telecine.api.store_monitor import StoreMonitor
 from telecine.config import Settings
 from telecine.errors import StoreUnavailableError
+from telecine.jobs.account_store import AccountStore
 from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore, open_job_store
 from telecine.jobs.model_directory import ModelDirectory
@@ -86,14 +91,21 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
     )
     hub = EventHub(redis)
     workers = WorkerDirectory(redis)
+    models = ModelCatalog(ModelDirectory(redis))
+    quotas = QuotaManager(AccountStore(redis), settings.quota)
     try:
         parts = GatewayParts(
             jobs=jobs,
             hub=hub,
-            models=ModelCatalog(ModelDirectory(redis)),
+            models=models,
             workers=workers,
             objects=open_object_store(settings.storage.url),
-            default_model=f"models/{settings.gateway.default_model}",
+            router=RequestRouter(
+                models, settings.router, default_model=settings.gateway.default_model
+            ),
+            prices=PriceList(settings.prices),
+            quotas=quotas,
+            rate_limiter=open_rate_limiter(jobs, quotas, settings.quota),
             max_message_bytes=settings.gateway.max_message_bytes,
             upload_idle_seconds=settings.gateway.upload_idle_seconds,
         )

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 
 from telecine.api.model_catalog import ModelCatalog
+from telecine.api.price_list import PriceList
+from telecine.api.quota_manager import QuotaManager
+from telecine.api.rate_limiter import RateLimiter
+from telecine.api.request_router import RequestRouter
 from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.worker_directory import WorkerDirectory
@@ -14,7 +18,10 @@ class GatewayParts:
     """The rooms below the gateway.
 
     Attributes:
-        default_model: the name of the model that a request without one gets.
+        router: finds the models of requests.
+        prices: what videos cost.
+        quotas: how much tenants may use.
+        rate_limiter: how fast callers may call; None where the settings name no pace.
         max_message_bytes: what an answer must stay under, so that every client can read it.
         upload_idle_seconds: how long an upload may bring nothing before it is dropped.
     """
@@ -24,6 +31,9 @@ class GatewayParts:
     models: ModelCatalog
     workers: WorkerDirectory
     objects: ObjectStore
-    default_model: str
+    router: RequestRouter
+    prices: PriceList
+    quotas: QuotaManager
+    rate_limiter: RateLimiter | None
     max_message_bytes: int
     upload_idle_seconds: float

@@ -10,13 +10,16 @@ from typing import Any
 import grpc
 from google.protobuf.empty_pb2 import Empty
 
-from telecine.api import media_uploads, models, video_downloads, videos, workers
+from telecine.api import accounts, media_uploads, models, video_downloads, videos, workers
 from telecine.api.caller import current_caller
 from telecine.api.gateway_parts import GatewayParts
 from telecine.v1 import (
+    account_service_pb2,
+    account_service_pb2_grpc,
     model_pb2,
     model_service_pb2,
     model_service_pb2_grpc,
+    usage_pb2,
     video_pb2,
     video_service_pb2,
     video_service_pb2_grpc,
@@ -39,6 +42,12 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
     ) -> video_pb2.Video:
         """Accepts a video."""
         return await videos.create_video(self._parts, request, caller=current_caller())
+
+    async def EstimateCost(
+        self, request: video_service_pb2.EstimateCostRequest, _context: Context
+    ) -> usage_pb2.CostEstimate:
+        """Prices a video."""
+        return await videos.estimate_cost(self._parts, request, caller=current_caller())
 
     async def GetVideo(
         self, request: video_service_pb2.GetVideoRequest, _context: Context
@@ -148,3 +157,34 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
     ) -> worker_pb2.Worker:
         """Drains a worker."""
         return await workers.drain_worker(self._parts, request)
+
+
+class AccountServicer(account_service_pb2_grpc.AccountServiceServicer):
+    """telecine.v1.AccountService."""
+
+    def __init__(self, parts: GatewayParts) -> None:
+        self._parts = parts
+
+    async def GetUsage(
+        self, request: account_service_pb2.GetUsageRequest, _context: Context
+    ) -> usage_pb2.Usage:
+        """Returns what a tenant uses."""
+        return await accounts.get_usage(self._parts, request, caller=current_caller())
+
+    async def ListLedger(
+        self, request: account_service_pb2.ListLedgerRequest, _context: Context
+    ) -> account_service_pb2.ListLedgerResponse:
+        """Lists what a tenant was charged."""
+        return await accounts.list_ledger(self._parts, request, caller=current_caller())
+
+    async def GetQuota(
+        self, request: account_service_pb2.GetQuotaRequest, _context: Context
+    ) -> usage_pb2.Quota:
+        """Returns what a tenant may use."""
+        return await accounts.get_quota(self._parts, request, caller=current_caller())
+
+    async def UpdateQuota(
+        self, request: account_service_pb2.UpdateQuotaRequest, _context: Context
+    ) -> usage_pb2.Quota:
+        """Sets what a tenant may use."""
+        return await accounts.update_quota(self._parts, request, caller=current_caller())

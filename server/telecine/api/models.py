@@ -13,7 +13,7 @@ async def list_models(
 ) -> model_service_pb2.ListModelsResponse:
     """Returns a page of models, by name."""
     page, token = page_by_name(
-        await parts.models.directory.list_models(),
+        map(parts.router.with_aliases, await parts.models.directory.list_models()),
         page_size=check_page_size(request.page_size),
         page_token=request.page_token,
         check_name=partial(parse_model_name, field="page_token"),
@@ -24,6 +24,8 @@ async def list_models(
 async def get_model(
     parts: GatewayParts, request: model_service_pb2.GetModelRequest
 ) -> model_pb2.Model:
-    """Returns one model."""
-    model_id = parse_model_name(request.name, field="name")
-    return await parts.models.directory.get(model_id)
+    """Returns one model, by its name or by an alias."""
+    parse_model_name(request.name, field="name")
+    name = await parts.router.name_of(request.name)
+    model = await parts.models.directory.get(name.removeprefix("models/"))
+    return parts.router.with_aliases(model)

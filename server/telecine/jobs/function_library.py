@@ -34,6 +34,8 @@ _FILES = (
     "costs",
     "fair_scheduler",
     "tenants",
+    "accounts",
+    "rate_limits",
     "slices",
     "places",
     "deadlines",
