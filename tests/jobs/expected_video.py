@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from submissions import end_slice, make_pointer, make_step
+from submissions import NUM_STEPS, end_slice, make_pointer, make_step
 
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.job_types import Lease, Verdict
@@ -45,6 +45,7 @@ class ExpectedVideo:
     """What a video should be."""
 
     tenant: str
+    price: int = 0
     states: list[str] = field(default_factory=lambda: ["QUEUED"])
     token: int = 0
     attempt: int = 0
@@ -58,6 +59,17 @@ class ExpectedVideo:
     slice_start: int = 0
     last_slice: tuple[int, Verdict] | None = None
     last_ending: tuple[str, int] = ("", 0)
+
+    @property
+    def charge(self) -> int:
+        """What it costs by how it ended; what it holds until then."""
+        match self.state:
+            case "FAILED":
+                return 0
+            case "CANCELLED":
+                return self.price * self.step_index // NUM_STEPS
+            case _:
+                return self.price
 
     @property
     def state(self) -> str:
