@@ -9,7 +9,13 @@ from google.api import field_behavior_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from build_descriptor_set import build_descriptor_set
-from telecine.v1 import model_service_pb2, video_pb2, video_service_pb2, worker_service_pb2
+from telecine.v1 import (
+    account_service_pb2,
+    model_service_pb2,
+    video_pb2,
+    video_service_pb2,
+    worker_service_pb2,
+)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BUF = Path(sys.executable).parent / "buf"
@@ -42,7 +48,10 @@ def test_protos_keep_the_lint_rules(image: Path) -> None:
 
 
 def test_every_request_field_says_how_it_may_be_set() -> None:
-    files = [file.DESCRIPTOR for file in (video_service_pb2, model_service_pb2, worker_service_pb2)]
+    files = [
+        file.DESCRIPTOR
+        for file in (video_service_pb2, model_service_pb2, worker_service_pb2, account_service_pb2)
+    ]
     requests = [
         message
         for file in files

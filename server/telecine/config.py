@@ -25,6 +25,8 @@ CreditRate = Annotated[Decimal, Field(gt=0, le=1_000_000_000, decimal_places=6)]
 Factor = Annotated[Decimal, Field(ge=0, le=1000, decimal_places=3)]
 ResourceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
+ResourceIds = Annotated[tuple[ResourceId, ...], Field(min_length=1)]
+
 
 class Section(BaseModel):
     """A part of the settings; an unknown key is an error, so that no typo goes unseen."""
@@ -240,7 +242,7 @@ class RouterSettings(Section):
             serves is taken.
     """
 
-    aliases: dict[ResourceId, ResourceId | tuple[ResourceId, ...]] = {}
+    aliases: dict[ResourceId, ResourceId | ResourceIds] = {}
 
 
 class LogSettings(Section):

@@ -21,6 +21,7 @@ from telecine.jobs.redis_client import connect_redis
 from telecine.storage.keys import artifact_key
 from telecine.storage.local_object_store import LocalObjectStore
 from telecine.v1 import (
+    account_service_pb2_grpc,
     model_pb2,
     model_service_pb2_grpc,
     video_pb2,
@@ -73,6 +74,7 @@ class Gateway:
     address: str
     videos: "video_service_pb2_grpc.VideoServiceAsyncStub"
     models: "model_service_pb2_grpc.ModelServiceAsyncStub"
+    accounts: "account_service_pb2_grpc.AccountServiceAsyncStub"
     jobs: JobStore
     directory: ModelDirectory
     objects: LocalObjectStore
@@ -117,14 +119,21 @@ class Gateway:
 
 
 @pytest.fixture
+def sections() -> dict[str, Any]:
+    """Sections of the gateway's settings beside those that every test needs."""
+    return {}
+
+
+@pytest.fixture
 async def gateway(
-    redis_url: str, tmp_path: Path, toybox: model_pb2.Model
+    redis_url: str, tmp_path: Path, toybox: model_pb2.Model, sections: dict[str, Any]
 ) -> AsyncIterator[Gateway]:
     """A gateway whose only model is toybox."""
     settings = Settings(
         gateway=GatewaySettings(stop_grace_seconds=0.5, upload_idle_seconds=1.0),
         redis=RedisSettings(url=redis_url),
         storage=StorageSettings(url=str(tmp_path / "objects")),
+        **sections,
     )
     redis = connect_redis(redis_url)
     directory = ModelDirectory(redis)
@@ -134,6 +143,7 @@ async def gateway(
             address=address,
             videos=video_service_pb2_grpc.VideoServiceStub(channel),
             models=model_service_pb2_grpc.ModelServiceStub(channel),
+            accounts=account_service_pb2_grpc.AccountServiceStub(channel),
             jobs=JobStore(redis),
             directory=directory,
             objects=LocalObjectStore(tmp_path / "objects"),

@@ -11,6 +11,7 @@ from telecine.jobs.job_types import Lease, Verdict
 from telecine.v1 import video_pb2
 
 FAILURE = video_pb2.Failure(reason="MODEL_FAILED")
+PRICE = 4711
 Call = Callable[[JobStore, Lease], Coroutine[Any, Any, Any]]
 Ending = Callable[[JobStore, Lease, float], Coroutine[Any, Any, Any]]
 ENDINGS: dict[str, tuple[Ending, str]] = {
@@ -45,7 +46,6 @@ class ExpectedVideo:
     """What a video should be."""
 
     tenant: str
-    price: int = 0
     states: list[str] = field(default_factory=lambda: ["QUEUED"])
     token: int = 0
     attempt: int = 0
@@ -67,9 +67,9 @@ class ExpectedVideo:
             case "FAILED":
                 return 0
             case "CANCELLED":
-                return self.price * self.step_index // NUM_STEPS
+                return PRICE * self.step_index // NUM_STEPS
             case _:
-                return self.price
+                return PRICE
 
     @property
     def state(self) -> str:

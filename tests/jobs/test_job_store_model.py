@@ -36,7 +36,7 @@ from telecine.jobs.transitions import ENDED_STATES, TRANSITIONS
 from telecine.v1 import video_pb2
 
 from .balances import require_credits
-from .expected_video import ENDINGS, RETURNS, WRITES, ExpectedVideo
+from .expected_video import ENDINGS, PRICE, RETURNS, WRITES, ExpectedVideo
 from .ledger import charged_seconds, open_charge, read_hash, virtual_times
 
 T = TypeVar("T")
@@ -129,7 +129,7 @@ class JobStoreMachine(RuleBasedStateMachine):
             assert name == known
             return
         assert name not in self.videos
-        self.videos[name] = ExpectedVideo(tenant, self.price, has_deadline=deadline == 1e-6)
+        self.videos[name] = ExpectedVideo(tenant, has_deadline=deadline == 1e-6)
         if request_id:
             self.requests[tenant, request_id] = name
 
@@ -377,8 +377,7 @@ class JobStoreMachine(RuleBasedStateMachine):
     @invariant()
     def credits_are_reserved_until_the_end_and_settled_once(self) -> None:
         for tenant in TENANTS:
-            there = [*self.videos.values(), *self.deleted]
-            videos = [video for video in there if video.tenant == tenant]
+            videos = [v for v in (*self.videos.values(), *self.deleted) if v.tenant == tenant]
             self.run(require_credits(self.accounts, tenant, videos))
 
     @invariant()

@@ -14,6 +14,7 @@ from telecine.api.grpc_services import (
 )
 from telecine.api.health_service import HealthServicer
 from telecine.api.rate_limit_interceptor import RateLimitInterceptor
+from telecine.api.rate_limiter import RateLimiter
 from telecine.v1 import (
     account_service_pb2,
     account_service_pb2_grpc,
@@ -36,7 +37,7 @@ SERVICE_NAMES = (
 def build_server(parts: GatewayParts, health_servicer: HealthServicer) -> grpc.aio.Server:
     """Returns a server with every service, not started and not bound."""
     server = grpc.aio.server(
-        interceptors=[ErrorInterceptor(), *_rate_limit(parts)],
+        interceptors=[ErrorInterceptor(), *rate_limit_interceptors(parts.rate_limiter)],
         options=[
             ("grpc.max_receive_message_length", parts.max_message_bytes),
             # A second gateway on the same port must fail, not take half of the calls.
@@ -56,6 +57,8 @@ def build_server(parts: GatewayParts, health_servicer: HealthServicer) -> grpc.a
     return server
 
 
-def _rate_limit(parts: GatewayParts) -> list[grpc.aio.ServerInterceptor]:
+def rate_limit_interceptors(
+    rate_limiter: RateLimiter | None,
+) -> list[grpc.aio.ServerInterceptor]:
     """Returns what holds callers to their pace; nothing where the settings name none."""
-    return [] if parts.rate_limiter is None else [RateLimitInterceptor(parts.rate_limiter)]
+    return [] if rate_limiter is None else [RateLimitInterceptor(rate_limiter)]
