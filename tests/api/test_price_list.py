@@ -7,6 +7,7 @@ import pytest
 
 from telecine.api.price_list import PriceList
 from telecine.config import PriceSettings, TierPrices
+from telecine.errors import InvalidFieldError
 from telecine.v1 import video_pb2
 
 
@@ -65,6 +66,11 @@ def test_what_is_not_whole_is_rounded_up_once() -> None:
         audio_mode=video_pb2.AUDIO_MODE_POST_SYNC,
     )
     assert made == exact.to_integral_value(rounding="ROUND_CEILING")
+
+
+def test_price_that_no_account_could_hold_is_refused() -> None:
+    with pytest.raises(InvalidFieldError, match="too many"):
+        price(PriceSettings(credits_per_second=Decimal(10**9)), num_frames=10**5)
 
 
 @pytest.mark.parametrize("text", ["-1", "0.0000001", "NaN"])

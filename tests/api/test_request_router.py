@@ -6,9 +6,12 @@ from typing import Any
 import grpc
 import pytest
 
+from telecine.api.request_router import with_tier
 from telecine.config import QuotaSettings, RouterSettings
+from telecine.errors import InvalidFieldError
 from telecine.v1 import model_pb2, model_service_pb2, video_pb2
 
+BATCH, PREMIUM = video_pb2.TIER_BATCH, video_pb2.TIER_PREMIUM
 Refused = Callable[[Awaitable[object]], Awaitable[Any]]
 
 
@@ -18,6 +21,7 @@ def sections() -> dict[str, Any]:
         "fast": "toybox",
         "best": ("cinema", "studio", "toybox"),
         "gone": "nothing",
+        "studio": ("studio", "toybox"),
     }
     return {
         "router": RouterSettings(aliases=aliases),
@@ -70,9 +74,18 @@ async def test_unknown_names_and_aliases_of_nothing_are_refused_alike(
 
 async def test_models_show_their_aliases_and_are_found_by_them(gateway: Any) -> None:
     model = await gateway.models.GetModel(model_service_pb2.GetModelRequest(name="models/fast"))
-    assert (model.name, list(model.aliases)) == ("models/toybox", ["best", "fast"])
+    assert (model.name, list(model.aliases)) == ("models/toybox", ["best", "fast", "studio"])
     listed = await gateway.models.ListModels(model_service_pb2.ListModelsRequest())
-    assert [list(model.aliases) for model in listed.models] == [["best", "fast"]]
+    assert [list(model.aliases) for model in listed.models] == [["best", "fast", "studio"]]
+
+
+async def test_model_that_is_an_alias_too_is_shown_as_itself(
+    gateway: Any, toybox: model_pb2.Model
+) -> None:
+    await announce(gateway, toybox, "studio", is_served=False)
+    assert (await gateway.create(model="models/studio")).spec.model == "models/toybox"
+    shown = await gateway.models.GetModel(model_service_pb2.GetModelRequest(name="models/studio"))
+    assert shown.name == "models/studio"
 
 
 async def test_first_tier_of_the_tenant_is_the_default(gateway: Any) -> None:
@@ -86,6 +99,27 @@ async def test_tier_that_the_tenant_does_not_have_is_refused(
     refusal = await refused(gateway.create(tier=video_pb2.TIER_STANDARD))
     assert (refusal.code, refusal.field) == (grpc.StatusCode.INVALID_ARGUMENT, "spec.tier")
     assert "BATCH, PREMIUM" in refusal.message
+
+
+@pytest.mark.parametrize(
+    ("of_key", "of_tenant", "default"),
+    [
+        ((), (), video_pb2.TIER_UNSPECIFIED),
+        ((), (BATCH, PREMIUM), BATCH),
+        ((PREMIUM,), (), PREMIUM),
+        ((PREMIUM, BATCH), (BATCH, PREMIUM), PREMIUM),
+        ((video_pb2.TIER_REALTIME, BATCH), (BATCH, PREMIUM), BATCH),
+    ],
+)
+def test_tier_is_one_that_key_and_tenant_share(of_key: Any, of_tenant: Any, default: Any) -> None:
+    asked = video_pb2.VideoSpec(prompt="a red circle")
+    assert with_tier(asked, of_key=of_key, of_tenant=of_tenant).tier == default
+    assert asked == video_pb2.VideoSpec(prompt="a red circle")
+
+
+def test_key_whose_tiers_its_tenant_has_lost_gets_no_video() -> None:
+    with pytest.raises(InvalidFieldError, match="none"):
+        with_tier(video_pb2.VideoSpec(), of_key=[PREMIUM], of_tenant=[BATCH])
 
 
 @pytest.mark.parametrize("aliases", [{"a b": "toybox"}, {"a": "toy/box"}, {"a": ()}])

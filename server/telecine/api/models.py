@@ -5,6 +5,7 @@ from functools import partial
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.name_pages import page_by_name
 from telecine.api.request_validation import check_page_size, parse_model_name
+from telecine.errors import NotFoundError
 from telecine.v1 import model_pb2, model_service_pb2
 
 
@@ -25,7 +26,12 @@ async def get_model(
     parts: GatewayParts, request: model_service_pb2.GetModelRequest
 ) -> model_pb2.Model:
     """Returns one model, by its name or by an alias."""
-    parse_model_name(request.name, field="name")
-    name = await parts.router.name_of(request.name)
-    model = await parts.models.directory.get(name.removeprefix("models/"))
+    model_id = parse_model_name(request.name, field="name")
+    try:
+        model = await parts.models.directory.get(model_id)
+    except NotFoundError:
+        name = await parts.router.name_of(request.name)
+        if name == request.name:
+            raise
+        model = await parts.models.directory.get(name.removeprefix("models/"))
     return parts.router.with_aliases(model)

@@ -3,10 +3,12 @@
 from decimal import Decimal
 
 from telecine.config import PriceSettings
+from telecine.errors import InvalidFieldError
 from telecine.jobs.fair_scheduler import TIER_WEIGHTS, resolve_tier, tier_word
 from telecine.v1 import video_pb2
 
 MICROS = 1_000_000
+MAX_PRICE = 2**50 - 1  # the functions that add prices up count in doubles
 _MILLI = 1_000
 _PIXELS_PER_MEGAPIXEL = 1_000_000
 _SILENT = frozenset({video_pb2.AUDIO_MODE_UNSPECIFIED, video_pb2.AUDIO_MODE_NONE})
@@ -29,6 +31,9 @@ class PriceList:
         Args:
             spec: what will be made, every field resolved.
             num_frames: all frames of the video; of one that is extended, the new ones count.
+
+        Raises:
+            InvalidFieldError: it is more than an account can count.
         """
         made_frames = spec.extend.num_frames if spec.HasField("extend") else num_frames
         factors = (
@@ -38,7 +43,10 @@ class PriceList:
         )
         pixels = made_frames * spec.size.width * spec.size.height
         whole = spec.fps * _PIXELS_PER_MEGAPIXEL * _MILLI**3
-        return -(-self._microcredits_per_second * factors * pixels // whole)
+        price = -(-self._microcredits_per_second * factors * pixels // whole)
+        if price > MAX_PRICE:
+            raise InvalidFieldError("spec", f"would cost {price // MICROS} credits: too many")
+        return price
 
 
 def _to_milli(factor: Decimal) -> int:

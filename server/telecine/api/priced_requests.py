@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from telecine.api.caller import Caller
 from telecine.api.gateway_parts import GatewayParts
+from telecine.api.request_router import with_tier
 from telecine.api.video_inputs import check_inputs, find_source
 from telecine.api.video_spec import ResolvedSpec, resolve_spec
 from telecine.jobs.job_types import SpendingLimits
@@ -31,10 +32,10 @@ async def price_request(
     """Returns what a video of `spec` would be and cost; the same for an estimate as for a video.
 
     Raises:
-        InvalidFieldError: a field is not what the model, or the tenant, can have.
+        InvalidFieldError: a field is not what the model, or the caller, can have.
     """
     allowance = await parts.quotas.allowance_of(caller)
-    spec = parts.router.with_tier(spec, allowance.tiers)
+    spec = with_tier(spec, of_key=caller.tiers, of_tenant=allowance.tiers)
     model = await parts.router.find_model(spec.model, field="spec.model")
     check_inputs(spec, model)
     source = await find_source(parts, spec, caller=caller)

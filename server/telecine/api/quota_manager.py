@@ -11,7 +11,6 @@ from decimal import Decimal
 
 from telecine.api.caller import Caller
 from telecine.config import QuotaSettings
-from telecine.errors import PermissionDeniedError
 from telecine.jobs.account_store import NUMBERS, AccountStore
 from telecine.jobs.job_types import RateBucket, SpendingLimits
 from telecine.v1 import usage_pb2, video_pb2
@@ -27,16 +26,19 @@ class Allowance:
     """What a tenant may have.
 
     Attributes:
-        quota: every number set, -1 for no limit.
         tiers: those that it may ask for, the default first; none stands for all.
         limits: what holds for each video that it asks for.
         request_buckets: what its calls are taken from.
     """
 
-    quota: usage_pb2.Quota
     tiers: tuple[video_pb2.Tier.ValueType, ...]
     limits: SpendingLimits
     request_buckets: tuple[RateBucket, ...]
+
+
+@dataclass
+class _Known:
+    allowance: Allowance
     read_time: float
 
 
@@ -47,7 +49,7 @@ class QuotaManager:
         self.accounts = accounts
         self._settings = settings
         self._defaults = _quota_of(settings)
-        self._known: dict[tuple[str, str], Allowance] = {}
+        self._known: dict[tuple[str, str], _Known] = {}
 
     async def allowance_of(self, caller: Caller) -> Allowance:
         """Returns what a caller may have; what was set is heard of within a second.
@@ -55,14 +57,17 @@ class QuotaManager:
         Raises:
             StoreUnavailableError: Redis cannot be reached.
         """
-        owner = caller.tenant, caller.principal
+        owner, now = (caller.tenant, caller.principal), time.monotonic()
         known = self._known.get(owner)
-        if known is not None and time.monotonic() - known.read_time < _FRESH_SECONDS:
-            return known
+        if known is not None:
+            if now - known.read_time < _FRESH_SECONDS:
+                return known.allowance
+            known.read_time = now  # calls beside this one go on with what is known
+        allowance = self._allow(caller, await self.effective_quota(caller.tenant))
         if len(self._known) >= _MAX_REMEMBERED:
             self._known.clear()
-        known = self._known[owner] = self._allow(caller, await self.effective_quota(caller.tenant))
-        return known
+        self._known[owner] = _Known(allowance, now)
+        return allowance
 
     async def effective_quota(self, tenant: str) -> usage_pb2.Quota:
         """Returns a tenant's quota as it counts now: every number set, -1 for no limit."""
@@ -120,8 +125,7 @@ class QuotaManager:
         calls = self._buckets(
             "requests", caller, quota.requests_per_second, self._settings.key_requests_per_second
         )
-        tiers = _shared_tiers(caller, quota)
-        return Allowance(quota, tiers, limits, calls, time.monotonic())
+        return Allowance(tuple(quota.tiers), limits, calls)
 
     def _buckets(
         self, kind: str, caller: Caller, of_tenant: int, of_key: int | None
@@ -135,20 +139,6 @@ class QuotaManager:
             for name, rate in rates
             if rate != NO_LIMIT
         )
-
-
-def _shared_tiers(caller: Caller, quota: usage_pb2.Quota) -> tuple[video_pb2.Tier.ValueType, ...]:
-    """Returns the tiers that both the caller's key and its tenant have.
-
-    Raises:
-        PermissionDeniedError: there are none.
-    """
-    if not caller.tiers or not quota.tiers:
-        return caller.tiers or tuple(quota.tiers)
-    shared = tuple(tier for tier in caller.tiers if tier in quota.tiers)
-    if not shared:
-        raise PermissionDeniedError("the tenant has none of the tiers of this key any more")
-    return shared
 
 
 def _digest(caller: Caller) -> str:

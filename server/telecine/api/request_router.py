@@ -1,6 +1,7 @@
 """Which model makes a request's video, and in which tier."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from telecine.api.model_catalog import ModelCatalog
 from telecine.api.request_validation import parse_model_name
@@ -8,6 +9,8 @@ from telecine.config import RouterSettings
 from telecine.errors import InvalidFieldError
 from telecine.jobs.fair_scheduler import tier_word
 from telecine.v1 import model_pb2, video_pb2
+
+Tier: TypeAlias = video_pb2.Tier.ValueType
 
 _COLLECTION = "models/"
 
@@ -59,23 +62,32 @@ class RequestRouter:
         model.aliases.extend(self._aliases.get(model.name, ()))
         return model
 
-    def with_tier(
-        self, spec: video_pb2.VideoSpec, tiers: Sequence[video_pb2.Tier.ValueType]
-    ) -> video_pb2.VideoSpec:
-        """Returns the spec with one of `tiers`, the first where it names none; none is all.
 
-        Raises:
-            InvalidFieldError: it names another one.
-        """
-        if not tiers or spec.tier in tiers:
-            return spec
-        if spec.tier:
-            allowed = ", ".join(tier_word(tier).upper() for tier in tiers)
-            raise InvalidFieldError("spec.tier", f"this caller has {allowed} only")
-        routed = video_pb2.VideoSpec()
-        routed.CopyFrom(spec)
-        routed.tier = tiers[0]
-        return routed
+def with_tier(
+    spec: video_pb2.VideoSpec, *, of_key: Sequence[Tier], of_tenant: Sequence[Tier]
+) -> video_pb2.VideoSpec:
+    """Returns the spec with a tier that key and tenant have, the first where it names none.
+
+    Args:
+        spec: what is asked for.
+        of_key: the tiers of the caller's key, its default first; none stands for all.
+        of_tenant: those of its tenant, likewise.
+
+    Raises:
+        InvalidFieldError: it may not have that tier.
+    """
+    if not of_key and not of_tenant:
+        return spec
+    tiers = [tier for tier in of_key or of_tenant if not of_tenant or tier in of_tenant]
+    if spec.tier in tiers:
+        return spec
+    if spec.tier or not tiers:
+        allowed = ", ".join(tier_word(tier).upper() for tier in tiers) or "none"
+        raise InvalidFieldError("spec.tier", f"of the tiers this caller has {allowed}")
+    routed = video_pb2.VideoSpec()
+    routed.CopyFrom(spec)
+    routed.tier = tiers[0]
+    return routed
 
 
 def _names(models: str | Sequence[str]) -> tuple[str, ...]:
