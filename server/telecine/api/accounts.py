@@ -4,11 +4,12 @@ import base64
 import binascii
 import re
 
+from telecine.api.auth.method_scopes import require_scope
 from telecine.api.caller import Caller, Scope
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.quota_manager import NO_LIMIT
 from telecine.api.request_validation import RESOURCE_ID, check_page_size, shown
-from telecine.errors import InvalidFieldError, PermissionDeniedError
+from telecine.errors import InvalidFieldError
 from telecine.jobs.account_store import NUMBERS
 from telecine.v1 import account_service_pb2, usage_pb2, video_pb2
 
@@ -52,7 +53,7 @@ async def update_quota(
     parts: GatewayParts, request: account_service_pb2.UpdateQuotaRequest, *, caller: Caller
 ) -> usage_pb2.Quota:
     """Sets how much a tenant may use."""
-    _require_admin(caller)
+    require_scope(Scope.ADMIN, caller)
     tenant = _tenant_of(request.quota.name, caller, field="quota.name", suffix="/quota")
     fields = _fields_to_set(request)
     _check_quota(request.quota)
@@ -73,13 +74,8 @@ def _tenant_of(name: str, caller: Caller, *, field: str, suffix: str) -> str:
         form = f"tenants/{{tenant}}{suffix}"
         raise InvalidFieldError(field, f"{shown(name)} is not of the form {form}")
     if match.group(1) != caller.tenant:
-        _require_admin(caller)
+        require_scope(Scope.ADMIN, caller)
     return match.group(1)
-
-
-def _require_admin(caller: Caller) -> None:
-    if Scope.ADMIN not in caller.scopes:
-        raise PermissionDeniedError("takes the scope admin", scope=Scope.ADMIN)
 
 
 def _fields_to_set(request: account_service_pb2.UpdateQuotaRequest) -> list[str]:

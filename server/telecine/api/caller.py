@@ -12,7 +12,8 @@ class Scope(StrEnum):
 
     VIDEOS_READ = "videos:read"
     VIDEOS_WRITE = "videos:write"
-    ADMIN = "admin"  # workers, keys and quotas, of every tenant
+    KEYS_MANAGE = "keys:manage"  # API keys of its own tenant, with no more scopes than its own
+    ADMIN = "admin"  # workers; with `keys:manage`, keys of every tenant
 
 
 @dataclass(frozen=True)

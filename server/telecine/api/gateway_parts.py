@@ -2,14 +2,18 @@
 
 from dataclasses import dataclass
 
+from telecine.api.auth.authenticator import Authenticator
 from telecine.api.model_catalog import ModelCatalog
 from telecine.api.price_list import PriceList
 from telecine.api.quota_manager import QuotaManager
 from telecine.api.rate_limiter import RateLimiter
 from telecine.api.request_router import RequestRouter
+from telecine.jobs.api_key_store import ApiKeyStore
 from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore
+from telecine.jobs.video_feed import VideoFeed
 from telecine.jobs.worker_directory import WorkerDirectory
+from telecine.prompts.prompt_expander import PromptExpander
 from telecine.storage.object_store import ObjectStore
 
 
@@ -18,6 +22,7 @@ class GatewayParts:
     """The rooms below the gateway.
 
     Attributes:
+        authenticator: says who makes a call; an edge asks it before anything else.
         router: finds the models of requests.
         prices: what videos cost.
         quotas: how much tenants may use.
@@ -28,9 +33,13 @@ class GatewayParts:
 
     jobs: JobStore
     hub: EventHub
+    feed: VideoFeed
     models: ModelCatalog
     workers: WorkerDirectory
     objects: ObjectStore
+    expander: PromptExpander
+    api_keys: ApiKeyStore
+    authenticator: Authenticator
     router: RequestRouter
     prices: PriceList
     quotas: QuotaManager

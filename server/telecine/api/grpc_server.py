@@ -4,6 +4,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from telecine.api.auth.auth_interceptor import AuthInterceptor
 from telecine.api.error_interceptor import ErrorInterceptor
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.grpc_services import (
@@ -37,7 +38,11 @@ SERVICE_NAMES = (
 def build_server(parts: GatewayParts, health_servicer: HealthServicer) -> grpc.aio.Server:
     """Returns a server with every service, not started and not bound."""
     server = grpc.aio.server(
-        interceptors=[ErrorInterceptor(), *rate_limit_interceptors(parts.rate_limiter)],
+        interceptors=[
+            ErrorInterceptor(),
+            AuthInterceptor(parts.authenticator),
+            *rate_limit_interceptors(parts.rate_limiter),
+        ],
         options=[
             ("grpc.max_receive_message_length", parts.max_message_bytes),
             # A second gateway on the same port must fail, not take half of the calls.

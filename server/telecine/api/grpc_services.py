@@ -10,10 +10,20 @@ from typing import Any
 import grpc
 from google.protobuf.empty_pb2 import Empty
 
-from telecine.api import accounts, media_uploads, models, video_downloads, videos, workers
+from telecine.api import (
+    accounts,
+    api_keys,
+    media_uploads,
+    models,
+    video_batches,
+    video_downloads,
+    videos,
+    workers,
+)
 from telecine.api.caller import current_caller
 from telecine.api.gateway_parts import GatewayParts
 from telecine.v1 import (
+    account_pb2,
     account_service_pb2,
     account_service_pb2_grpc,
     model_pb2,
@@ -49,6 +59,14 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
         """Prices a video."""
         return await videos.estimate_cost(self._parts, request, caller=current_caller())
 
+    async def BatchCreateVideos(
+        self, request: video_service_pb2.BatchCreateVideosRequest, _context: Context
+    ) -> video_service_pb2.BatchCreateVideosResponse:
+        """Accepts several videos of one spec."""
+        return await video_batches.batch_create_videos(
+            self._parts, request, caller=current_caller()
+        )
+
     async def GetVideo(
         self, request: video_service_pb2.GetVideoRequest, _context: Context
     ) -> video_pb2.Video:
@@ -66,6 +84,12 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
     ) -> AsyncIterator[video_pb2.VideoEvent]:
         """Streams a video's events."""
         return videos.watch_video(self._parts, request, caller=current_caller())
+
+    def WatchVideos(
+        self, _request: video_service_pb2.WatchVideosRequest, _context: Context
+    ) -> AsyncIterator[video_service_pb2.WatchVideosResponse]:
+        """Streams the changes of the caller's videos."""
+        return videos.watch_videos(self._parts, caller=current_caller())
 
     async def CancelVideo(
         self, request: video_service_pb2.CancelVideoRequest, _context: Context
@@ -164,6 +188,36 @@ class AccountServicer(account_service_pb2_grpc.AccountServiceServicer):
 
     def __init__(self, parts: GatewayParts) -> None:
         self._parts = parts
+
+    async def GetCaller(
+        self, request: account_service_pb2.GetCallerRequest, _context: Context
+    ) -> account_pb2.Caller:
+        """Returns who calls."""
+        return await api_keys.get_caller(self._parts, request, caller=current_caller())
+
+    async def CreateApiKey(
+        self, request: account_service_pb2.CreateApiKeyRequest, _context: Context
+    ) -> account_pb2.ApiKey:
+        """Makes a key."""
+        return await api_keys.create_api_key(self._parts, request, caller=current_caller())
+
+    async def GetApiKey(
+        self, request: account_service_pb2.GetApiKeyRequest, _context: Context
+    ) -> account_pb2.ApiKey:
+        """Returns one key."""
+        return await api_keys.get_api_key(self._parts, request, caller=current_caller())
+
+    async def ListApiKeys(
+        self, request: account_service_pb2.ListApiKeysRequest, _context: Context
+    ) -> account_service_pb2.ListApiKeysResponse:
+        """Lists keys."""
+        return await api_keys.list_api_keys(self._parts, request, caller=current_caller())
+
+    async def RevokeApiKey(
+        self, request: account_service_pb2.RevokeApiKeyRequest, _context: Context
+    ) -> account_pb2.ApiKey:
+        """Ends a key."""
+        return await api_keys.revoke_api_key(self._parts, request, caller=current_caller())
 
     async def GetUsage(
         self, request: account_service_pb2.GetUsageRequest, _context: Context

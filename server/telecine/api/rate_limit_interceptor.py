@@ -35,7 +35,7 @@ class RateLimitInterceptor(grpc.aio.ServerInterceptor):
     async def _admit(self, context: Context) -> None:
         state = await self._rate_limiter.admit(current_caller())
         if state is not None:
-            context.set_trailing_metadata(rate_limit_headers(state))
+            context.set_trailing_metadata(tuple(rate_limit_headers(state).items()))
 
     def _counted(
         self, method: Callable[[Any, Context], Awaitable[Any]]

@@ -6,6 +6,7 @@ How fast they may spend is decided where a video is submitted; see quota_manager
 from telecine.api.caller import Caller
 from telecine.api.quota_manager import QuotaManager
 from telecine.config import QuotaSettings
+from telecine.errors import RateLimitedError
 from telecine.jobs.account_answers import rate_limited
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.job_types import RateState
@@ -41,10 +42,10 @@ class RateLimiter:
         return state
 
 
-def rate_limit_headers(state: RateState) -> tuple[tuple[str, str], ...]:
+def rate_limit_headers(state: RateState | RateLimitedError) -> dict[str, str]:
     """Returns the usual headers, which are gRPC's trailing metadata too."""
-    return (
-        ("x-ratelimit-limit", str(state.limit)),
-        ("x-ratelimit-remaining", str(state.remaining)),
-        ("x-ratelimit-reset", f"{state.reset_seconds:.3f}"),
-    )
+    return {
+        "x-ratelimit-limit": str(state.limit),
+        "x-ratelimit-remaining": str(state.remaining),
+        "x-ratelimit-reset": f"{state.reset_seconds:.3f}",
+    }

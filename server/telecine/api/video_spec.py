@@ -127,6 +127,7 @@ def _resolve_fields(
         tier=_tier(sent.tier),
         output_formats=[video_pb2.OUTPUT_FORMAT_MP4_H264],
         labels=_labels(sent),
+        expand_prompt=sent.expand_prompt,
     )
 
 
@@ -147,8 +148,6 @@ def _refuse_later_features(sent: video_pb2.VideoSpec) -> None:
         raise InvalidFieldError("spec.audio_mode", f"{sent.audio_mode} is not a mode")
     if sent.audio_mode in _LATER_AUDIO_MODES:
         raise NotImplementedYetError("spec.audio_mode", "sound")
-    if sent.expand_prompt:
-        raise NotImplementedYetError("spec.expand_prompt", "prompt expansion")
     if sent.input_audio:
         raise NotImplementedYetError("spec.input_audio", "a sound track of one's own")
     for index, output_format in enumerate(sent.output_formats):

@@ -20,6 +20,7 @@ from telecine.api.request_validation import (
 )
 from telecine.errors import InvalidFieldError
 from telecine.jobs.job_types import Submission, VideoQuery
+from telecine.prompts.prompt_expander import Expansion, PromptLimits
 from telecine.storage.keys import video_prefix
 from telecine.v1 import usage_pb2, video_pb2, video_service_pb2
 
@@ -27,12 +28,28 @@ _LISTED_STATES = frozenset(video_pb2.Video.State.values()) - {video_pb2.Video.ST
 
 
 async def create_video(
-    parts: GatewayParts, request: video_service_pb2.CreateVideoRequest, *, caller: Caller
+    parts: GatewayParts,
+    request: video_service_pb2.CreateVideoRequest,
+    *,
+    caller: Caller,
+    fingerprint: bytes = b"",
 ) -> video_pb2.Video:
-    """Queues a video; the same request id with the same spec returns the same video."""
+    """Queues a video; the same request id with the same spec returns the same video.
+
+    A `fingerprint` tells a repeat from another request where the spec as sent cannot.
+    """
     check_request_id(request.request_id)
     priced = await price_request(parts, request.spec, caller=caller)
     resolved, model = priced.resolved, priced.model
+    fingerprint = fingerprint or _fingerprint(request.spec)
+    expansion = Expansion("")
+    if resolved.spec.expand_prompt:
+        # A chat model gives other words each time: a repeat is not expanded again.
+        repeat = await _find_repeat(parts, request, fingerprint, caller)
+        if repeat is not None:
+            return repeat
+        limits = PromptLimits(model.limits.max_prompt_tokens, resolved.spec.seed)
+        expansion = await parts.expander.expand(resolved.spec.prompt, limits)
     return await parts.jobs.submit(
         Submission(
             spec=resolved.spec,
@@ -40,11 +57,11 @@ async def create_video(
             num_steps=resolved.num_steps,
             tenant=caller.tenant,
             request_id=request.request_id,
-            fingerprint=_fingerprint(request.spec),
+            fingerprint=fingerprint,
             model_version=model.version,
             model_digest=model.digest,
-            expanded_prompt="",
-            warnings=(),
+            expanded_prompt=expansion.prompt,
+            warnings=expansion.warnings,
             step_units=resolved.step_units,
             memory_bytes=resolved.memory_bytes,
             start_within_seconds=resolved.start_within_seconds,
@@ -80,7 +97,7 @@ async def get_video(
 async def list_videos(
     parts: GatewayParts, request: video_service_pb2.ListVideosRequest, *, caller: Caller
 ) -> video_service_pb2.ListVideosResponse:
-    """Returns a page of videos, newest first; fewer than asked for where they are large."""
+    """Returns a page of videos; fewer than asked for where they are large."""
     page_size = check_page_size(request.page_size)
     while True:
         page = await parts.jobs.list_videos(_query(request, page_size, caller))
@@ -99,6 +116,20 @@ def watch_video(
     check_video_name(request.name)
     events = parts.hub.watch(request.name, after=request.after_event_id, tenant=caller.tenant)
     return _without_previews(events) if request.is_preview_omitted else events
+
+
+async def watch_videos(
+    parts: GatewayParts, *, caller: Caller
+) -> AsyncGenerator[video_service_pb2.WatchVideosResponse, None]:
+    """Yields the caller's videos that have not ended, then every change of any of them."""
+    async with aclosing(parts.feed.watch(caller.tenant)) as changes:
+        async for change in changes:
+            if change.name is None:
+                yield video_service_pb2.WatchVideosResponse()
+            elif change.video is None:
+                yield video_service_pb2.WatchVideosResponse(deleted_video=change.name)
+            else:
+                yield video_service_pb2.WatchVideosResponse(video=change.video)
 
 
 async def cancel_video(
@@ -134,6 +165,19 @@ async def delete_video(
     await parts.objects.delete_prefix(video_prefix(request.name))
 
 
+async def _find_repeat(
+    parts: GatewayParts,
+    request: video_service_pb2.CreateVideoRequest,
+    fingerprint: bytes,
+    caller: Caller,
+) -> video_pb2.Video | None:
+    if not request.request_id:
+        return None
+    return await parts.jobs.find_repeat(
+        tenant=caller.tenant, request_id=request.request_id, fingerprint=fingerprint
+    )
+
+
 def _fingerprint(spec: video_pb2.VideoSpec) -> bytes:
     """Returns a digest of the spec as sent: a drawn seed must not make a repeat look new."""
     return hashlib.sha256(spec.SerializeToString(deterministic=True)).digest()
@@ -163,6 +207,7 @@ def _query(
         else None,
         page_size=page_size,
         page_token=request.page_token,
+        is_oldest_first=request.is_oldest_first,
     )
 
 

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from telecine.cli.console import console, output
-from telecine.cli.options import DataDirOption, ServerOption, find_server
+from telecine.cli.options import DataDirOption, ServerOption, find_server, open_client
 from telecine.cli.progress_view import ProgressView, state_word
 from telecine.cli.up import MODEL_REPOSITORY, local_options, running_service
 from telecine.client import Client, TelecineClientError, VideoOptions
@@ -56,6 +56,7 @@ def generate(
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, any number.")] = None,
     start_within: Annotated[float | None, typer.Option(help="Seconds it may wait.")] = None,
     lora: LoraOption = None,
+    expand: Annotated[bool, typer.Option(help="Enrich the prompt first.")] = False,
 ) -> None:
     """Make a video; starts what it needs when no server runs, and stops it afterwards."""
     given: dict[str, object] = {
@@ -73,14 +74,11 @@ def generate(
         "labels": parse_labels(label) if label else None,
         "start_within_seconds": start_within,
         "loras": parse_loras(lora) if lora else None,
+        "expand_prompt": expand or None,
     }
     options = VideoOptions(**{k: v for k, v in given.items() if v is not None})  # type: ignore[typeddict-item]
-    with StopSignals() as signals:
-        try:
-            with _server(server, data_dir, signals) as address, Client(address) as client:
-                _generate(client, prompt, options, path)
-        except StopRequestedError:
-            raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
+    with _client(server, data_dir) as client:
+        _generate(client, prompt, options, path)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -118,15 +116,29 @@ def parse_loras(texts: list[str]) -> dict[str, float]:
 
 
 @contextmanager
-def _server(server: str, data_dir: Path, signals: StopSignals) -> Iterator[str]:
+def _client(server: str, data_dir: Path) -> Iterator[Client]:
+    with StopSignals() as signals:
+        try:
+            with _served(server, data_dir, signals) as client:
+                yield client
+        except StopRequestedError:
+            raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
+
+
+@contextmanager
+def _served(server: str, data_dir: Path, signals: StopSignals) -> Iterator[Client]:
     address = find_server(server, data_dir)
     if address is not None:
-        yield address
+        with open_client(address, data_dir) as client:
+            yield client
         return
     console.print("no server runs here: starting one for this video", highlight=False)
     options = local_options(None, MODEL_REPOSITORY)
-    with running_service(data_dir, options, signals=signals) as service:
-        yield service.address
+    with (
+        running_service(data_dir, options, signals=signals) as service,
+        open_client(service.address, data_dir) as client,
+    ):
+        yield client
 
 
 def _generate(client: Client, prompt: str, options: VideoOptions, path: Path | None) -> None:

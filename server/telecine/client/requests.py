@@ -91,6 +91,16 @@ def video_spec(prompt: str, options: VideoOptions) -> video_pb2.VideoSpec:
     return spec
 
 
+def create_videos_request(
+    prompt: str, num_videos: int, options: VideoOptions, *, request_id: str | None
+) -> video_service_pb2.BatchCreateVideosRequest:
+    """Ask for several videos of one spec; a retry is as safe as that of one."""
+    single = create_video_request(prompt, options, request_id)
+    return video_service_pb2.BatchCreateVideosRequest(
+        spec=single.spec, num_videos=num_videos, request_id=single.request_id
+    )
+
+
 def list_videos_request(
     video_filter: VideoFilter, page_size: int
 ) -> video_service_pb2.ListVideosRequest:

@@ -5,7 +5,7 @@ and the decoder take one video a request.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from google.protobuf import text_format
@@ -63,6 +63,8 @@ class ModelDescription:
         conditioning: which of these the sampler reads.
         encoder_threads: threads of each ONNX session.
         weights_mode: how the denoiser's are held; see `telecine.engine.offload.LoadOptions`.
+        parallel_sizes: ranks that share the denoiser, by the names of
+            `telecine.engine.parallel.layout.ParallelConfig`; one that is not named is 1.
     """
 
     model: str
@@ -72,6 +74,7 @@ class ModelDescription:
     conditioning: tuple[str, ...]
     encoder_threads: int = 1
     weights_mode: str = FULL_WEIGHTS
+    parallel_sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 def write_configs(description: ModelDescription, target: Target = "cpu") -> dict[str, str]:
@@ -137,6 +140,9 @@ def _dit_sampler(description: ModelDescription) -> Any:
     config.model_transaction_policy.decoupled = True
     if description.weights_mode != FULL_WEIGHTS:
         config.parameters["weights_mode"].string_value = description.weights_mode
+    for name, size in description.parallel_sizes.items():
+        if size > 1:
+            config.parameters[name].string_value = str(size)
     for prefix in ("", "negative_"):
         _add_tensors(config.input, description, description.conditioning, prefix=prefix)
     for name in SLICE_INTEGERS:

@@ -228,6 +228,7 @@ class VideoQuery:
         create_time_until: created before this time; with a time zone.
         page_size: videos a page, at least 1.
         page_token: where the page before ended.
+        is_oldest_first: whether the order is that of their making, not the reverse.
     """
 
     tenant: str
@@ -238,11 +239,12 @@ class VideoQuery:
     create_time_until: datetime | None = None
     page_size: int = 50
     page_token: str = ""
+    is_oldest_first: bool = False
 
 
 @dataclass(frozen=True)
 class VideoPage:
-    """A page of videos, newest first; the token is empty on the last one."""
+    """A page of videos, in the order asked for; the token is empty on the last one."""
 
     videos: tuple[video_pb2.Video, ...]
     next_page_token: str

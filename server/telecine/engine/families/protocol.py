@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from telecine.engine.denoise import Denoiser
 from telecine.engine.offload.options import FULL, LoadOptions
+from telecine.engine.parallel.layout import ParallelPlan
 from telecine.engine.rollout import Rollout
 from telecine.engine.text_encoders.tokenizer import TokenizedPrompt
 from telecine.engine.vae.layers import FeatCache
@@ -139,6 +140,11 @@ class Family(Protocol):
     @property
     def rollout(self) -> Rollout | None:
         """How a video is denoised chunk by chunk; None where the network cannot."""
+        ...
+
+    @property
+    def parallel_plan(self) -> ParallelPlan:
+        """How the denoiser can be shared by several ranks."""
         ...
 
     @property

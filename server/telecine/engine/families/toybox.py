@@ -15,6 +15,7 @@ from telecine.engine.dit.model import DiT, DiTConfig
 from telecine.engine.families.protocol import EncoderRole, FamilyCard, ImageEncoder
 from telecine.engine.families.vae_image_encoder import VAEImageEncoder
 from telecine.engine.offload import FULL, LoadOptions, load_network
+from telecine.engine.parallel.layout import ParallelPlan
 from telecine.engine.rollout import Rollout
 from telecine.engine.samplers import SAMPLERS
 from telecine.engine.text_encoders.projection import TextProjection, TextProjectionConfig
@@ -78,6 +79,14 @@ class ToyboxFamily:
         """How a video is denoised chunk by chunk; None where it was not trained to be."""
         described = _read_json(self._folder / "scheduler" / "scheduler_config.json").get("rollout")
         return Rollout(**described) if described else None
+
+    @property
+    def parallel_plan(self) -> ParallelPlan:
+        """Along every axis; heads by layers alone, since a video is cut by frames and places."""
+        return ParallelPlan(
+            num_heads=(self._dit_config().num_heads,),
+            axes=frozenset({"tensor", "sequence", "guidance"}),
+        )
 
     @property
     def encoder_roles(self) -> tuple[EncoderRole, ...]:

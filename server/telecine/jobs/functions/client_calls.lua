@@ -50,8 +50,8 @@ local function new_video(queue, args, create_time)
   return video
 end
 
--- Answers a snapshot; that of a new video leaves out what its caller knows. Nobody can watch a video before this has answered: no
--- watcher is told of its first event.
+-- Answers a snapshot; that of a new video leaves out what its caller knows. Nobody can watch a video
+-- before this has answered: those alone are told who watch all videos of its tenant.
 register("submit", function(queue, args)
   local known = find_repeat(queue, args)
   if known then
@@ -76,6 +76,9 @@ register("submit", function(queue, args)
   local rank = number(flow_of(queue, video), "num_waiting:" .. args.pool) - 1
   local place = place_of(queue, video, create_time, rank)
   log_event(queue, video, args.queued_event, place.position)
+  if redis.call("EXISTS", watched_key(queue, args.tenant)) == 1 then
+    notify_watchers(queue, video)
+  end
   local unknown = { "video", args.video, "create_time", string.format("%.0f", create_time) }
   return { unknown, place.position, place.start or -1 }
 end)
@@ -133,8 +136,8 @@ register("delete", function(queue, args)
   if values.request_id ~= "" then
     remove_record(record_at(request_key(queue, values.tenant, values.request_id)))
   end
+  notify_watchers(queue, video)
   remove_record(video)
-  notify_watchers(queue, args.video)
   return last
 end)
 

@@ -17,6 +17,11 @@ local function index_key(queue, tenant)
   return queue .. ":index:" .. tenant
 end
 
+-- Lives while somebody watches all videos of a tenant.
+local function watched_key(queue, tenant)
+  return queue .. ":watched:" .. tenant
+end
+
 -- Ends the call with an error that starts with `code`; only ever before the first write.
 local function refuse(code, detail)
   error({ err = code .. " " .. detail })
