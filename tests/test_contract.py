@@ -10,6 +10,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from build_descriptor_set import build_descriptor_set
 from telecine.v1 import (
+    account_pb2,
     account_service_pb2,
     model_service_pb2,
     video_pb2,
@@ -59,6 +60,7 @@ def test_every_request_field_says_how_it_may_be_set() -> None:
         if name.endswith("Request") and not message.oneofs
     ]
     requests += [video_pb2.VideoSpec.DESCRIPTOR, video_pb2.Size.DESCRIPTOR]
+    requests += [account_pb2.ApiKey.DESCRIPTOR]
     for message in requests:
         for field in message.fields:
             behaviors = field.GetOptions().Extensions[field_behavior_pb2.field_behavior]

@@ -26,7 +26,7 @@ Factor = Annotated[Decimal, Field(ge=0, le=1000, decimal_places=3)]
 ResourceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 ResourceIds = Annotated[tuple[ResourceId, ...], Field(min_length=1)]
-SigningAlgorithm = Literal["RS256", "ES256", "EdDSA"]
+SigningAlgorithm = Literal["RS256", "ES256", "EdDSA", "Ed25519"]
 
 
 class Section(BaseModel):
@@ -77,6 +77,7 @@ class AccessTokenSettings(Section):
         "RS256",
         "ES256",
         "EdDSA",
+        "Ed25519",
     )
     types: tuple[str, ...] = ("at+jwt",)
     tenant_claim: str = "tenant"

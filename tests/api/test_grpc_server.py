@@ -23,6 +23,8 @@ from telecine.v1 import (
     worker_service_pb2,
 )
 
+SERVICE_FILES = (video_service_pb2, model_service_pb2, worker_service_pb2, account_service_pb2)
+
 BUF = Path(sys.executable).parent / "buf"
 
 
@@ -42,7 +44,7 @@ async def buf_curl(address: str, *arguments: str) -> tuple[int, str]:
 
 async def test_reflection_lists_every_method(gateway: Any) -> None:
     _, output = await buf_curl(gateway.address, "--list-methods", "")
-    for file in (video_service_pb2, model_service_pb2, worker_service_pb2, account_service_pb2):
+    for file in SERVICE_FILES:
         for service in file.DESCRIPTOR.services_by_name.values():
             for method in service.methods:
                 assert f"{service.full_name}/{method.name}" in output

@@ -8,7 +8,6 @@ import pytest
 
 from telecine.api.request_router import with_tier
 from telecine.config import QuotaSettings, RouterSettings
-from telecine.errors import InvalidFieldError
 from telecine.v1 import model_pb2, model_service_pb2, video_pb2
 
 BATCH, PREMIUM = video_pb2.TIER_BATCH, video_pb2.TIER_PREMIUM
@@ -93,33 +92,19 @@ async def test_first_tier_of_the_tenant_is_the_default(gateway: Any) -> None:
     assert (await gateway.create(tier=video_pb2.TIER_PREMIUM)).spec.tier == video_pb2.TIER_PREMIUM
 
 
-async def test_tier_that_the_tenant_does_not_have_is_refused(
-    gateway: Any, refused: Refused
-) -> None:
+async def test_tier_that_the_tenant_does_not_have_is_denied(gateway: Any, refused: Refused) -> None:
     refusal = await refused(gateway.create(tier=video_pb2.TIER_STANDARD))
+    assert refusal.code == grpc.StatusCode.PERMISSION_DENIED
+    assert refusal.message == "spec.tier: this tenant has BATCH, PREMIUM only"
+    refusal = await refused(gateway.create(tier=99))
     assert (refusal.code, refusal.field) == (grpc.StatusCode.INVALID_ARGUMENT, "spec.tier")
-    assert "BATCH, PREMIUM" in refusal.message
 
 
-@pytest.mark.parametrize(
-    ("of_key", "of_tenant", "default"),
-    [
-        ((), (), video_pb2.TIER_UNSPECIFIED),
-        ((), (BATCH, PREMIUM), BATCH),
-        ((PREMIUM,), (), PREMIUM),
-        ((PREMIUM, BATCH), (BATCH, PREMIUM), PREMIUM),
-        ((video_pb2.TIER_REALTIME, BATCH), (BATCH, PREMIUM), BATCH),
-    ],
-)
-def test_tier_is_one_that_key_and_tenant_share(of_key: Any, of_tenant: Any, default: Any) -> None:
+def test_request_itself_stays_as_it_was_sent() -> None:
     asked = video_pb2.VideoSpec(prompt="a red circle")
-    assert with_tier(asked, of_key=of_key, of_tenant=of_tenant).tier == default
+    assert with_tier(asked, [BATCH, PREMIUM]).tier == BATCH
     assert asked == video_pb2.VideoSpec(prompt="a red circle")
-
-
-def test_key_whose_tiers_its_tenant_has_lost_gets_no_video() -> None:
-    with pytest.raises(InvalidFieldError, match="none"):
-        with_tier(video_pb2.VideoSpec(), of_key=[PREMIUM], of_tenant=[BATCH])
+    assert with_tier(asked, []) is asked
 
 
 @pytest.mark.parametrize("aliases", [{"a b": "toybox"}, {"a": "toy/box"}, {"a": ()}])

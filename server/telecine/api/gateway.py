@@ -14,6 +14,7 @@ import structlog
 from redis.asyncio import Redis
 
 from telecine.api.auth.authenticator import open_authenticator, require_safe_address
+from telecine.api.device_memory import DeviceMemory
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.grpc_server import SERVICE_NAMES, build_server
 from telecine.api.health_service import NOT_SERVING, HealthServicer
@@ -127,6 +128,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
             feed=feed,
             models=models,
             workers=workers,
+            devices=DeviceMemory(workers),
             objects=open_object_store(settings.storage.url),
             expander=expander,
             api_keys=api_keys,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from telecine.api.auth.authenticator import Authenticator
+from telecine.api.device_memory import DeviceMemory
 from telecine.api.model_catalog import ModelCatalog
 from telecine.api.price_list import PriceList
 from telecine.api.quota_manager import QuotaManager
@@ -36,6 +37,7 @@ class GatewayParts:
     feed: VideoFeed
     models: ModelCatalog
     workers: WorkerDirectory
+    devices: DeviceMemory
     objects: ObjectStore
     expander: PromptExpander
     api_keys: ApiKeyStore

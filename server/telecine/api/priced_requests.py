@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from telecine.api.auth.allowed_tiers import allowed_spec
 from telecine.api.caller import Caller
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.request_router import with_tier
@@ -32,13 +33,15 @@ async def price_request(
     """Returns what a video of `spec` would be and cost; the same for an estimate as for a video.
 
     Raises:
-        InvalidFieldError: a field is not what the model, or the caller, can have.
+        InvalidFieldError: a field is not what the model can have.
+        PermissionDeniedError: the caller's key, or its tenant, may not have that tier.
     """
     allowance = await parts.quotas.allowance_of(caller)
-    spec = with_tier(spec, of_key=caller.tiers, of_tenant=allowance.tiers)
+    spec = with_tier(allowed_spec(spec, caller), allowance.tiers)
     model = await parts.router.find_model(spec.model, field="spec.model")
     check_inputs(spec, model)
     source = await find_source(parts, spec, caller=caller)
-    resolved = resolve_spec(spec, model, source)
+    device_bytes = await parts.devices.largest_bytes(model.name)
+    resolved = resolve_spec(spec, model, source, device_bytes=device_bytes)
     price = parts.prices.price_of(resolved.spec, num_frames=resolved.num_frames)
     return PricedRequest(model, resolved, price, allowance.limits)

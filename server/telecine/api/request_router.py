@@ -6,7 +6,7 @@ from typing import TypeAlias
 from telecine.api.model_catalog import ModelCatalog
 from telecine.api.request_validation import parse_model_name
 from telecine.config import RouterSettings
-from telecine.errors import InvalidFieldError
+from telecine.errors import PermissionDeniedError
 from telecine.jobs.fair_scheduler import tier_word
 from telecine.v1 import model_pb2, video_pb2
 
@@ -63,31 +63,28 @@ class RequestRouter:
         return model
 
 
-def with_tier(
-    spec: video_pb2.VideoSpec, *, of_key: Sequence[Tier], of_tenant: Sequence[Tier]
-) -> video_pb2.VideoSpec:
-    """Returns the spec with a tier that key and tenant have, the first where it names none.
+def with_tier(spec: video_pb2.VideoSpec, tiers: Sequence[Tier]) -> video_pb2.VideoSpec:
+    """Returns the spec with one of a tenant's tiers, the first where it names none.
 
     Args:
         spec: what is asked for.
-        of_key: the tiers of the caller's key, its default first; none stands for all.
-        of_tenant: those of its tenant, likewise.
+        tiers: those that the tenant has; none stands for all.
 
     Raises:
-        InvalidFieldError: it may not have that tier.
+        PermissionDeniedError: it names another one.
     """
-    if not of_key and not of_tenant:
+    if not tiers or spec.tier in tiers:
         return spec
-    tiers = [tier for tier in of_key or of_tenant if not of_tenant or tier in of_tenant]
-    if spec.tier in tiers:
-        return spec
-    if spec.tier or not tiers:
-        allowed = ", ".join(tier_word(tier).upper() for tier in tiers) or "none"
-        raise InvalidFieldError("spec.tier", f"of the tiers this caller has {allowed}")
-    routed = video_pb2.VideoSpec()
-    routed.CopyFrom(spec)
-    routed.tier = tiers[0]
-    return routed
+    if spec.tier == video_pb2.TIER_UNSPECIFIED:
+        routed = video_pb2.VideoSpec()
+        routed.CopyFrom(spec)
+        routed.tier = tiers[0]
+        return routed
+    # A number that is no tier is the request's fault, not the caller's.
+    if spec.tier in video_pb2.Tier.values():
+        allowed = ", ".join(tier_word(tier).upper() for tier in tiers)
+        raise PermissionDeniedError(f"spec.tier: this tenant has {allowed} only")
+    return spec
 
 
 def _names(models: str | Sequence[str]) -> tuple[str, ...]:

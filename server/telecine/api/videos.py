@@ -65,6 +65,7 @@ async def create_video(
             step_units=resolved.step_units,
             memory_bytes=resolved.memory_bytes,
             start_within_seconds=resolved.start_within_seconds,
+            attention=resolved.attention,
             price_microcredits=priced.price_microcredits,
             limits=priced.limits,
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from telecine.jobs.account_answers import MICROS, rate_state
-from telecine.jobs.function_library import Argument
+from telecine.jobs.call_batcher import Argument
 from telecine.jobs.job_types import RateBucket, RateState, SpendingLimits
 
 _COUNTED = ("max_open_videos", "max_stored_bytes", "daily_microcredits", "monthly_microcredits")

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
+from telecine.jobs.attention_strategy import FULL
 from telecine.v1 import video_pb2
 
 # Values of protobuf enums: ints at run time, types of their own for mypy.
@@ -74,6 +75,7 @@ class Submission:
         step_units: what a step costs: megapixels of all frames x evaluations of the network.
         memory_bytes: GPU memory it needs; 0 where any worker will do.
         start_within_seconds: how long it may wait for its first worker; None for ever.
+        attention: which frames see which; see telecine.jobs.attention_strategy.
         price_microcredits: what is reserved for it.
         limits: what the tenant may take on.
     """
@@ -91,6 +93,7 @@ class Submission:
     step_units: float
     memory_bytes: int = 0
     start_within_seconds: float | None = None
+    attention: str = FULL
     price_microcredits: int = 0
     limits: SpendingLimits = NO_LIMITS
 

@@ -78,6 +78,8 @@ def _read(name: str, value: str) -> Credentials:
         text = text.strip(" ")
         if scheme.lower() != "bearer":
             raise _malformed("authorization is not of the form `Bearer KEY`")
+    if not text:
+        raise _malformed(f"{name} holds no token")
     if name == "authorization" and not text.startswith(PREFIX):
         return AccessTokenText(text)
     key = ApiKeyText.parse(text)
