@@ -29,8 +29,8 @@ class ModelCatalog:
         """
         is_fresh = time.monotonic() - self._read_time < _FRESH_SECONDS
         if not is_fresh or name not in self._models:
+            self._read_time = time.monotonic()  # calls beside this one go on with what is known
             self._models = {model.name: model for model in await self.directory.list_models()}
-            self._read_time = time.monotonic()
         if not self._models:
             raise UnavailableError("no worker has announced a model yet")
         if name not in self._models:

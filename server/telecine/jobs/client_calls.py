@@ -18,6 +18,7 @@ from telecine.jobs.video_record import encode_submitted, new_record
 from telecine.v1 import video_pb2
 
 _GIB = 1 << 30
+_QUEUED = events.state_event(video_pb2.Video.STATE_QUEUED)
 
 
 class ClientCalls:
@@ -57,7 +58,7 @@ class ClientCalls:
                 "start_within_seconds": "" if start_within is None else start_within,
                 "max_queued": self._limits.max_queued,
                 "max_queued_per_tenant": self._limits.max_queued_per_tenant,
-                "queued_event": events.state_event(video_pb2.Video.STATE_QUEUED),
+                "queued_event": _QUEUED,
             },
         )
         return to_video(answer, known=new_record(submitted))
@@ -122,8 +123,7 @@ class ClientCalls:
             NotFoundError: there is no such video.
             VideoStateError: it has ended.
         """
-        queued = events.state_event(video_pb2.Video.STATE_QUEUED)
-        answer = await self._call("resume", named(name) | {"queued_event": queued})
+        answer = await self._call("resume", named(name) | {"queued_event": _QUEUED})
         return to_video(answer, name)
 
     async def delete(self, name: str) -> video_pb2.Video:
