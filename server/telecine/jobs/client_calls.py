@@ -19,6 +19,7 @@ from telecine.jobs.video_record import encode_submitted, new_record
 from telecine.v1 import video_pb2
 
 _GIB = 1 << 30
+_QUEUED = events.state_event(video_pb2.Video.STATE_QUEUED)
 
 
 class ClientCalls:
@@ -64,7 +65,7 @@ class ClientCalls:
                 "start_within_seconds": "" if start_within is None else start_within,
                 "max_queued": self._limits.max_queued,
                 "max_queued_per_tenant": self._limits.max_queued_per_tenant,
-                "queued_event": events.state_event(video_pb2.Video.STATE_QUEUED),
+                "queued_event": _QUEUED,
                 "price": submission.price_microcredits,
                 **encode_limits(submission.limits),
             },
@@ -131,8 +132,7 @@ class ClientCalls:
             NotFoundError: there is no such video.
             VideoStateError: it has ended.
         """
-        queued = events.state_event(video_pb2.Video.STATE_QUEUED)
-        answer = await self._call("resume", asked(name, tenant) | {"queued_event": queued})
+        answer = await self._call("resume", asked(name, tenant) | {"queued_event": _QUEUED})
         return to_video(answer, name)
 
     async def delete(self, name: str, *, tenant: str = "") -> video_pb2.Video:
