@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.grpc_server import SERVICE_NAMES, build_server
+from telecine.api.guarded_client import GuardedClient
 from telecine.api.health_service import NOT_SERVING, HealthServicer
 from telecine.api.http_server import HttpServer, build_app
 from telecine.api.model_catalog import ModelCatalog
@@ -92,6 +93,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
     )
     hub = EventHub(redis)
     workers = WorkerDirectory(redis)
+    web = GuardedClient(settings.gateway.outside_hosts)
     try:
         parts = GatewayParts(
             jobs=jobs,
@@ -99,12 +101,14 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
             models=ModelCatalog(ModelDirectory(redis)),
             workers=workers,
             objects=open_object_store(settings.storage.url),
+            web=web,
             default_model=f"models/{settings.gateway.default_model}",
             max_message_bytes=settings.gateway.max_message_bytes,
             upload_idle_seconds=settings.gateway.upload_idle_seconds,
         )
         yield parts, redis
     finally:
+        await web.close()
         await hub.close()
         await workers.close()
         await jobs.close()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
@@ -109,7 +109,7 @@ async def answer_telecine_error(_: HTTPConnection, error: Exception) -> JSONResp
 
 async def answer_bad_parameter(_: HTTPConnection, error: Exception) -> JSONResponse:
     """Answers a query parameter, a path or a header that is not what the route takes."""
-    assert isinstance(error, RequestValidationError)
+    assert isinstance(error, RequestValidationError | WebSocketRequestValidationError)
     first = error.errors()[0]
     place = [str(part) for part in first["loc"][1:]]
     return answer_for(errors.InvalidFieldError(".".join(place) or "request", first["msg"]))

@@ -31,7 +31,7 @@ _Limit = Annotated[int, Query(ge=1, le=100, description="Videos a page.")]
 @router.post(
     "",
     status_code=202,
-    openapi_extra=body_content("CreateBody", "CreateForm"),
+    openapi_extra=body_content("CreateBody"),
 )
 async def create_video(
     call: CallOf,
