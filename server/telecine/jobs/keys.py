@@ -32,6 +32,11 @@ def index_key(queue: str, tenant: str) -> str:
     return f"{queue}:index:{tenant}"
 
 
+def place_key(queue: str, tenant: str, video_id: str) -> str:
+    """Returns the key of a deleted video's place in its tenant's list."""
+    return f"{queue}:place:{tenant}:{video_id}"
+
+
 def notify_key(queue: str) -> str:
     """Returns the key of the stream that says whose event log has grown."""
     return f"{queue}:notify"

@@ -83,6 +83,7 @@ class _Body:
         self._declared = int(headers.get("content-length", 0))
         has_body = self._declared > 0 or "transfer-encoding" in headers
         self.is_complete = scope["type"] == "websocket" or not has_body
+        self._is_refused = False
 
     def check_declared(self) -> None:
         """Refuses a body that says of itself that it is too large."""
@@ -97,6 +98,7 @@ class _Body:
             async with asyncio.timeout(self._idle_seconds):
                 message = await self._receive()
         except TimeoutError:
+            self._is_refused = True
             raise UploadIdleError(f"nothing came for {self._idle_seconds:g} s") from None
         self._num_bytes += len(message.get("body", b""))
         self.is_complete = not message.get("more_body", False)
@@ -104,7 +106,20 @@ class _Body:
             raise self._too_large()
         return message
 
+    async def read_rest(self) -> bool:
+        """Reads what an answer did not need, within the limits; returns whether that was all.
+
+        A connection that is closed with bytes unread may lose the answer on its way.
+        """
+        try:
+            while not (self.is_complete or self._is_refused):
+                await self.receive()
+        except (BodyTooLargeError, UploadIdleError):
+            pass
+        return self.is_complete
+
     def _too_large(self) -> BodyTooLargeError:
+        self._is_refused = True
         return BodyTooLargeError(f"the body has more than {self._limit} bytes")
 
 
@@ -122,8 +137,8 @@ class _Answer:
         if message["type"] in _STARTS:
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = f"req_{secrets.token_hex(12)}"
-            if not self._body.is_complete:
-                headers["connection"] = "close"  # nobody reads the rest
+            if not await self._body.read_rest():
+                headers["connection"] = "close"
         await self._send(message)
 
 
