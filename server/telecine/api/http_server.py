@@ -54,6 +54,7 @@ def build_app(parts: GatewayParts, settings: GatewaySettings) -> FastAPI:
         openapi_url="/openapi.json",
     )
     app.state.parts = parts
+    app.state.routes = [route for routes in _ROUTES for route in routes.router.routes]
     for routes in _ROUTES:
         app.include_router(routes.router)
     app.add_exception_handler(TelecineError, answer_telecine_error)

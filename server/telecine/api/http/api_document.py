@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from telecine.api.http.error_answers import ErrorBody
+from telecine.api.http.error_answers import ErrorBody, ErrorDetails
 from telecine.api.http.video_request import (
     CreateBody,
     EditBody,
@@ -25,10 +25,22 @@ _BODIES = (
     ReferenceUrl,
     SourceVideo,
     ErrorBody,
+    ErrorDetails,
 )
 # Those that a form may bring too, with the field of theirs that may be a file.
 _FORMS = {"CreateBody": "input_reference", "EditBody": "video", "ExtendBody": "video"}
 _REFERENCE = "#/components/schemas/{model}"
+# What is done next with a video that was made.
+_NEXT = (
+    ("retrieve", "/v1/videos/{video_id}", "get"),
+    ("watch", "/v1/videos/{video_id}/events", "get"),
+    ("download", "/v1/videos/{video_id}/content", "get"),
+    ("pause", "/v1/videos/{video_id}/pause", "post"),
+    ("resume", "/v1/videos/{video_id}/resume", "post"),
+    ("cancel", "/v1/videos/{video_id}/cancel", "post"),
+    ("remix", "/v1/videos/{video_id}/remix", "post"),
+    ("delete", "/v1/videos/{video_id}", "delete"),
+)
 _ERROR = {
     "description": "What is wrong, with the field's name.",
     "content": {"application/json": {"schema": {"$ref": _REFERENCE.format(model="ErrorBody")}}},
@@ -70,7 +82,15 @@ def _document_of(app: FastAPI) -> dict[str, Any]:
         for operation in path.values():
             operation["responses"].pop("422", None)
             operation["responses"]["default"] = _ERROR
+    made = document["paths"]["/v1/videos"]["post"]["responses"]["202"]
+    made["links"] = {name: _link(document["paths"], path, method) for name, path, method in _NEXT}
     return document
+
+
+def _link(paths: dict[str, Any], path: str, method: str) -> dict[str, Any]:
+    """Returns how the video that an answer shows is the parameter of another call."""
+    operation = paths[path][method]["operationId"]
+    return {"operationId": operation, "parameters": {"video_id": "$response.body#/id"}}
 
 
 def _form_name(body: str) -> str:
