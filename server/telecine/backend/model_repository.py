@@ -114,14 +114,9 @@ def build_repository(
         role.name: "torch" if options.target == "cuda" else role.runtime
         for role in family.encoder_roles
     }
-    onnx_paths = {
-        role: folder / f"{model}__{role}" / "1" / "model.onnx"
-        for role, runtime in runtimes.items()
-        if runtime == "onnx"
-    }
-    for path in onnx_paths.values():
-        path.parent.mkdir(parents=True, exist_ok=True)
-    exported, tensors = export_encoders(family, onnx_paths, options.export)
+    exported, tensors = export_encoders(
+        family, _onnx_paths(folder, model, runtimes), options.export
+    )
     for role, encoder in exported.items():
         _finish_encoder(tensorrt, encoder, model=model, role=role, options=options)
     description = _describe(family, tensors, model=model, weights=weights)
@@ -137,6 +132,18 @@ def build_repository(
         # Last: without it Triton sees no model.
         (role_folder / "config.pbtxt").write_text(text)
     return tensors
+
+
+def _onnx_paths(folder: Path, model: str, runtimes: Mapping[str, str]) -> dict[str, Path]:
+    """Where the exported encoders go, by role; the folders are made."""
+    paths = {
+        role: folder / f"{model}__{role}" / "1" / "model.onnx"
+        for role, runtime in runtimes.items()
+        if runtime == "onnx"
+    }
+    for path in paths.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return paths
 
 
 def _describe(
