@@ -108,6 +108,9 @@ class GatewaySettings(Section):
     Attributes:
         port: 0 lets the system choose; `address_file` tells which it was.
         address_file: where the bound `host:port` is written once the gateway serves.
+        http_port: that of the HTTP edge; 0 as for `port`.
+        http_address_file: as `address_file`, for the HTTP edge.
+        cors_origins: web pages of these origins may call the HTTP edge; `*` for any.
         max_message_bytes: the largest message taken; media come in chunks instead.
         default_model: the model of a request that names none.
         probe_seconds: how often Redis is probed for the health service.
@@ -119,6 +122,9 @@ class GatewaySettings(Section):
     host: str = "127.0.0.1"
     port: Port = 0
     address_file: Path | None = None
+    http_port: Port = 0
+    http_address_file: Path | None = None
+    cors_origins: tuple[str, ...] = ()
     max_message_bytes: Count = 4 * 1024 * 1024
     default_model: str = "toybox"
     probe_seconds: Seconds = 1.0

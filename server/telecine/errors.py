@@ -7,8 +7,10 @@ TelecineError
 ├── AlreadyExistsError        the request id was used for another request
 ├── VideoStateError           not possible in the video's present state
 │   └── VideoEndedError       it ended without the file that was waited for
+│       └── ContentBlockedError   it was made, and is withheld
 ├── LiveFileChangedError      a file that was followed is being made anew, with other bytes
 ├── UploadIdleError           an upload of which nothing more comes
+├── BodyTooLargeError         a request of more bytes than are taken
 ├── EventsTrimmedError        the event log no longer reaches back that far
 ├── NotImplementedYetError    a feature that this version does not have
 ├── QueueFullError            no more jobs are taken now
@@ -98,6 +100,10 @@ class VideoEndedError(VideoStateError):
         self.reason = reason
 
 
+class ContentBlockedError(VideoEndedError):
+    """The video was made and is withheld: what it shows may not leave the service."""
+
+
 class LiveFileChangedError(TelecineError):
     """A file that was followed is being made anew, with other bytes than those sent."""
 
@@ -108,6 +114,12 @@ class UploadIdleError(TelecineError):
     """An upload of which nothing more comes."""
 
     reason = "UPLOAD_IDLE"
+
+
+class BodyTooLargeError(TelecineError):
+    """A request of more bytes than are taken."""
+
+    reason = "BODY_TOO_LARGE"
 
 
 class EventsTrimmedError(TelecineError):
@@ -139,8 +151,8 @@ class QueueFullError(TelecineError):
 class UnauthenticatedError(TelecineError):
     """No credentials, or none that count.
 
-    Its reason is CREDENTIALS_MISSING, CREDENTIALS_MALFORMED, CREDENTIALS_IN_URL, API_KEY_INVALID,
-    API_KEY_EXPIRED, API_KEY_REVOKED, ACCESS_TOKEN_INVALID or ACCESS_TOKEN_EXPIRED.
+    Its reason is CREDENTIALS_MISSING, CREDENTIALS_MALFORMED, API_KEY_INVALID, API_KEY_EXPIRED,
+    API_KEY_REVOKED, ACCESS_TOKEN_INVALID or ACCESS_TOKEN_EXPIRED.
     """
 
     reason = "UNAUTHENTICATED"

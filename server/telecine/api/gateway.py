@@ -14,9 +14,11 @@ import structlog
 from redis.asyncio import Redis
 
 from telecine.api.auth.authenticator import open_authenticator, require_safe_address
+from telecine.api.device_memory import DeviceMemory
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.grpc_server import SERVICE_NAMES, build_server
 from telecine.api.health_service import NOT_SERVING, HealthServicer
+from telecine.api.http_server import HttpServer, build_app
 from telecine.api.model_catalog import ModelCatalog
 from telecine.api.store_monitor import StoreMonitor
 from telecine.api.tls import server_credentials
@@ -67,20 +69,25 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
         )
         await monitor.probe()
         address = _bind(server, settings.gateway)
+        http_server = HttpServer(build_app(parts, settings.gateway), settings.gateway)
+        http_address = await http_server.start()
         await server.start()
         background = [
             asyncio.create_task(monitor.run()),
             asyncio.create_task(_expire_deadlines(parts.jobs)),
         ]
+        _publish_address(settings.gateway.http_address_file, http_address)
         _publish_address(settings.gateway.address_file, address)
-        _log.info("gateway serves", **{"server.address": address})
+        _log.info("gateway serves", **{"server.address": address, "url.domain": http_address})
         try:
             yield address
         finally:
             for task in background:
                 task.cancel()
             await health.set(NOT_SERVING)
-            stopping = asyncio.create_task(server.stop(settings.gateway.stop_grace_seconds))
+            stopping = asyncio.gather(
+                server.stop(settings.gateway.stop_grace_seconds), http_server.stop()
+            )
             # Watchers would use up the whole grace.
             await asyncio.gather(parts.hub.close(), parts.feed.close(), parts.workers.close())
             await stopping
@@ -114,6 +121,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
             feed=feed,
             models=ModelCatalog(ModelDirectory(redis)),
             workers=workers,
+            devices=DeviceMemory(workers),
             objects=open_object_store(settings.storage.url),
             expander=expander,
             api_keys=api_keys,

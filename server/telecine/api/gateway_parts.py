@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from telecine.api.auth.authenticator import Authenticator
+from telecine.api.device_memory import DeviceMemory
 from telecine.api.model_catalog import ModelCatalog
 from telecine.jobs.api_key_store import ApiKeyStore
 from telecine.jobs.event_hub import EventHub
@@ -29,6 +30,7 @@ class GatewayParts:
     feed: VideoFeed
     models: ModelCatalog
     workers: WorkerDirectory
+    devices: DeviceMemory
     objects: ObjectStore
     expander: PromptExpander
     api_keys: ApiKeyStore

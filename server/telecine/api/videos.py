@@ -30,17 +30,29 @@ _LISTED_STATES = frozenset(video_pb2.Video.State.values()) - {video_pb2.Video.ST
 
 
 async def create_video(
-    parts: GatewayParts, request: video_service_pb2.CreateVideoRequest, *, caller: Caller
+    parts: GatewayParts,
+    request: video_service_pb2.CreateVideoRequest,
+    *,
+    caller: Caller,
+    fingerprint: bytes = b"",
 ) -> video_pb2.Video:
-    """Queues a video; the same request id with the same spec returns the same video."""
+    """Queues a video; the same request id with the same spec returns the same video.
+
+    A `fingerprint` tells a repeat from another request where the spec as sent cannot.
+    """
     check_request_id(request.request_id)
     name = request.spec.model or parts.default_model
     parse_model_name(name, field="spec.model")
     model = await parts.models.find(name, field="spec.model")
     check_inputs(request.spec, model)
     source = await find_source(parts, request.spec, caller=caller)
-    resolved = resolve_spec(allowed_spec(request.spec, caller), model, source)
-    fingerprint = _fingerprint(request.spec)
+    resolved = resolve_spec(
+        allowed_spec(request.spec, caller),
+        model,
+        source,
+        device_bytes=await parts.devices.largest_bytes(name),
+    )
+    fingerprint = fingerprint or _fingerprint(request.spec)
     expansion = Expansion("")
     if resolved.spec.expand_prompt:
         # A chat model gives other words each time: a repeat is not expanded again.
@@ -64,6 +76,7 @@ async def create_video(
             step_units=resolved.step_units,
             memory_bytes=resolved.memory_bytes,
             start_within_seconds=resolved.start_within_seconds,
+            attention=resolved.attention,
         )
     )
 
@@ -79,7 +92,7 @@ async def get_video(
 async def list_videos(
     parts: GatewayParts, request: video_service_pb2.ListVideosRequest, *, caller: Caller
 ) -> video_service_pb2.ListVideosResponse:
-    """Returns a page of videos, newest first; fewer than asked for where they are large."""
+    """Returns a page of videos; fewer than asked for where they are large."""
     page_size = check_page_size(request.page_size)
     while True:
         page = await parts.jobs.list_videos(_query(request, page_size, caller))
@@ -189,6 +202,7 @@ def _query(
         else None,
         page_size=page_size,
         page_token=request.page_token,
+        is_oldest_first=request.is_oldest_first,
     )
 
 

@@ -118,11 +118,7 @@ def add(
         add_model(DataFolder(data_dir.resolve()), addition, report=_tell)
     except ModelAdditionError as error:
         _fail(error)
-    if find_server("", data_dir):
-        _tell("waiting for the worker")
-        with connect("", data_dir) as client:
-            _wait_until(client, name, is_served=True)
-    _tell(f"models/{name} is added")
+    _await_worker(data_dir, name)
     output.print(f"models/{name}", highlight=False)
 
 
@@ -152,6 +148,14 @@ def remove(name: ModelNameArgument, data_dir: DataDirOption) -> None:
     except ModelAdditionError as error:
         _fail(error)
     output.print(f"models/{name} is removed", highlight=False)
+
+
+def _await_worker(data_dir: Path, name: str) -> None:
+    if find_server("", data_dir):
+        _tell("waiting for the worker")
+        with connect("", data_dir) as client:
+            _wait_until(client, name, is_served=True)
+    _tell(f"models/{name} is added")
 
 
 def _require_unused(client: Client, name: str) -> None:

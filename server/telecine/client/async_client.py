@@ -17,6 +17,7 @@ from telecine.client.requests import (
     VideoFilter,
     VideoOptions,
     create_video_request,
+    create_videos_request,
     download_video_request,
     list_videos_request,
     resource_name,
@@ -95,6 +96,18 @@ class AsyncClient:
         request = create_video_request(prompt, options, request_id)
         return await self._call(self._videos.CreateVideo, request)
 
+    async def create_videos(
+        self,
+        prompt: str,
+        num_videos: int,
+        *,
+        request_id: str | None = None,
+        **options: Unpack[VideoOptions],
+    ) -> list[video_pb2.Video]:
+        """Ask for several videos of one prompt, each with a seed of its own."""
+        request = create_videos_request(prompt, num_videos, options, request_id=request_id)
+        return list((await self._call(self._videos.BatchCreateVideos, request)).videos)
+
     async def get_video(self, name: str) -> video_pb2.Video:
         """Return a video as it is now."""
         request = video_service_pb2.GetVideoRequest(name=resource_name("videos", name))
@@ -133,6 +146,24 @@ class AsyncClient:
                         yield event
                 return
             except grpc.RpcError as error:
+                await asyncio.sleep(resumption.delay_after(client_error(error)))
+            finally:
+                stream.cancel()
+
+    async def watch_videos(self) -> AsyncGenerator[video_service_pb2.WatchVideosResponse, None]:
+        """Yield this caller's videos that have not ended, then every change of any of them.
+
+        It never ends; after a break the videos that have not ended come again.
+        """
+        resumption = Resumption(self._patience_seconds)
+        while True:
+            stream = self._videos.WatchVideos(video_service_pb2.WatchVideosRequest())
+            try:
+                async for response in stream:
+                    resumption.note_progress()
+                    if response.WhichOneof("change"):
+                        yield response
+            except grpc.aio.AioRpcError as error:
                 await asyncio.sleep(resumption.delay_after(client_error(error)))
             finally:
                 stream.cancel()

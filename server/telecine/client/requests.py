@@ -72,6 +72,16 @@ def create_video_request(
     return video_service_pb2.CreateVideoRequest(spec=spec, request_id=request_id)
 
 
+def create_videos_request(
+    prompt: str, num_videos: int, options: VideoOptions, *, request_id: str | None
+) -> video_service_pb2.BatchCreateVideosRequest:
+    """Ask for several videos of one spec; a retry is as safe as that of one."""
+    single = create_video_request(prompt, options, request_id)
+    return video_service_pb2.BatchCreateVideosRequest(
+        spec=single.spec, num_videos=num_videos, request_id=single.request_id
+    )
+
+
 def list_videos_request(
     video_filter: VideoFilter, page_size: int
 ) -> video_service_pb2.ListVideosRequest:

@@ -16,6 +16,7 @@ from telecine.client.requests import (
     VideoFilter,
     VideoOptions,
     create_video_request,
+    create_videos_request,
     download_video_request,
     list_videos_request,
     resource_name,
@@ -92,6 +93,18 @@ class Client:
         request = create_video_request(prompt, options, request_id)
         return self._call(self._videos.CreateVideo, request)
 
+    def create_videos(
+        self,
+        prompt: str,
+        num_videos: int,
+        *,
+        request_id: str | None = None,
+        **options: Unpack[VideoOptions],
+    ) -> list[video_pb2.Video]:
+        """Ask for several videos of one prompt, each with a seed of its own."""
+        request = create_videos_request(prompt, num_videos, options, request_id=request_id)
+        return list((self._call(self._videos.BatchCreateVideos, request)).videos)
+
     def get_video(self, name: str) -> video_pb2.Video:
         """Return a video as it is now."""
         request = video_service_pb2.GetVideoRequest(name=resource_name("videos", name))
@@ -128,6 +141,24 @@ class Client:
                         request.after_event_id = event.event_id
                         yield event
                 return
+            except grpc.RpcError as error:
+                time.sleep(resumption.delay_after(client_error(error)))
+            finally:
+                stream.cancel()
+
+    def watch_videos(self) -> Generator[video_service_pb2.WatchVideosResponse, None, None]:
+        """Yield this caller's videos that have not ended, then every change of any of them.
+
+        It never ends; after a break the videos that have not ended come again.
+        """
+        resumption = Resumption(self._patience_seconds)
+        while True:
+            stream = self._videos.WatchVideos(video_service_pb2.WatchVideosRequest())
+            try:
+                for response in stream:
+                    resumption.note_progress()
+                    if response.WhichOneof("change"):
+                        yield response
             except grpc.RpcError as error:
                 time.sleep(resumption.delay_after(client_error(error)))
             finally:

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
+from telecine.jobs.attention_strategy import FULL
 from telecine.v1 import video_pb2
 
 # Values of protobuf enums: ints at run time, types of their own for mypy.
@@ -30,6 +31,7 @@ class Submission:
         step_units: what a step costs: megapixels of all frames x evaluations of the network.
         memory_bytes: GPU memory it needs; 0 where any worker will do.
         start_within_seconds: how long it may wait for its first worker; None for ever.
+        attention: which frames see which; see telecine.jobs.attention_strategy.
     """
 
     spec: video_pb2.VideoSpec
@@ -45,6 +47,7 @@ class Submission:
     step_units: float
     memory_bytes: int = 0
     start_within_seconds: float | None = None
+    attention: str = FULL
 
 
 @dataclass(frozen=True)
@@ -180,6 +183,7 @@ class VideoQuery:
         create_time_until: created before this time; with a time zone.
         page_size: videos a page, at least 1.
         page_token: where the page before ended.
+        is_oldest_first: whether the order is that of their making, not the reverse.
     """
 
     tenant: str
@@ -190,11 +194,12 @@ class VideoQuery:
     create_time_until: datetime | None = None
     page_size: int = 50
     page_token: str = ""
+    is_oldest_first: bool = False
 
 
 @dataclass(frozen=True)
 class VideoPage:
-    """A page of videos, newest first; the token is empty on the last one."""
+    """A page of videos, in the order asked for; the token is empty on the last one."""
 
     videos: tuple[video_pb2.Video, ...]
     next_page_token: str

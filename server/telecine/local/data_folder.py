@@ -22,6 +22,7 @@ class Ports:
     """The ports of one service, all on 127.0.0.1."""
 
     gateway: int
+    http: int
     redis: int
     triton_grpc: int
     triton_http: int
@@ -103,22 +104,23 @@ class DataFolder:
                 raise AlreadyRunningError(f"another telecine runs in {self.root}") from None
             yield
 
-    def choose_ports(self, gateway_port: int | None = None) -> Ports:
+    def choose_ports(self, gateway_port: int | None = None, http_port: int | None = None) -> Ports:
         """Return the ports of the last time where they are still free, and note them down.
 
         Raises:
-            OSError: `gateway_port` was asked for and is taken.
+            OSError: a port was asked for and is taken.
         """
         path = self.root / "ports.json"
         known: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
-        if gateway_port is not None:
-            known["gateway"] = gateway_port
+        asked = {"gateway": gateway_port, "http": http_port}
+        required = {name: port for name, port in asked.items() if port is not None}
+        known.update(required)
         with ExitStack() as held:
             sockets = {
                 field.name: held.enter_context(
                     _listen(
                         known.get(field.name, 0),
-                        is_required=field.name == "gateway" and gateway_port is not None,
+                        is_required=field.name in required,
                     )
                 )
                 for field in fields(Ports)

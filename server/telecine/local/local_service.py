@@ -51,11 +51,13 @@ class LocalOptions:
 
     Attributes:
         gateway_port: the gateway's port; None for the last one, or a free one.
+        http_port: the same for its HTTP edge.
         num_threads: threads of each model's process.
     """
 
     model_repository: Path
     gateway_port: int | None = None
+    http_port: int | None = None
     num_threads: int = 1
 
 
@@ -105,6 +107,11 @@ class LocalService:
     def address(self) -> str:
         """Where clients reach the gateway."""
         return f"{LOCAL_HOST}:{self.ports.gateway}"
+
+    @property
+    def http_url(self) -> str:
+        """Where the gateway's HTTP edge is."""
+        return f"http://{LOCAL_HOST}:{self.ports.http}"
 
     @property
     def triton_url(self) -> str:
@@ -201,7 +208,7 @@ def local_service(
     with folder.locked():
         for name in end_orphans(folder.processes):
             report(f"ended {name}, left behind by an earlier run")
-        ports = folder.choose_ports(options.gateway_port)
+        ports = folder.choose_ports(options.gateway_port, options.http_port)
         service = LocalService(folder, ports, options, report=report)
         try:
             service.start(signals)

@@ -24,6 +24,7 @@ def write_settings(folder: DataFolder, ports: Ports) -> None:
             host=LOCAL_HOST,
             port=ports.gateway,
             address_file=folder.address,
+            http_port=ports.http,
             auth=AuthSettings(is_required=True),
         ),
         "redis": RedisSettings(

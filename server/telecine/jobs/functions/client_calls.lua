@@ -80,17 +80,17 @@ register("submit", function(queue, args)
 end)
 
 -- The video that a request id made before, with its caller's fingerprint; false for none.
-register("find_repeat", function(queue, args)
+register_reader("find_repeat", function(queue, args)
   local known = find_repeat(queue, args)
   return known and snapshot(queue, known)
-end, { "no-writes" })
+end)
 
-register("get", function(queue, args)
+register_reader("get", function(queue, args)
   return snapshot(queue, asked_video(queue, args))
-end, { "no-writes" })
+end)
 
 -- Snapshots of several videos, those that are gone left out.
-register("get_many", function(queue, args)
+register_reader("get_many", function(queue, args)
   local snapshots = {}
   for id in string.gmatch(args.videos, "[^,]+") do
     local video = video_record(queue, id)
@@ -99,7 +99,7 @@ register("get_many", function(queue, args)
     end
   end
   return snapshots
-end, { "no-writes" })
+end)
 
 -- Ends a video that no worker holds; asks the worker that holds a running one to end it.
 register("cancel", function(queue, args)
