@@ -113,7 +113,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
     workers = WorkerDirectory(redis)
     expander = open_expander(settings.prompts)
     api_keys = ApiKeyStore(redis)
-    authenticator = open_authenticator(settings.gateway.auth, api_keys)
+    authenticator = open_authenticator(settings.gateway, api_keys)
     try:
         parts = GatewayParts(
             jobs=jobs,
