@@ -28,7 +28,16 @@ from telecine.config import GatewaySettings, TlsSettings
 from telecine.errors import TelecineError
 
 _START_POLL_SECONDS = 0.01
-_EXPOSED_HEADERS = ("x-request-id", "openai-poll-after-ms", "retry-after", "content-range", "etag")
+_EXPOSED_HEADERS = (
+    "x-request-id",
+    "openai-poll-after-ms",
+    "retry-after",
+    "content-range",
+    "etag",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+)
 
 
 def build_app(parts: GatewayParts, settings: GatewaySettings) -> FastAPI:

@@ -8,6 +8,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from telecine.jobs import events, keys
+from telecine.jobs.account_calls import encode_limits
 from telecine.jobs.call_batcher import Argument
 from telecine.jobs.fair_scheduler import MIN_STEP_UNITS, flow_name, resolve_tier
 from telecine.jobs.function_library import FunctionLibrary
@@ -38,6 +39,8 @@ class ClientCalls:
         Raises:
             AlreadyExistsError: the request id was used for another request.
             QueueFullError: as many videos wait, of all tenants or of this one, as may.
+            QuotaExceededError: the tenant has used what it may.
+            RateLimitedError: it spends too fast.
         """
         tier = resolve_tier(submission.spec.tier)
         model = submission.spec.model.removeprefix("models/")
@@ -62,6 +65,8 @@ class ClientCalls:
                 "max_queued": self._limits.max_queued,
                 "max_queued_per_tenant": self._limits.max_queued_per_tenant,
                 "queued_event": events.state_event(video_pb2.Video.STATE_QUEUED),
+                "price": submission.price_microcredits,
+                **encode_limits(submission.limits),
             },
         )
         return to_video(answer, known=new_record(submitted))

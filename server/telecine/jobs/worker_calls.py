@@ -156,6 +156,7 @@ class WorkerCalls:
             "event": events.state_event(video_pb2.Video.STATE_SUCCEEDED),
             "outcome": video_pb2.Video(artifacts=artifacts).SerializeToString(),
             "num_artifacts": len(artifacts),
+            "stored_bytes": sum(artifact.size_bytes for artifact in artifacts),
             "gpu_seconds": gpu_seconds,
         }
         for number, artifact in enumerate(artifacts, start=1):

@@ -44,7 +44,7 @@ class RequestFrame:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        answer = _Answer(send, request_id=f"req_{secrets.token_hex(12)}")
+        answer = _Answer(send, scope, request_id=f"req_{secrets.token_hex(12)}")
         try:
             _refuse_keys(scope)
             limited = _limited(receive, scope, self._idle_seconds)
@@ -56,10 +56,11 @@ class RequestFrame:
 
 
 class _Answer:
-    """Sends an answer, with the request's id in its headers."""
+    """Sends an answer, with the request's id in its headers, and those that its route has set."""
 
-    def __init__(self, send: Send, *, request_id: str) -> None:
+    def __init__(self, send: Send, scope: Scope, *, request_id: str) -> None:
         self._send = send
+        self._scope = scope
         self._request_id = request_id
         self.is_begun = False
 
@@ -67,7 +68,9 @@ class _Answer:
         """Passes one message on."""
         if message["type"] in {"http.response.start", "websocket.http.response.start"}:
             self.is_begun = True
-            MutableHeaders(scope=message)["x-request-id"] = self._request_id
+            headers = MutableHeaders(scope=message)
+            headers["x-request-id"] = self._request_id
+            headers.update(self._scope.get("state", {}).get("headers", {}))
         await self._send(message)
 
 
