@@ -117,6 +117,8 @@ class GatewaySettings(Section):
         address_file: where the bound `host:port` is written once the gateway serves.
         http_port: that of the HTTP edge; 0 as for `port`.
         http_address_file: as `address_file`, for the HTTP edge.
+        outside_hosts: the only hosts that pictures are fetched from and webhooks are sent to, even
+            at private addresses; empty for all that have public ones.
         cors_origins: web pages of these origins may call the HTTP edge; `*` for any.
         max_message_bytes: the largest message taken; media come in chunks instead.
         default_model: the model of a request that names none.
@@ -131,6 +133,7 @@ class GatewaySettings(Section):
     address_file: Path | None = None
     http_port: Port = 0
     http_address_file: Path | None = None
+    outside_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     max_message_bytes: Count = 4 * 1024 * 1024
     default_model: str = "toybox"

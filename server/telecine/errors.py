@@ -24,6 +24,7 @@ TelecineError
 │   └── ModelServerUnavailableError   Triton, or one of its models
 ├── LeaseLostError            a write by a worker that no longer holds the job
 ├── CheckpointError           a checkpoint that is corrupt, foreign, gone or not written
+├── InputUnusableError        what a video is to be made from is gone, or cannot be used
 └── ModelError                a model failed on this input; trying again will not help
 
 Rooms raise these or ValueError. Only telecine.api turns them into gRPC codes and
@@ -280,6 +281,19 @@ class CheckpointError(TelecineError):
     def __init__(self, message: str, *, reason: str = reason) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class InputUnusableError(TelecineError):
+    """The image or video that a video is to be made from is gone, or cannot be used.
+
+    `field` is where the request named it, `spec.input_image` say.
+    """
+
+    reason = "INPUT_UNUSABLE"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
 
 
 class ModelError(TelecineError):

@@ -17,6 +17,7 @@ from telecine.api.auth.authenticator import open_authenticator, require_safe_add
 from telecine.api.device_memory import DeviceMemory
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.grpc_server import SERVICE_NAMES, build_server
+from telecine.api.guarded_client import GuardedClient
 from telecine.api.health_service import NOT_SERVING, HealthServicer
 from telecine.api.http_server import HttpServer, build_app
 from telecine.api.model_catalog import ModelCatalog
@@ -121,6 +122,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
     expander = open_expander(settings.prompts)
     api_keys = ApiKeyStore(redis)
     authenticator = open_authenticator(settings.gateway.auth, api_keys)
+    web = GuardedClient(settings.gateway.outside_hosts)
     try:
         parts = GatewayParts(
             jobs=jobs,
@@ -139,6 +141,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
             prices=PriceList(settings.prices),
             quotas=quotas,
             rate_limiter=open_rate_limiter(jobs, quotas, settings.quota),
+            web=web,
             max_message_bytes=settings.gateway.max_message_bytes,
             upload_idle_seconds=settings.gateway.upload_idle_seconds,
         )
@@ -146,6 +149,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
     finally:
         await expander.close()
         await authenticator.close()
+        await web.close()
         await hub.close()
         await feed.close()
         await workers.close()

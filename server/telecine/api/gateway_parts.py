@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from telecine.api.auth.authenticator import Authenticator
 from telecine.api.device_memory import DeviceMemory
+from telecine.api.guarded_client import GuardedClient
 from telecine.api.model_catalog import ModelCatalog
 from telecine.api.price_list import PriceList
 from telecine.api.quota_manager import QuotaManager
@@ -28,6 +29,7 @@ class GatewayParts:
         prices: what videos cost.
         quotas: how much tenants may use.
         rate_limiter: how fast callers may call; None where the settings name no pace.
+        web: for what callers point to by URL.
         max_message_bytes: what an answer must stay under, so that every client can read it.
         upload_idle_seconds: how long an upload may bring nothing before it is dropped.
     """
@@ -46,5 +48,6 @@ class GatewayParts:
     prices: PriceList
     quotas: QuotaManager
     rate_limiter: RateLimiter | None
+    web: GuardedClient
     max_message_bytes: int
     upload_idle_seconds: float

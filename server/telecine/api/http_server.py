@@ -7,13 +7,20 @@ from collections.abc import Iterator
 
 import uvicorn
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
 
 import telecine
 from telecine.api.gateway_parts import GatewayParts
-from telecine.api.http import content_routes, event_routes, model_routes, video_routes
+from telecine.api.http import (
+    content_routes,
+    derived_routes,
+    event_routes,
+    model_routes,
+    video_routes,
+    websocket_hub,
+)
 from telecine.api.http.api_document import describe_api
 from telecine.api.http.error_answers import (
     answer_bad_parameter,
@@ -25,6 +32,14 @@ from telecine.api.http.request_frame import RequestFrame
 from telecine.config import GatewaySettings
 from telecine.errors import TelecineError
 
+_ROUTES = (
+    video_routes,
+    derived_routes,
+    content_routes,
+    event_routes,
+    websocket_hub,
+    model_routes,
+)
 _START_POLL_SECONDS = 0.01
 _EXPOSED_HEADERS = (
     "x-request-id",
@@ -48,10 +63,12 @@ def build_app(parts: GatewayParts, settings: GatewaySettings) -> FastAPI:
         openapi_url="/openapi.json",
     )
     app.state.parts = parts
-    for routes in (video_routes, content_routes, event_routes, model_routes):
+    app.state.routes = [route for routes in _ROUTES for route in routes.router.routes]
+    for routes in _ROUTES:
         app.include_router(routes.router)
     app.add_exception_handler(TelecineError, answer_telecine_error)
     app.add_exception_handler(RequestValidationError, answer_bad_parameter)
+    app.add_exception_handler(WebSocketRequestValidationError, answer_bad_parameter)
     app.add_exception_handler(HTTPException, answer_http_error)
     if settings.cors_origins:
         app.add_middleware(
@@ -61,7 +78,9 @@ def build_app(parts: GatewayParts, settings: GatewaySettings) -> FastAPI:
             allow_headers=["*"],
             expose_headers=_EXPOSED_HEADERS,
         )
-    app.add_middleware(RequestFrame, idle_seconds=settings.upload_idle_seconds)
+    app.add_middleware(
+        RequestFrame, idle_seconds=settings.upload_idle_seconds, origins=settings.cors_origins
+    )
     describe_api(app)
     return app
 
@@ -76,6 +95,8 @@ class HttpServer:
                 app,
                 http=HeaderDeadlineProtocol,
                 ws="websockets-sansio",
+                ws_max_size=websocket_hub.MAX_MESSAGE_BYTES,
+                ws_per_message_deflate=False,  # its buffers would be most of a watcher's memory
                 lifespan="off",
                 log_config=None,
                 access_log=False,

@@ -47,5 +47,5 @@ class ModelCatalog:
         return time.monotonic() - self._read_time < _FRESH_SECONDS
 
     async def _read(self) -> None:
+        self._read_time = time.monotonic()  # calls beside this one go on with what is known
         self._models = {model.name: model for model in await self.directory.list_models()}
-        self._read_time = time.monotonic()

@@ -162,7 +162,8 @@ async def delete_video(
 ) -> None:
     """Removes a video that has ended, with its events and files."""
     check_video_name(request.name)
-    await parts.jobs.delete(request.name, tenant=caller.tenant)
+    deleted = await parts.jobs.delete(request.name, tenant=caller.tenant)
+    await parts.jobs.keep_place(deleted, tenant=caller.tenant)
     await parts.objects.delete_prefix(video_prefix(request.name))
 
 

@@ -163,6 +163,7 @@ def _describe(
             **{name: _describe_tensor(tensor) for name, tensor in tensors.items()},
         },
         conditioning=family.conditioning,
+        image_conditioning=dict(family.image_conditioning) if family.card.features else None,
         encoder_threads=encoder_threads,
     )
 

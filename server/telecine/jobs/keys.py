@@ -47,6 +47,11 @@ def quota_key(queue: str, tenant: str) -> str:
     return f"{queue}:quota:{tenant}"
 
 
+def place_key(queue: str, tenant: str, video_id: str) -> str:
+    """Returns the key of a deleted video's place in its tenant's list."""
+    return f"{queue}:place:{tenant}:{video_id}"
+
+
 def notify_key(queue: str) -> str:
     """Returns the key of the stream that says whose event log has grown."""
     return f"{queue}:notify"

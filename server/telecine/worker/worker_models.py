@@ -12,6 +12,7 @@ from telecine.worker.model_registry import RegisteredModel
 from telecine.worker.model_residency import ModelResidency
 from telecine.worker.model_server_watch import ModelServerWatch
 from telecine.worker.served_models import ServedModels
+from telecine.worker.video_inputs import num_clip_frames
 
 MODEL_NOT_LOADED = "MODEL_NOT_LOADED"
 # A model that did not load gets another try after this long, with the next video that needs it.
@@ -75,6 +76,10 @@ class WorkerModels:
         """
         return self._model(model_id).card.digest
 
+    def needs_image(self, model_id: str) -> bool:
+        """Whether a model always reads a first frame; raises as `digest_of` does."""
+        return self._model(model_id).card.limits.is_image_required
+
     def is_shunned(self, model_id: str) -> bool:
         """Whether the model did not load lately."""
         failure_time = self._failure_times.get(model_id)
@@ -126,7 +131,8 @@ class WorkerModels:
 
     def _video_bytes(self, model_id: str, video: video_pb2.Video) -> int:
         limits = self._model(model_id).card.limits
-        num_pixels = video.num_frames * video.spec.size.width * video.spec.size.height
+        size = video.spec.size
+        num_pixels = num_clip_frames(video) * size.width * size.height
         return video_bytes(limits, num_pixels, attention=video.attention)
 
     def _model(self, model_id: str) -> RegisteredModel:

@@ -122,7 +122,7 @@ class ImageEncoder(Protocol):
 
         Returns:
             `latents` [1, C, T', H', W'] of the frames, normalised as the denoiser reads them,
-            and each of the family's `image_conditioning`, a batch of one.
+            and each of the family's `image_conditioning`, a batch of one, of the first frame.
         """
         ...
 
@@ -164,8 +164,11 @@ class Family(Protocol):
         ...
 
     @property
-    def image_conditioning(self) -> tuple[str, ...]:
-        """Names of the tensors that the denoiser reads of pictures, beside their latents."""
+    def image_conditioning(self) -> Mapping[str, int]:
+        """What the denoiser reads of pictures beside their latents: names and dimensions.
+
+        The dimensions are counted without the batch.
+        """
         ...
 
     def sigmas(

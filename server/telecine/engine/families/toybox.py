@@ -101,9 +101,9 @@ class ToyboxFamily:
         return "prompt_embeds", "attention_mask", "pooled_prompt_embeds"
 
     @property
-    def image_conditioning(self) -> tuple[str, ...]:
+    def image_conditioning(self) -> Mapping[str, int]:
         """Nothing beside the latents."""
-        return ()
+        return {}
 
     def sigmas(
         self,
