@@ -14,12 +14,15 @@ TelecineError
 ├── EventsTrimmedError        the event log no longer reaches back that far
 ├── NotImplementedYetError    a feature that this version does not have
 ├── QueueFullError            no more jobs are taken now
+├── UnauthenticatedError      no credentials, or none that count
+├── PermissionDeniedError     the caller may not do this
 ├── UnavailableError          a part of the service cannot be reached
 │   ├── StoreUnavailableError         Redis
 │   ├── ObjectStoreUnavailableError   where files are stored
 │   └── ModelServerUnavailableError   Triton, or one of its models
 ├── LeaseLostError            a write by a worker that no longer holds the job
 ├── CheckpointError           a checkpoint that is corrupt, foreign, gone or not written
+├── InputUnusableError        what a video is to be made from is gone, or cannot be used
 └── ModelError                a model failed on this input; trying again will not help
 
 Rooms raise these or ValueError. Only telecine.api turns them into gRPC codes and
@@ -146,6 +149,30 @@ class QueueFullError(TelecineError):
         self.retry_seconds = retry_seconds
 
 
+class UnauthenticatedError(TelecineError):
+    """No credentials, or none that count.
+
+    Its reason is CREDENTIALS_MISSING, CREDENTIALS_MALFORMED, CREDENTIALS_IN_URL, API_KEY_INVALID,
+    API_KEY_EXPIRED, API_KEY_REVOKED, ACCESS_TOKEN_INVALID or ACCESS_TOKEN_EXPIRED.
+    """
+
+    reason = "UNAUTHENTICATED"
+
+    def __init__(self, message: str, *, reason: str = reason) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class PermissionDeniedError(TelecineError):
+    """The caller may not do this; `scope` is the one it lacks, empty where it is none of them."""
+
+    reason = "PERMISSION_DENIED"
+
+    def __init__(self, message: str, *, scope: str = "") -> None:
+        super().__init__(message)
+        self.scope = scope
+
+
 class UnavailableError(TelecineError):
     """A part of the service cannot be reached; `retry_seconds` says when to try again."""
 
@@ -199,6 +226,19 @@ class CheckpointError(TelecineError):
     def __init__(self, message: str, *, reason: str = reason) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class InputUnusableError(TelecineError):
+    """The image or video that a video is to be made from is gone, or cannot be used.
+
+    `field` is where the request named it, `spec.input_image` say.
+    """
+
+    reason = "INPUT_UNUSABLE"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
 
 
 class ModelError(TelecineError):

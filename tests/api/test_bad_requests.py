@@ -35,7 +35,6 @@ BAD_SPECS = [
     (INVALID, "spec.sampler", {"sampler": "magic"}),
     (INVALID, "spec.labels", {"labels": {"Team!": "red"}}),
     (UNIMPLEMENTED, "spec.audio_mode", {"audio_mode": video_pb2.AUDIO_MODE_JOINT}),
-    (UNIMPLEMENTED, "spec.expand_prompt", {"expand_prompt": True}),
     (INVALID, "spec.input_image", {"input_image": "media/x"}),
     (UNIMPLEMENTED, "spec.output_formats[0]", {"output_formats": [2]}),
 ]

@@ -23,6 +23,8 @@ CODES = [
     (errors.UploadIdleError("idle"), grpc.StatusCode.DEADLINE_EXCEEDED),
     (errors.UnavailableError("away"), grpc.StatusCode.UNAVAILABLE),
     (errors.StoreUnavailableError("away"), grpc.StatusCode.UNAVAILABLE),
+    (errors.UnauthenticatedError("who?", reason="X"), grpc.StatusCode.UNAUTHENTICATED),
+    (errors.PermissionDeniedError("no", scope="admin"), grpc.StatusCode.PERMISSION_DENIED),
 ]
 
 

@@ -51,6 +51,22 @@ async def test_a_prompt_becomes_a_playable_video(
     await until(service.has_no_checkpoints)
 
 
+async def test_a_video_of_a_minute_is_made_with_a_window(
+    service: Service, client: AsyncClient, tmp_path: Path
+) -> None:
+    service.start_worker()
+    await until_ready(client)
+    created = await client.create_video(
+        "a red circle bouncing", duration_seconds=60.0, fps=16, num_inference_steps=2
+    )
+    assert (created.num_frames, created.attention) == (961, "window")
+    video = await client.wait_for_video(created.name)
+    assert video.state == video_pb2.Video.STATE_SUCCEEDED, video.failure
+    await client.download_video(video.name, tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 961
+
+
 async def test_the_same_seed_gives_the_same_file_and_another_seed_another(
     service: Service, client: AsyncClient
 ) -> None:

@@ -40,6 +40,8 @@ _STATUSES: tuple[tuple[type[errors.TelecineError], grpc.StatusCode, HTTPStatus],
     ),
     (errors.EventsTrimmedError, grpc.StatusCode.OUT_OF_RANGE, HTTPStatus.GONE),
     (errors.NotImplementedYetError, grpc.StatusCode.UNIMPLEMENTED, HTTPStatus.NOT_IMPLEMENTED),
+    (errors.UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED, HTTPStatus.UNAUTHORIZED),
+    (errors.PermissionDeniedError, grpc.StatusCode.PERMISSION_DENIED, HTTPStatus.FORBIDDEN),
     (errors.QueueFullError, grpc.StatusCode.RESOURCE_EXHAUSTED, HTTPStatus.TOO_MANY_REQUESTS),
     (errors.UnavailableError, grpc.StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
 )
@@ -104,6 +106,8 @@ def _details(error: errors.TelecineError) -> list[Message]:
             parts.append(details.ResourceInfo(resource_name=error.resource_name))
         case errors.AlreadyExistsError():
             metadata.update(field="request_id", request_id=error.request_id)
+        case errors.PermissionDeniedError() if error.scope:
+            metadata["scope"] = error.scope
         case errors.EventsTrimmedError():
             metadata["field"] = "after_event_id"
         case errors.VideoStateError():

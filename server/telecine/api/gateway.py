@@ -9,9 +9,12 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+import grpc
 import structlog
 from redis.asyncio import Redis
 
+from telecine.api.auth.authenticator import open_authenticator, require_safe_address
+from telecine.api.device_memory import DeviceMemory
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.grpc_server import SERVICE_NAMES, build_server
 from telecine.api.guarded_client import GuardedClient
@@ -19,14 +22,18 @@ from telecine.api.health_service import NOT_SERVING, HealthServicer
 from telecine.api.http_server import HttpServer, build_app
 from telecine.api.model_catalog import ModelCatalog
 from telecine.api.store_monitor import StoreMonitor
-from telecine.config import Settings
+from telecine.api.tls import server_credentials
+from telecine.config import GatewaySettings, Settings
 from telecine.errors import StoreUnavailableError
+from telecine.jobs.api_key_store import ApiKeyStore
 from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore, open_job_store
 from telecine.jobs.model_directory import ModelDirectory
 from telecine.jobs.redis_client import connect_redis, translated_errors
 from telecine.jobs.store_epoch import memory_of
+from telecine.jobs.video_feed import VideoFeed
 from telecine.jobs.worker_directory import WorkerDirectory
+from telecine.prompts import open_expander
 from telecine.storage import open_object_store
 
 _log = structlog.get_logger(__name__)
@@ -49,7 +56,12 @@ async def run_gateway(settings: Settings) -> None:
 
 @asynccontextmanager
 async def serve(settings: Settings) -> AsyncIterator[str]:
-    """Yields the address bound, with the gateway serving there until the block ends."""
+    """Yields the address bound, with the gateway serving there until the block ends.
+
+    Raises:
+        UnsafeAddressError: other machines could reach it, and nobody would be asked for a key.
+    """
+    require_safe_address(settings.gateway)
     async with _open_parts(settings) as (parts, redis):
         health = HealthServicer(SERVICE_NAMES)
         server = build_server(parts, health)
@@ -57,8 +69,7 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
             partial(_probe_store, redis), health, probe_seconds=settings.gateway.probe_seconds
         )
         await monitor.probe()
-        host = settings.gateway.host
-        address = f"{host}:{server.add_insecure_port(f'{host}:{settings.gateway.port}')}"
+        address = _bind(server, settings.gateway)
         http_server = HttpServer(build_app(parts, settings.gateway), settings.gateway)
         http_address = await http_server.start()
         await server.start()
@@ -79,9 +90,16 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
                 server.stop(settings.gateway.stop_grace_seconds), http_server.stop()
             )
             # Watchers would use up the whole grace.
-            await asyncio.gather(parts.hub.close(), parts.workers.close())
+            await asyncio.gather(parts.hub.close(), parts.feed.close(), parts.workers.close())
             await stopping
             _log.info("gateway stopped")
+
+
+def _bind(server: grpc.aio.Server, settings: GatewaySettings) -> str:
+    target = f"{settings.host}:{settings.port}"
+    if settings.tls is None:
+        return f"{settings.host}:{server.add_insecure_port(target)}"
+    return f"{settings.host}:{server.add_secure_port(target, server_credentials(settings.tls))}"
 
 
 @asynccontextmanager
@@ -92,16 +110,25 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
         redis, settings.queue, memory=memory_of(settings.redis.memory_folder, "gateway")
     )
     hub = EventHub(redis)
+    feed = VideoFeed(redis)
     workers = WorkerDirectory(redis)
     web = GuardedClient(settings.gateway.outside_hosts)
+    expander = open_expander(settings.prompts)
+    api_keys = ApiKeyStore(redis)
+    authenticator = open_authenticator(settings.gateway.auth, api_keys)
     try:
         parts = GatewayParts(
             jobs=jobs,
             hub=hub,
+            feed=feed,
             models=ModelCatalog(ModelDirectory(redis)),
             workers=workers,
+            devices=DeviceMemory(workers),
             objects=open_object_store(settings.storage.url),
             web=web,
+            expander=expander,
+            api_keys=api_keys,
+            authenticator=authenticator,
             default_model=f"models/{settings.gateway.default_model}",
             max_message_bytes=settings.gateway.max_message_bytes,
             upload_idle_seconds=settings.gateway.upload_idle_seconds,
@@ -109,7 +136,10 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
         yield parts, redis
     finally:
         await web.close()
+        await expander.close()
+        await authenticator.close()
         await hub.close()
+        await feed.close()
         await workers.close()
         await jobs.close()
         await redis.aclose()

@@ -2,11 +2,16 @@
 
 from dataclasses import dataclass
 
+from telecine.api.auth.authenticator import Authenticator
+from telecine.api.device_memory import DeviceMemory
 from telecine.api.guarded_client import GuardedClient
 from telecine.api.model_catalog import ModelCatalog
+from telecine.jobs.api_key_store import ApiKeyStore
 from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore
+from telecine.jobs.video_feed import VideoFeed
 from telecine.jobs.worker_directory import WorkerDirectory
+from telecine.prompts.prompt_expander import PromptExpander
 from telecine.storage.object_store import ObjectStore
 
 
@@ -16,6 +21,7 @@ class GatewayParts:
 
     Attributes:
         web: for what callers point to by URL.
+        authenticator: says who makes a call; an edge asks it before anything else.
         default_model: the name of the model that a request without one gets.
         max_message_bytes: what an answer must stay under, so that every client can read it.
         upload_idle_seconds: how long an upload may bring nothing before it is dropped.
@@ -23,10 +29,15 @@ class GatewayParts:
 
     jobs: JobStore
     hub: EventHub
+    feed: VideoFeed
     models: ModelCatalog
     workers: WorkerDirectory
+    devices: DeviceMemory
     objects: ObjectStore
     web: GuardedClient
+    expander: PromptExpander
+    api_keys: ApiKeyStore
+    authenticator: Authenticator
     default_model: str
     max_message_bytes: int
     upload_idle_seconds: float

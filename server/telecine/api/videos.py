@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from telecine.api.auth.allowed_tiers import allowed_spec
 from telecine.api.caller import Caller
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.request_validation import (
@@ -21,6 +22,7 @@ from telecine.api.video_inputs import check_inputs, find_source
 from telecine.api.video_spec import resolve_spec
 from telecine.errors import InvalidFieldError
 from telecine.jobs.job_types import Submission, VideoQuery
+from telecine.prompts.prompt_expander import Expansion, PromptLimits
 from telecine.storage.keys import video_prefix
 from telecine.v1 import video_pb2, video_service_pb2
 
@@ -44,7 +46,21 @@ async def create_video(
     model = await parts.models.find(name, field="spec.model")
     check_inputs(request.spec, model)
     source = await find_source(parts, request.spec, caller=caller)
-    resolved = resolve_spec(request.spec, model, source)
+    resolved = resolve_spec(
+        allowed_spec(request.spec, caller),
+        model,
+        source,
+        device_bytes=await parts.devices.largest_bytes(name),
+    )
+    fingerprint = fingerprint or _fingerprint(request.spec)
+    expansion = Expansion("")
+    if resolved.spec.expand_prompt:
+        # A chat model gives other words each time: a repeat is not expanded again.
+        repeat = await _find_repeat(parts, request, fingerprint, caller)
+        if repeat is not None:
+            return repeat
+        limits = PromptLimits(model.limits.max_prompt_tokens, resolved.spec.seed)
+        expansion = await parts.expander.expand(resolved.spec.prompt, limits)
     return await parts.jobs.submit(
         Submission(
             spec=resolved.spec,
@@ -52,14 +68,15 @@ async def create_video(
             num_steps=resolved.num_steps,
             tenant=caller.tenant,
             request_id=request.request_id,
-            fingerprint=fingerprint or _fingerprint(request.spec),
+            fingerprint=fingerprint,
             model_version=model.version,
             model_digest=model.digest,
-            expanded_prompt="",
-            warnings=(),
+            expanded_prompt=expansion.prompt,
+            warnings=expansion.warnings,
             step_units=resolved.step_units,
             memory_bytes=resolved.memory_bytes,
             start_within_seconds=resolved.start_within_seconds,
+            attention=resolved.attention,
         )
     )
 
@@ -96,6 +113,20 @@ def watch_video(
     return _without_previews(events) if request.is_preview_omitted else events
 
 
+async def watch_videos(
+    parts: GatewayParts, *, caller: Caller
+) -> AsyncGenerator[video_service_pb2.WatchVideosResponse, None]:
+    """Yields the caller's videos that have not ended, then every change of any of them."""
+    async with aclosing(parts.feed.watch(caller.tenant)) as changes:
+        async for change in changes:
+            if change.name is None:
+                yield video_service_pb2.WatchVideosResponse()
+            elif change.video is None:
+                yield video_service_pb2.WatchVideosResponse(deleted_video=change.name)
+            else:
+                yield video_service_pb2.WatchVideosResponse(video=change.video)
+
+
 async def cancel_video(
     parts: GatewayParts, request: video_service_pb2.CancelVideoRequest, *, caller: Caller
 ) -> video_pb2.Video:
@@ -128,6 +159,19 @@ async def delete_video(
     deleted = await parts.jobs.delete(request.name, tenant=caller.tenant)
     await parts.jobs.keep_place(deleted, tenant=caller.tenant)
     await parts.objects.delete_prefix(video_prefix(request.name))
+
+
+async def _find_repeat(
+    parts: GatewayParts,
+    request: video_service_pb2.CreateVideoRequest,
+    fingerprint: bytes,
+    caller: Caller,
+) -> video_pb2.Video | None:
+    if not request.request_id:
+        return None
+    return await parts.jobs.find_repeat(
+        tenant=caller.tenant, request_id=request.request_id, fingerprint=fingerprint
+    )
 
 
 def _fingerprint(spec: video_pb2.VideoSpec) -> bytes:

@@ -5,17 +5,17 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-import redis.exceptions
 from google.protobuf.timestamp_pb2 import Timestamp
 from redis.asyncio import Redis
 
 from telecine.errors import NotFoundError
 from telecine.jobs import events, keys
+from telecine.jobs.call_batcher import Argument
 from telecine.jobs.fair_scheduler import MIN_STEP_UNITS, flow_name, resolve_tier
-from telecine.jobs.function_library import Argument, FunctionLibrary
+from telecine.jobs.function_library import FunctionLibrary
 from telecine.jobs.job_types import QueueLimits, Submission, VideoPage, VideoQuery
 from telecine.jobs.redis_client import translated_errors
-from telecine.jobs.store_answers import refusal_of, to_video
+from telecine.jobs.store_answers import refusals_raised, to_video
 from telecine.jobs.video_listing import list_page
 from telecine.jobs.video_record import encode_submitted, new_record
 from telecine.v1 import video_pb2
@@ -78,7 +78,7 @@ class ClientCalls:
         Raises:
             AlreadyExistsError: the request id was used for another request.
         """
-        answer = await self._call(
+        answer = await self._read(
             "find_repeat",
             {"tenant": tenant, "request_id": request_id, "fingerprint": fingerprint},
         )
@@ -90,7 +90,7 @@ class ClientCalls:
         Raises:
             NotFoundError: there is no such video.
         """
-        return to_video(await self._call("get", asked(name, tenant)), name)
+        return to_video(await self._read("get", asked(name, tenant)), name)
 
     async def list_videos(self, query: VideoQuery) -> VideoPage:
         """Returns a page of videos, newest first; pages stay stable while videos are added.
@@ -171,13 +171,12 @@ class ClientCalls:
             return create_time
 
     async def _call(self, function: str, arguments: Mapping[str, Argument]) -> Any:
-        try:
+        with refusals_raised():
             return await self._library.call(function, arguments)
-        except redis.exceptions.ResponseError as error:
-            refusal = refusal_of(str(error))
-            if refusal is None:
-                raise
-            raise refusal from None
+
+    async def _read(self, function: str, arguments: Mapping[str, Argument]) -> Any:
+        with refusals_raised():
+            return await self._library.read(function, arguments)
 
 
 def asked(name: str, tenant: str) -> dict[str, Argument]:

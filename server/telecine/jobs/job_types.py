@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
+from telecine.jobs.attention_strategy import FULL
 from telecine.v1 import video_pb2
 
 # Values of protobuf enums: ints at run time, types of their own for mypy.
@@ -30,6 +31,7 @@ class Submission:
         step_units: what a step costs: megapixels of all frames x evaluations of the network.
         memory_bytes: GPU memory it needs; 0 where any worker will do.
         start_within_seconds: how long it may wait for its first worker; None for ever.
+        attention: which frames see which; see telecine.jobs.attention_strategy.
     """
 
     spec: video_pb2.VideoSpec
@@ -45,6 +47,7 @@ class Submission:
     step_units: float
     memory_bytes: int = 0
     start_within_seconds: float | None = None
+    attention: str = FULL
 
 
 @dataclass(frozen=True)

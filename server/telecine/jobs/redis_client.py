@@ -79,6 +79,28 @@ def blocking_twin(client: Redis) -> Redis:
     return Redis.from_pool(pool)
 
 
+class KeptConnections:
+    """A client's connections for one command at a time each, kept from one to the next.
+
+    The bookkeeping of a pool takes longer than a small command. They end with the client's pool.
+    """
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._idle: list[AbstractConnection] = []
+
+    async def execute(self, *command: str | bytes | int | float) -> Any:
+        """Sends a command and returns its answer; raises what redis-py raises."""
+        pool: Any = self._client.connection_pool
+        connection = self._idle.pop() if self._idle else await pool.get_connection()
+        try:
+            await pool.ensure_connection(connection)
+            await connection.send_packed_command(connection.pack_command(*command))
+            return await connection.read_response()
+        finally:
+            self._idle.append(connection)
+
+
 @contextmanager
 def translated_errors() -> Iterator[None]:
     """Raises StoreUnavailableError for every way in which Redis cannot serve now.

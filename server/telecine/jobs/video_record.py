@@ -31,6 +31,7 @@ def encode_submitted(submission: Submission) -> bytes:
         spec=submission.spec,
         num_frames=submission.num_frames,
         num_steps=submission.num_steps,
+        attention=submission.attention,
         model_version=submission.model_version,
         model_digest=submission.model_digest,
         expanded_prompt=submission.expanded_prompt,

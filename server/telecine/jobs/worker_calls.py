@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from telecine.jobs import events
+from telecine.jobs.call_batcher import Argument
 from telecine.jobs.client_calls import named
-from telecine.jobs.function_library import Argument, FunctionLibrary
+from telecine.jobs.function_library import FunctionLibrary
 from telecine.jobs.job_types import (
     Assignment,
     Capability,

@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from telecine.client.credentials import ADDRESS_FILE, API_KEY_FILE
+
 LOCAL_HOST = "127.0.0.1"
 
 
@@ -71,7 +73,12 @@ class DataFolder:
     @property
     def address(self) -> Path:
         """Holds the gateway's `host:port` once it has been up."""
-        return self.root / "gateway.address"
+        return self.root / ADDRESS_FILE
+
+    @property
+    def api_key(self) -> Path:
+        """Holds the key of this machine's operator, for nobody else's eyes."""
+        return self.root / API_KEY_FILE
 
     @property
     def processes(self) -> Path:
@@ -121,11 +128,6 @@ class DataFolder:
             ports = Ports(**{name: sock.getsockname()[1] for name, sock in sockets.items()})
         path.write_text(json.dumps(asdict(ports), indent=2))
         return ports
-
-
-def default_data_folder() -> Path:
-    """Return where a person's service lies when nothing else is said."""
-    return Path.home() / ".local" / "share" / "telecine"
 
 
 def _listen(port: int, *, is_required: bool) -> socket.socket:

@@ -15,6 +15,7 @@ from telecine.inference.triton_server import TritonServer, TritonServerConfig
 from telecine.jobs.redis_server import RedisServer
 from telecine.local.data_folder import LOCAL_HOST, DataFolder, Ports
 from telecine.local.disk_guard import DiskGuard
+from telecine.local.operator_key import keep_local_key
 from telecine.local.orphans import end_orphans, note_processes
 from telecine.local.python_process import PythonProcess
 from telecine.local.settings_file import write_settings
@@ -135,6 +136,7 @@ class LocalService:
             for start in self._starts.values():
                 start()
             self._note_processes()
+        keep_local_key(self._folder.api_key, self._redis.url)
         self._report("waiting for the models")
         self._triton.wait_until_ready(MODELS_SECONDS)
         for name, reason in self._triton.failures().items():
@@ -158,7 +160,8 @@ class LocalService:
 
     def _wait_until_serving(self) -> None:
         deadline = time.monotonic() + SERVING_SECONDS
-        with Client(self.address, timeout_seconds=2.0) as client:
+        key = self._folder.api_key.read_text().strip()
+        with Client(self.address, api_key=key, timeout_seconds=2.0) as client:
             while not _has_ready_model(client):
                 for process in (self._gateway, self._worker):
                     if not process.is_running:

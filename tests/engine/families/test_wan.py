@@ -142,6 +142,20 @@ def in_slices(
             yield step
 
 
+@torch.inference_mode()
+def test_a_first_frame_is_encoded_as_the_pipeline_does(case: Case) -> None:
+    expected = image_conditioning(case)
+    frame = torch.from_numpy(np.array(first_image())).permute(2, 0, 1)[None, :, None]
+    encoded = case.family.load_image_encoder(CPU).encode(
+        frame / 127.5 - 1.0, num_frames=SIZE.num_frames
+    )
+    assert set(encoded) == {"latents", *case.family.image_conditioning}
+    assert set(case.family.image_conditioning) >= set(expected)
+    for name, wanted in expected.items():
+        assert encoded[name].ndim == case.family.image_conditioning[name] + 1
+        assert relative_error(encoded[name], wanted) < TOLERANCE
+
+
 def relative_error(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).abs().max() / expected.abs().max())
 

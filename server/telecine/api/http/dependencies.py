@@ -6,9 +6,13 @@ from typing import Annotated
 from fastapi import Depends, Header, Path, Request, Response
 from starlette.requests import HTTPConnection
 
-from telecine.api.caller import LOCAL_CALLER, Caller
+from telecine.api.auth.credentials import only_headers
+from telecine.api.auth.method_scopes import require_scope
+from telecine.api.caller import Caller, Scope
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.request_validation import RESOURCE_ID
+
+_READS = frozenset({"GET", "HEAD"})
 
 
 async def parts_of(connection: HTTPConnection) -> GatewayParts:
@@ -17,12 +21,25 @@ async def parts_of(connection: HTTPConnection) -> GatewayParts:
     return parts
 
 
-async def caller_of(connection: HTTPConnection) -> Caller:  # noqa: ARG001
-    """Returns who makes a request or opens a WebSocket; every route depends on it."""
-    return LOCAL_CALLER
-
-
 Parts = Annotated[GatewayParts, Depends(parts_of)]
+
+
+async def caller_of(connection: HTTPConnection, parts: Parts) -> Caller:
+    """Returns who makes a request or opens a WebSocket; every route depends on it.
+
+    Raises:
+        UnauthenticatedError: nobody whom the service knows.
+        PermissionDeniedError: the caller may not read, or not write.
+    """
+    headers = only_headers(
+        (name.decode("latin-1"), value.decode("latin-1")) for name, value in connection.headers.raw
+    )
+    caller = await parts.authenticator.authenticate(headers)
+    is_read = connection.scope["type"] == "websocket" or connection.scope["method"] in _READS
+    require_scope(Scope.VIDEOS_READ if is_read else Scope.VIDEOS_WRITE, caller)
+    return caller
+
+
 CallerOf = Annotated[Caller, Depends(caller_of)]
 
 

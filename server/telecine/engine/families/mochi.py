@@ -16,6 +16,7 @@ from telecine.engine.mochi.model import MochiConfig, MochiTransformer
 from telecine.engine.mochi.schedule import linear_quadratic_sigmas
 from telecine.engine.mochi.video_decoder import MochiVAEConfig, MochiVideoDecoder
 from telecine.engine.offload import FULL, LoadOptions, WeightsFiles, load_network
+from telecine.engine.parallel.layout import ParallelPlan
 
 MAX_PROMPT_TOKENS = 256
 _SAMPLERS = ("euler", "heun", "rk4", "unipc")
@@ -67,6 +68,14 @@ class MochiFamily:
         return
 
     @property
+    def parallel_plan(self) -> ParallelPlan:
+        """By heads and by guidance; prompts of different lengths do not cut into even tokens."""
+        return ParallelPlan(
+            num_heads=(self._transformer_config().num_attention_heads,),
+            axes=frozenset({"tensor", "guidance"}),
+        )
+
+    @property
     def encoder_roles(self) -> tuple[EncoderRole, ...]:
         """T5 alone."""
         return (_TEXT_ENCODER,)
@@ -77,9 +86,9 @@ class MochiFamily:
         return "prompt_embeds", "attention_mask"
 
     @property
-    def image_conditioning(self) -> tuple[str, ...]:
+    def image_conditioning(self) -> Mapping[str, int]:
         """No pictures."""
-        return ()
+        return {}
 
     def sigmas(
         self,

@@ -50,8 +50,8 @@ local function new_video(queue, args, create_time)
   return video
 end
 
--- Answers a snapshot; that of a new video leaves out what its caller knows. Nobody can watch a video before this has answered: no
--- watcher is told of its first event.
+-- Answers a snapshot; that of a new video leaves out what its caller knows. Nobody can watch a video
+-- before this has answered: those alone are told who watch all videos of its tenant.
 register("submit", function(queue, args)
   local known = find_repeat(queue, args)
   if known then
@@ -72,22 +72,25 @@ register("submit", function(queue, args)
   local rank = number(flow_of(queue, video), "num_waiting:" .. args.pool) - 1
   local place = place_of(queue, video, create_time, rank)
   log_event(queue, video, args.queued_event, place.position)
+  if redis.call("EXISTS", watched_key(queue, args.tenant)) == 1 then
+    notify_watchers(queue, video)
+  end
   local unknown = { "video", args.video, "create_time", string.format("%.0f", create_time) }
   return { unknown, place.position, place.start or -1 }
 end)
 
 -- The video that a request id made before, with its caller's fingerprint; false for none.
-register("find_repeat", function(queue, args)
+register_reader("find_repeat", function(queue, args)
   local known = find_repeat(queue, args)
   return known and snapshot(queue, known)
-end, { "no-writes" })
+end)
 
-register("get", function(queue, args)
+register_reader("get", function(queue, args)
   return snapshot(queue, asked_video(queue, args))
-end, { "no-writes" })
+end)
 
 -- Snapshots of several videos, those that are gone left out.
-register("get_many", function(queue, args)
+register_reader("get_many", function(queue, args)
   local snapshots = {}
   for id in string.gmatch(args.videos, "[^,]+") do
     local video = video_record(queue, id)
@@ -96,7 +99,7 @@ register("get_many", function(queue, args)
     end
   end
   return snapshots
-end, { "no-writes" })
+end)
 
 -- Ends a video that no worker holds; asks the worker that holds a running one to end it.
 register("cancel", function(queue, args)
@@ -127,8 +130,8 @@ register("delete", function(queue, args)
   if values.request_id ~= "" then
     remove_record(record_at(request_key(queue, values.tenant, values.request_id)))
   end
+  notify_watchers(queue, video)
   remove_record(video)
-  notify_watchers(queue, args.video)
   return last
 end)
 

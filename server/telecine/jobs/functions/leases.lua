@@ -85,7 +85,7 @@ local function finish(queue, video, trigger, ending)
 end
 
 local function forget_steps_not_kept(video)
-  put(video, "step_index", number(video, "checkpoint_step"))
+  put(video, "step_index", video.values.checkpoint_step or "0")
 end
 
 local function put_back(queue, video, trigger, queued_event)
