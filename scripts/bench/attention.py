@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import torch
-from decode import KEEP_NOTHING, memory_bytes
+from decode import KEEP_NOTHING, memory_bytes, peak_in_child
 from report import Figure, figure, print_table, write_report
 from torch import Tensor
 
@@ -35,10 +35,9 @@ PROMPT = "a red circle bouncing on the floor on a white background"
 
 
 class Memory(NamedTuple):
-    """Bytes that a process took at most beyond what it held; decoding with `window` alone."""
+    """Bytes that a process took at most beyond what it held before, and of the latents."""
 
     denoise: int
-    decode: int
     latents: int
 
 
@@ -63,7 +62,7 @@ def main() -> None:
         print(json.dumps(measure_here((options.strategy, options.seconds[0]), options.steps)))
         return
     if options.quick:
-        options.steps, options.repeats, options.seconds = 1, 1, [2, 15]
+        options.steps, options.repeats, options.seconds = 1, 1, [1, 2, 8]
         print_table("attention", measure(options))
     else:
         write_report("attention", measure(options))
@@ -75,26 +74,25 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     times: dict[Case, list[float]] = {case: [] for case in cases}
     for _, case in product(range(options.repeats), cases):
         times[case].append(in_child("time", case, options))
-    memory: dict[Case, list[Memory]] = {case: [] for case in cases}
-    for _, case in product(range(options.repeats), cases):
-        memory[case].append(Memory(*in_child("memory", case, options)))
+    memory = {case: Memory(*in_child("memory", case, options)) for case in cases}
     conditions = (
         f"toybox, {SIDE}x{SIDE} at {FPS}/s, guided, Euler, {options.steps} steps, float32, "
         f"{options.threads} thread(s); CPU seconds of {options.repeats} processes each, "
-        f"memory of as many others ({KEEP_NOTHING})"
+        f"memory of denoising of another one, of decoding of {options.repeats} ({KEEP_NOTHING})"
     )
     rows = [row for case in cases for row in case_figures(case, times[case], memory[case])]
     short, long = options.seconds[1], options.seconds[-1]
     rows += ratio_figures(times, long) + growth_figures(memory, short, long)
+    rows += decode_figures(short, long, options)
     return [replace(row, conditions=conditions) for row in rows]
 
 
-def case_figures(case: Case, times: list[float], memory: list[Memory]) -> list[Figure]:
+def case_figures(case: Case, times: list[float], memory: Memory) -> list[Figure]:
     """Time and memory of one strategy at one length."""
     name = "{}, {} s".format(*case)
     return [
         figure(f"{name}: step of the whole video, CPU s", times),
-        figure(f"{name}: peak while denoising, MB", [each.denoise / 1e6 for each in memory]),
+        figure(f"{name}: peak while denoising, MB", [memory.denoise / 1e6]),
     ]
 
 
@@ -110,23 +108,34 @@ def ratio_figures(times: dict[Case, list[float]], seconds: int) -> list[Figure]:
     ]
 
 
-def growth_figures(memory: dict[Case, list[Memory]], short: int, long: int) -> list[Figure]:
+def growth_figures(memory: dict[Case, Memory], short: int, long: int) -> list[Figure]:
     """How memory grows from one length to another."""
     rows = []
     for strategy in STRATEGIES:
-        pairs = zip(memory[strategy, short], memory[strategy, long], strict=True)
-        grown = [(b.denoise - a.denoise) / (b.latents - a.latents) for a, b in pairs]
+        before, after = memory[strategy, short], memory[strategy, long]
+        grown = (after.denoise - before.denoise) / (after.latents - before.latents)
         what = f"denoising {long} s against {short} s: bytes more for each byte more of latents"
-        rows.append(figure(f"{strategy}, {what}", grown))
-    pairs = zip(memory["window", short], memory["window", long], strict=True)
-    ratios = [after.decode / before.decode for before, after in pairs]
-    decoded = memory["window", long]
-    return [
-        *rows,
-        figure(f"latents of {long} s, MB", [each.latents / 1e6 for each in decoded]),
-        figure(f"decoding {long} s: peak, MB", [each.decode / 1e6 for each in decoded]),
-        figure(f"decoding {long} s / {short} s: peak", ratios, goal=1.05),
+        rows.append(figure(f"{strategy}, {what}", [grown]))
+    latents = memory["window", long].latents
+    return [*rows, figure(f"latents of {long} s, MB", [latents / 1e6])]
+
+
+def decode_figures(short: int, long: int, options: argparse.Namespace) -> list[Figure]:
+    """What decoding takes, whatever made the latents: measured as `decode.py` does."""
+    sized = argparse.Namespace(size=SIDE, threads=options.threads)
+    peaks = [
+        [peak_in_child(frames_of(seconds), sized, KEEP_NOTHING) for seconds in (short, long)]
+        for _ in range(options.repeats)
     ]
+    return [
+        figure(f"decoding {long} s: peak, MB", [after / 1e6 for _, after in peaks]),
+        figure(f"decoding {long} s / {short} s: peak", [b / a for a, b in peaks], goal=1.05),
+    ]
+
+
+def frames_of(seconds: int) -> int:
+    """Frames of a video of that length."""
+    return FPS * seconds // 4 * 4 + 1
 
 
 def in_child(what: str, case: Case, options: argparse.Namespace) -> Any:
@@ -153,9 +162,8 @@ class Toybox:
         self.family = load_family(str(BUILT_IN_WEIGHTS / "toybox"))
         encode = PromptEncoder(self.family).encode
         self._prompts = encode(PROMPT), encode("")
-        self._denoiser, self.vae = self.family.load_denoiser(CPU), self.family.load_vae(CPU)
-        for _ in self.vae.decode_chunks(self.denoise(config_of(self.family, strategy, 1, 1))):
-            pass
+        self._denoiser = self.family.load_denoiser(CPU)
+        self.denoise(config_of(self.family, strategy, 1, 1))
 
     def denoise(self, config: SamplingConfig) -> Tensor:
         """All slices of a video: its latents."""
@@ -185,17 +193,12 @@ def step_seconds(case: Case, num_steps: int) -> float:
 
 @torch.inference_mode()
 def peak_memory(case: Case, num_steps: int) -> Memory:
-    """Denoises a video, and decodes it where that is asked of its strategy."""
+    """Denoises a video."""
     toybox = Toybox(case[0])
     config = config_of(toybox.family, *case, num_steps)
     before = begin_peak()
     latents = toybox.denoise(config)
-    denoise = memory_bytes("VmHWM") - before
-    before = begin_peak()
-    if case[0] == "window":
-        for _ in toybox.vae.decode_chunks(latents):
-            pass
-    return Memory(denoise, memory_bytes("VmHWM") - before, latents.nbytes)
+    return Memory(memory_bytes("VmHWM") - before, latents.nbytes)
 
 
 def config_of(
@@ -204,7 +207,7 @@ def config_of(
     """A video of so many seconds."""
     return sampling_config(
         family,
-        VideoSize(FPS * seconds // 4 * 4 + 1, SIDE, SIDE, FPS),
+        VideoSize(frames_of(seconds), SIDE, SIDE, FPS),
         SamplingRequest(
             seed=0,
             num_inference_steps=num_steps,

@@ -14,6 +14,8 @@ from telecine.jobs.job_types import Submission
 from telecine.jobs.transitions import ENDED_STATES
 from telecine.v1 import video_pb2
 
+_MICROCREDITS_PER_UNIT = 777
+
 Answer: TypeAlias = Generator[Request, Any, Any]
 Tier: TypeAlias = video_pb2.Tier.ValueType
 
@@ -67,6 +69,7 @@ class VideoPlan:
             step_units=self.step_units,
             memory_bytes=self.memory_bytes,
             start_within_seconds=self.start_within_seconds,
+            price_microcredits=round(self.step_units * self.num_steps * _MICROCREDITS_PER_UNIT),
         )
 
 

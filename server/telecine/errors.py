@@ -14,6 +14,8 @@ TelecineError
 ├── EventsTrimmedError        the event log no longer reaches back that far
 ├── NotImplementedYetError    a feature that this version does not have
 ├── QueueFullError            no more jobs are taken now
+├── QuotaExceededError        a tenant has used what it may
+├── RateLimitedError          a tenant or a key is too fast
 ├── UnauthenticatedError      no credentials, or none that count
 ├── PermissionDeniedError     the caller may not do this
 ├── UnavailableError          a part of the service cannot be reached
@@ -146,6 +148,59 @@ class QueueFullError(TelecineError):
 
     def __init__(self, message: str, *, retry_seconds: float) -> None:
         super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+
+class QuotaExceededError(TelecineError):
+    """A tenant has used what it may of something.
+
+    Attributes:
+        quota: which limit, as telecine.v1.Quota names it.
+        limit: how much it may use.
+        used: how much it has used.
+        retry_seconds: when to try again; None where time alone does not help.
+    """
+
+    reason = "QUOTA_EXCEEDED"
+
+    def __init__(
+        self, message: str, *, quota: str, limit: int, used: int, retry_seconds: float | None
+    ) -> None:
+        super().__init__(message)
+        self.quota = quota
+        self.limit = limit
+        self.used = used
+        self.retry_seconds = retry_seconds
+
+
+class RateLimitedError(TelecineError):
+    """A tenant or a key is too fast.
+
+    Attributes:
+        quota: which limit, as telecine.v1.Quota names it.
+        limit: how much it may use at once.
+        remaining: how much of that is left.
+        reset_seconds: when all of it is there again.
+        retry_seconds: when there is enough for this request.
+    """
+
+    reason = "RATE_LIMITED"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        quota: str,
+        limit: int,
+        remaining: int,
+        reset_seconds: float,
+        retry_seconds: float,
+    ) -> None:
+        super().__init__(message)
+        self.quota = quota
+        self.limit = limit
+        self.remaining = remaining
+        self.reset_seconds = reset_seconds
         self.retry_seconds = retry_seconds
 
 

@@ -26,6 +26,7 @@ async def test_a_prompt_becomes_a_playable_video(
     assert video.state == video_pb2.Video.STATE_SUCCEEDED, video.failure
     assert (video.num_frames, video.spec.seed, video.progress_percent) == (9, 5, 100)
     assert video.model_digest.startswith("sha256:")
+    assert video.charged_microcredits == video.estimated_microcredits > 0
     stages = [e.stage_changed.stage for e in events if e.HasField("stage_changed")]
     assert stages == [
         video_pb2.STAGE_LOADING,

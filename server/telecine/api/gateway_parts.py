@@ -6,6 +6,10 @@ from telecine.api.auth.authenticator import Authenticator
 from telecine.api.device_memory import DeviceMemory
 from telecine.api.guarded_client import GuardedClient
 from telecine.api.model_catalog import ModelCatalog
+from telecine.api.price_list import PriceList
+from telecine.api.quota_manager import QuotaManager
+from telecine.api.rate_limiter import RateLimiter
+from telecine.api.request_router import RequestRouter
 from telecine.jobs.api_key_store import ApiKeyStore
 from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore
@@ -22,7 +26,10 @@ class GatewayParts:
     Attributes:
         web: for what callers point to by URL.
         authenticator: says who makes a call; an edge asks it before anything else.
-        default_model: the name of the model that a request without one gets.
+        router: finds the models of requests.
+        prices: what videos cost.
+        quotas: how much tenants may use.
+        rate_limiter: how fast callers may call; None where the settings name no pace.
         max_message_bytes: what an answer must stay under, so that every client can read it.
         upload_idle_seconds: how long an upload may bring nothing before it is dropped.
     """
@@ -38,6 +45,9 @@ class GatewayParts:
     expander: PromptExpander
     api_keys: ApiKeyStore
     authenticator: Authenticator
-    default_model: str
+    router: RequestRouter
+    prices: PriceList
+    quotas: QuotaManager
+    rate_limiter: RateLimiter | None
     max_message_bytes: int
     upload_idle_seconds: float

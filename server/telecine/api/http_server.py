@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from fastapi import FastAPI
@@ -29,6 +30,7 @@ from telecine.api.http.error_answers import (
 )
 from telecine.api.http.header_deadline import HeaderDeadlineProtocol
 from telecine.api.http.request_frame import RequestFrame
+from telecine.api.tls import server_ssl_context
 from telecine.config import GatewaySettings
 from telecine.errors import TelecineError
 
@@ -41,7 +43,16 @@ _ROUTES = (
     model_routes,
 )
 _START_POLL_SECONDS = 0.01
-_EXPOSED_HEADERS = ("x-request-id", "openai-poll-after-ms", "retry-after", "content-range", "etag")
+_EXPOSED_HEADERS = (
+    "x-request-id",
+    "openai-poll-after-ms",
+    "retry-after",
+    "content-range",
+    "etag",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+)
 
 
 def build_app(parts: GatewayParts, settings: GatewaySettings) -> FastAPI:
@@ -92,6 +103,7 @@ class HttpServer:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                ssl_context_factory=_ssl_factory(settings),
                 timeout_graceful_shutdown=max(1, round(settings.stop_grace_seconds)),
             )
         )
@@ -116,6 +128,11 @@ class HttpServer:
         self._server.should_exit = True
         if self._running is not None:
             await self._running
+
+
+def _ssl_factory(settings: GatewaySettings) -> Callable[..., ssl.SSLContext] | None:
+    tls = settings.tls
+    return None if tls is None else lambda *_: server_ssl_context(tls)
 
 
 class _QuietServer(uvicorn.Server):

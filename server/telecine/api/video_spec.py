@@ -27,7 +27,7 @@ MAX_UPSCALE = 8
 MAX_OUTPUT_SIDE = 4096  # pixels; the largest that every H.264 player takes
 
 # A drawn seed is exact as a JavaScript number too, so that a web client can send it back.
-_DRAWN_SEEDS = 2**53
+_DRAWN_SEED_BITS = 53
 _MAX_SEED = 2**63 - 1
 _NANOS = 1_000_000_000
 _MAX_DURATION_SECONDS = 315_576_000_000  # as google.protobuf.Duration has it
@@ -196,7 +196,7 @@ def _negative_prompt(sent: video_pb2.VideoSpec, defaults: video_pb2.VideoSpec) -
 
 def _seed(sent: video_pb2.VideoSpec) -> int:
     if not sent.HasField("seed"):
-        return secrets.randbelow(_DRAWN_SEEDS)
+        return secrets.randbits(_DRAWN_SEED_BITS)
     return _within("seed", sent.seed, (0, _MAX_SEED))
 
 

@@ -15,9 +15,11 @@ from telecine.client.errors import LiveFileChangedError, client_error
 from telecine.client.requests import (
     VideoFilter,
     VideoOptions,
+    account_name,
     create_video_request,
     create_videos_request,
     download_video_request,
+    estimate_cost_request,
     list_videos_request,
     resource_name,
     upload_requests,
@@ -29,6 +31,7 @@ from telecine.v1 import (
     model_pb2,
     model_service_pb2,
     model_service_pb2_grpc,
+    usage_pb2,
     video_pb2,
     video_service_pb2,
     video_service_pb2_grpc,
@@ -231,6 +234,40 @@ class Client:
             return self._videos.UploadMedia(upload_requests(Path(path), content_type))
         except grpc.RpcError as error:
             raise client_error(error) from error
+
+    def estimate_cost(self, prompt: str, **options: Unpack[VideoOptions]) -> usage_pb2.CostEstimate:
+        """Return what a video would cost; it is not made."""
+        request = estimate_cost_request(prompt, options)
+        return self._call(self._videos.EstimateCost, request)
+
+    def get_usage(self, tenant: str = "") -> usage_pb2.Usage:
+        """Return what a tenant uses, the own one by default."""
+        request = account_service_pb2.GetUsageRequest(name=account_name(tenant, "usage"))
+        return self._call(self._account.GetUsage, request)
+
+    def list_ledger(
+        self, tenant: str = "", *, page_size: int = 50
+    ) -> Generator[usage_pb2.LedgerEntry, None, None]:
+        """Yield what a tenant was charged, newest first; the next page is asked for when needed."""
+        parent = resource_name("tenants", tenant)
+        request = account_service_pb2.ListLedgerRequest(parent=parent, page_size=page_size)
+        while True:
+            page = self._call(self._account.ListLedger, request)
+            yield from page.entries
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def get_quota(self, tenant: str = "") -> usage_pb2.Quota:
+        """Return what a tenant may use, the own one by default; -1 is no limit."""
+        request = account_service_pb2.GetQuotaRequest(name=account_name(tenant, "quota"))
+        return self._call(self._account.GetQuota, request)
+
+    def update_quota(self, tenant: str, quota: usage_pb2.Quota) -> usage_pb2.Quota:
+        """Set those numbers of a tenant's quota that are set in `quota`; -1 is no limit."""
+        request = account_service_pb2.UpdateQuotaRequest(quota=quota)
+        request.quota.name = account_name(tenant, "quota")
+        return self._call(self._account.UpdateQuota, request)
 
     def list_models(self) -> list[model_pb2.Model]:
         """Return the models the server has."""

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from telecine.errors import NotFoundError
 from telecine.jobs import events, keys
+from telecine.jobs.account_calls import encode_limits
 from telecine.jobs.call_batcher import Argument
 from telecine.jobs.fair_scheduler import MIN_STEP_UNITS, flow_name, resolve_tier
 from telecine.jobs.function_library import FunctionLibrary
@@ -22,6 +23,7 @@ from telecine.v1 import video_pb2
 
 _GIB = 1 << 30
 _PLACE_SECONDS = 3600
+_QUEUED = events.state_event(video_pb2.Video.STATE_QUEUED)
 
 
 class ClientCalls:
@@ -42,6 +44,8 @@ class ClientCalls:
         Raises:
             AlreadyExistsError: the request id was used for another request.
             QueueFullError: as many videos wait, of all tenants or of this one, as may.
+            QuotaExceededError: the tenant has used what it may.
+            RateLimitedError: it spends too fast.
         """
         tier = resolve_tier(submission.spec.tier)
         model = submission.spec.model.removeprefix("models/")
@@ -65,7 +69,9 @@ class ClientCalls:
                 "start_within_seconds": "" if start_within is None else start_within,
                 "max_queued": self._limits.max_queued,
                 "max_queued_per_tenant": self._limits.max_queued_per_tenant,
-                "queued_event": events.state_event(video_pb2.Video.STATE_QUEUED),
+                "queued_event": _QUEUED,
+                "price": submission.price_microcredits,
+                **encode_limits(submission.limits),
             },
         )
         return to_video(answer, known=new_record(submitted))
@@ -130,8 +136,7 @@ class ClientCalls:
             NotFoundError: there is no such video.
             VideoStateError: it has ended.
         """
-        queued = events.state_event(video_pb2.Video.STATE_QUEUED)
-        answer = await self._call("resume", asked(name, tenant) | {"queued_event": queued})
+        answer = await self._call("resume", asked(name, tenant) | {"queued_event": _QUEUED})
         return to_video(answer, name)
 
     async def delete(self, name: str, *, tenant: str = "") -> video_pb2.Video:

@@ -33,6 +33,8 @@ _FILES = (
     "costs",
     "fair_scheduler",
     "tenants",
+    "accounts",
+    "rate_limits",
     "slices",
     "places",
     "deadlines",

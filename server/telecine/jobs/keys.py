@@ -37,6 +37,21 @@ def place_key(queue: str, tenant: str, video_id: str) -> str:
     return f"{queue}:place:{tenant}:{video_id}"
 
 
+def account_key(queue: str, tenant: str) -> str:
+    """Returns the key of what a tenant uses."""
+    return f"{queue}:account:{tenant}"
+
+
+def ledger_key(queue: str, tenant: str) -> str:
+    """Returns the key of a tenant's ledger."""
+    return f"{queue}:ledger:{tenant}"
+
+
+def quota_key(queue: str, tenant: str) -> str:
+    """Returns the key of what a tenant may use, where that is not what the settings say."""
+    return f"{queue}:quota:{tenant}"
+
+
 def notify_key(queue: str) -> str:
     """Returns the key of the stream that says whose event log has grown."""
     return f"{queue}:notify"

@@ -36,6 +36,11 @@ class _TunedConnection(AbstractConnection):
         words = name.split() if isinstance(name, str) else [name]
         return [hiredis.pack_command((*words, *arguments))]
 
+    async def can_read(self) -> bool:
+        """Whether it is unfit for a command; redis-py sees its end, but no reset by the server."""
+        is_reset = self._reader is not None and self._reader.exception() is not None
+        return is_reset or await super().can_read()
+
     async def send_packed_command(
         self,
         command: bytes | str | Iterable[bytes],

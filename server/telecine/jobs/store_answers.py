@@ -15,6 +15,7 @@ from telecine.errors import (
     TelecineError,
     VideoStateError,
 )
+from telecine.jobs.account_answers import account_refusal_of
 from telecine.jobs.video_record import Record, assemble_video, decode_record
 from telecine.v1 import video_pb2
 
@@ -64,4 +65,4 @@ def _refusal_of(message: str) -> TelecineError | None:
         case "WRONG_STATE":
             return VideoStateError(f"not possible while the video is {detail}", state=detail)
         case _:
-            return None
+            return account_refusal_of(code, detail)

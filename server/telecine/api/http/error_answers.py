@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 
 from telecine import errors
 from telecine.api.error_status import http_status_of, log_unknown_error
+from telecine.api.rate_limiter import rate_limit_headers
 
 _TYPES = {
     HTTPStatus.UNAUTHORIZED: "authentication_error",
@@ -33,7 +34,12 @@ _PARAMS = {
     "name": "video_id",
 }
 # Trying the same again cannot help, which a client would else do after a 409, 429 or 5xx.
-_FINAL = (errors.VideoStateError, errors.NotImplementedYetError, errors.BodyTooLargeError)
+_FINAL = (
+    errors.VideoStateError,
+    errors.NotImplementedYetError,
+    errors.BodyTooLargeError,
+    errors.QuotaExceededError,
+)
 
 
 class ErrorDetails(BaseModel):
@@ -152,12 +158,13 @@ def field_error(error: ValidationError) -> errors.InvalidFieldError:
 
 
 def _headers(error: errors.TelecineError) -> dict[str, str]:
-    if isinstance(error, _FINAL):
-        return {"x-should-retry": "false"}
+    headers = {"x-should-retry": "false"} if isinstance(error, _FINAL) else {}
+    if isinstance(error, errors.UnauthenticatedError):
+        headers["www-authenticate"] = "Bearer"
+    if isinstance(error, errors.RateLimitedError):
+        headers.update(rate_limit_headers(error))
     retry_seconds: float | None = getattr(error, "retry_seconds", None)
-    if retry_seconds is None:
-        return {}
-    return {
-        "retry-after": str(math.ceil(retry_seconds)),
-        "retry-after-ms": str(round(retry_seconds * 1000)),
-    }
+    if retry_seconds is not None:
+        headers["retry-after"] = str(math.ceil(retry_seconds))
+        headers["retry-after-ms"] = str(round(retry_seconds * 1000))
+    return headers

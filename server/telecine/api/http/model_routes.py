@@ -30,6 +30,7 @@ class ModelObject(BaseModel):
     digest: str
     features: list[str]
     loras: list[str]
+    aliases: list[str]
     limits: dict[str, Any]
     defaults: dict[str, Any]
 
@@ -67,6 +68,7 @@ def _model_object(model: model_pb2.Model) -> ModelObject:
             for feature in model.features
         ],
         loras=list(model.loras),
+        aliases=list(model.aliases),
         limits=_limits(model.limits),
         defaults=_defaults(model.defaults),
     )

@@ -4,13 +4,13 @@ import asyncio
 import secrets
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from telecine.api.http.error_answers import answer_for, envelope
-from telecine.errors import BodyTooLargeError, InvalidFieldError, UploadIdleError
+from telecine.errors import BodyTooLargeError, UploadIdleError
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_IMAGE_BODY_BYTES = 24 * 1024 * 1024  # an image of 16 MiB as a data: URL
@@ -22,12 +22,6 @@ _BODY_LIMITS: Mapping[str, int] = {
     "/v1/videos/extensions": MAX_VIDEO_BODY_BYTES,
     "/v1/videos/characters": MAX_VIDEO_BODY_BYTES,
 }
-# A URL ends up in logs and histories, where a key must not be.
-_KEY_PARAMETERS = frozenset(
-    {"key", "api_key", "apikey", "api-key", "x-api-key", "access_token", "token", "authorization"}
-)
-
-
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _FOREIGN = envelope(
@@ -57,12 +51,11 @@ class RequestFrame:
             await self._app(scope, receive, send)
             return
         body = _Body(scope, receive, idle_seconds=self._idle_seconds)
-        answer = _Answer(send, body)
+        answer = _Answer(send, scope, body)
         if _is_foreign(scope, self._origins):
             await _FOREIGN(scope, receive, answer.send)
             return
         try:
-            _refuse_keys(scope)
             body.check_declared()
             await self._app(scope, body.receive, answer.send)
         except Exception as error:
@@ -124,10 +117,11 @@ class _Body:
 
 
 class _Answer:
-    """Sends an answer, with the request's id in its headers."""
+    """Sends an answer, with the request's id in its headers, and those that its route has set."""
 
-    def __init__(self, send: Send, body: _Body) -> None:
+    def __init__(self, send: Send, scope: Scope, body: _Body) -> None:
         self._send = send
+        self._scope = scope
         self._body = body
         self.is_begun = False
 
@@ -137,6 +131,7 @@ class _Answer:
         if message["type"] in _STARTS:
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = f"req_{secrets.token_hex(12)}"
+            headers.update(self._scope.get("state", {}).get("headers", {}))
             if not await self._body.read_rest():
                 headers["connection"] = "close"
         await self._send(message)
@@ -154,9 +149,3 @@ def _is_foreign(scope: Scope, origins: frozenset[str]) -> bool:
         return False
     is_own = urlsplit(origin).netloc == headers.get("host")
     return not (is_own or origin in origins or "*" in origins)
-
-
-def _refuse_keys(scope: Scope) -> None:
-    for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
-        if name.lower() in _KEY_PARAMETERS:
-            raise InvalidFieldError(name, "does not belong in a URL; use the header Authorization")

@@ -78,6 +78,7 @@ end
 
 local function finish(queue, video, trigger, ending)
   release(queue, video, trigger, tonumber(ending.gpu_seconds))
+  settle_end(queue, video)
   put_all(video, { end_time = clock_micros(), outcome = ending.outcome })
   drop(video, "checkpoints", "checkpoint_step")
   append_event(queue, video, ending.event)

@@ -188,6 +188,7 @@ register_ending("complete", function(queue, video, args)
     append_event(queue, video, args["artifact_event_" .. i])
   end
   finish(queue, video, "complete", args)
+  count_stored(queue, video, tonumber(args.stored_bytes))
 end)
 
 register_ending("fail", function(queue, video, args)
