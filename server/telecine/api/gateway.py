@@ -117,12 +117,12 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
     hub = EventHub(redis)
     feed = VideoFeed(redis)
     workers = WorkerDirectory(redis)
-    web = GuardedClient(settings.gateway.outside_hosts)
     models = ModelCatalog(ModelDirectory(redis))
     quotas = QuotaManager(AccountStore(redis), settings.quota)
     expander = open_expander(settings.prompts)
     api_keys = ApiKeyStore(redis)
     authenticator = open_authenticator(settings.gateway.auth, api_keys)
+    web = GuardedClient(settings.gateway.outside_hosts)
     try:
         parts = GatewayParts(
             jobs=jobs,
@@ -132,7 +132,6 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
             workers=workers,
             devices=DeviceMemory(workers),
             objects=open_object_store(settings.storage.url),
-            web=web,
             expander=expander,
             api_keys=api_keys,
             authenticator=authenticator,
@@ -142,14 +141,15 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
             prices=PriceList(settings.prices),
             quotas=quotas,
             rate_limiter=open_rate_limiter(jobs, quotas, settings.quota),
+            web=web,
             max_message_bytes=settings.gateway.max_message_bytes,
             upload_idle_seconds=settings.gateway.upload_idle_seconds,
         )
         yield parts, redis
     finally:
-        await web.close()
         await expander.close()
         await authenticator.close()
+        await web.close()
         await hub.close()
         await feed.close()
         await workers.close()

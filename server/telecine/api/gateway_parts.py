@@ -24,12 +24,12 @@ class GatewayParts:
     """The rooms below the gateway.
 
     Attributes:
-        web: for what callers point to by URL.
         authenticator: says who makes a call; an edge asks it before anything else.
         router: finds the models of requests.
         prices: what videos cost.
         quotas: how much tenants may use.
         rate_limiter: how fast callers may call; None where the settings name no pace.
+        web: for what callers point to by URL.
         max_message_bytes: what an answer must stay under, so that every client can read it.
         upload_idle_seconds: how long an upload may bring nothing before it is dropped.
     """
@@ -41,7 +41,6 @@ class GatewayParts:
     workers: WorkerDirectory
     devices: DeviceMemory
     objects: ObjectStore
-    web: GuardedClient
     expander: PromptExpander
     api_keys: ApiKeyStore
     authenticator: Authenticator
@@ -49,5 +48,6 @@ class GatewayParts:
     prices: PriceList
     quotas: QuotaManager
     rate_limiter: RateLimiter | None
+    web: GuardedClient
     max_message_bytes: int
     upload_idle_seconds: float

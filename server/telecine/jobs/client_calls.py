@@ -22,8 +22,8 @@ from telecine.jobs.video_record import encode_submitted, new_record
 from telecine.v1 import video_pb2
 
 _GIB = 1 << 30
-_PLACE_SECONDS = 3600
 _QUEUED = events.state_event(video_pb2.Video.STATE_QUEUED)
+_PLACE_SECONDS = 3600
 
 
 class ClientCalls:

@@ -32,11 +32,6 @@ def index_key(queue: str, tenant: str) -> str:
     return f"{queue}:index:{tenant}"
 
 
-def place_key(queue: str, tenant: str, video_id: str) -> str:
-    """Returns the key of a deleted video's place in its tenant's list."""
-    return f"{queue}:place:{tenant}:{video_id}"
-
-
 def account_key(queue: str, tenant: str) -> str:
     """Returns the key of what a tenant uses."""
     return f"{queue}:account:{tenant}"
@@ -50,6 +45,11 @@ def ledger_key(queue: str, tenant: str) -> str:
 def quota_key(queue: str, tenant: str) -> str:
     """Returns the key of what a tenant may use, where that is not what the settings say."""
     return f"{queue}:quota:{tenant}"
+
+
+def place_key(queue: str, tenant: str, video_id: str) -> str:
+    """Returns the key of a deleted video's place in its tenant's list."""
+    return f"{queue}:place:{tenant}:{video_id}"
 
 
 def notify_key(queue: str) -> str:
