@@ -30,8 +30,8 @@ from train.world import COLOURS, Scene, caption, random_clip, random_scene, rend
 
 Frames = NDArray[np.uint8]
 MODEL, FPS, SIDE, SEED = "toybox", 16, 128, 31_000
-NUM_FRAMES, ADDED_FRAMES = 33, 32
-FIRST_FRAME_GOAL_DB = 25.0
+NUM_FRAMES, ADDED_FRAMES, NUM_CONTEXT_FRAMES = 33, 32, 21
+FIRST_FRAME_GOAL_DB, SEAM_GOAL_DB = 25.0, -1.0
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def judge_edits(maker: Maker, scenes: Sequence[Drawn], strength: float) -> list[
 
 def judge_extensions(maker: Maker, scenes: Sequence[Drawn]) -> list[Figure]:
     """First halves that are gone on with: the seam, and whether the motion goes on."""
-    seams, usual, shown = [], [], []
+    seams, usual, usual_new, worst, worst_elsewhere, shown = [], [], [], [], [], []
     for drawn in scenes:
         source = maker.upload(drawn.slow_video[:NUM_FRAMES])
         made = maker.make(
@@ -176,21 +176,30 @@ def judge_extensions(maker: Maker, scenes: Sequence[Drawn]) -> list[Figure]:
         )
         steps = [psnr(one, other) for one, other in itertools.pairwise(made)]
         seams.append(steps[NUM_FRAMES - 1])
-        usual.append(float(np.median(steps[: NUM_FRAMES - 1])))
+        usual.append(float(np.median(steps[: NUM_FRAMES - NUM_CONTEXT_FRAMES])))
+        usual_new.append(float(np.median(steps[NUM_FRAMES:])))
+        around = steps[NUM_FRAMES - NUM_CONTEXT_FRAMES : NUM_FRAMES + NUM_CONTEXT_FRAMES]
+        worst.append(min(around))
+        worst_elsewhere.append(min(steps[NUM_FRAMES + NUM_CONTEXT_FRAMES :]))
         shown.append(judge(made))
     conditions = f"{len(scenes)} scenes, {NUM_FRAMES} frames and {ADDED_FRAMES} more"
+    measured = {
+        "extend: PSNR across the seam, dB": seams,
+        "extend: median PSNR between frames of the source, dB": usual,
+        "extend: median PSNR between new frames, dB": usual_new,
+        "extend: lowest PSNR between frames around the seam, dB": worst,
+        "extend: lowest PSNR between new frames far from it, dB": worst_elsewhere,
+    }
+    above = [seam - step for seam, step in zip(seams, usual_new, strict=True)]
     return [
-        figure("extend: PSNR across the seam, dB", seams, better="higher", conditions=conditions),
-        figure(
-            "extend: median PSNR between frames of the source, dB",
-            usual,
-            better="higher",
-            conditions=conditions,
+        *(
+            figure(name, values, better="higher", conditions=conditions)
+            for name, values in measured.items()
         ),
         figure(
-            "extend: seam above the source's usual step, dB",
-            [seam - step for seam, step in zip(seams, usual, strict=True)],
-            goal=-3.0,
+            "extend: seam above the usual step between new frames, dB",
+            above,
+            goal=SEAM_GOAL_DB,
             better="higher",
             conditions=conditions,
         ),
