@@ -12,6 +12,7 @@ from pathlib import Path
 from transformers.utils.logging import disable_progress_bar
 
 from telecine.backend.model_repository import BuildOptions, build_repository
+from telecine.backend.parallel_options import add_parallel_options, parallel_of
 from telecine.backend.tensorrt_plan import build_plan, load_tensorrt_rtx
 from telecine.inference.model_configs import MAX_BATCH_SIZE
 from telecine.worker.model_manifest import describe_folder
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("--weights", default="toybox", help="a built-in family or a folder")
     parser.add_argument("--folder", type=Path, help="repository to write")
     parser.add_argument("--target", choices=("cpu", "cuda", "tensorrt"), default="cpu")
+    add_parallel_options(parser)
     parser.add_argument(
         "--check-tensorrt",
         action="store_true",
@@ -45,7 +47,9 @@ def main() -> None:
         COMMITTED,
         model=arguments.model,
         weights=arguments.weights,
-        options=BuildOptions(target=arguments.target, weights_digest=digest),
+        options=BuildOptions(
+            target=arguments.target, weights_digest=digest, parallel=parallel_of(arguments)
+        ),
     )
     print(f"{folder} is complete")
     if arguments.check_tensorrt:

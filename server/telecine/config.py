@@ -4,10 +4,11 @@
 `[redis]` table. Only telecine.cli loads settings; each part is handed its section.
 """
 
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,6 +20,13 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Credits = Annotated[Decimal, Field(ge=0, le=1_000_000_000, decimal_places=6)]
+CreditRate = Annotated[Decimal, Field(gt=0, le=1_000_000_000, decimal_places=6)]
+Factor = Annotated[Decimal, Field(ge=0, le=1000, decimal_places=3)]
+ResourceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+ResourceIds = Annotated[tuple[ResourceId, ...], Field(min_length=1)]
+SigningAlgorithm = Literal["RS256", "ES256", "EdDSA", "Ed25519"]
 
 
 class Section(BaseModel):
@@ -27,27 +35,113 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class TlsSettings(Section):
+    """Certificates of a server, in PEM; files that change are read again.
+
+    Attributes:
+        cert: the server's certificate, then those between it and its root.
+        key: its private key, not encrypted.
+        client_ca: whose certificates clients must show (mTLS); None asks for none.
+    """
+
+    cert: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+class AccessTokenSettings(Section):
+    """OAuth2 access tokens, JWTs of one issuer.
+
+    Attributes:
+        issuer: what `iss` must be.
+        audience: what `aud` must be or hold.
+        jwks_url: where the issuer publishes its keys; without TLS on this machine alone.
+        algorithms: how a token may be signed.
+        types: what `typ` in its header may be.
+        tenant_claim: the claim that names the tenant.
+        scope_claim: the claim with the scopes, a list or divided by spaces.
+        leeway_seconds: how far the clocks of issuer and gateway may be apart.
+        refresh_seconds: how old the keys may be; one that the issuer withdraws is dropped then.
+        refetch_seconds: how long after a fetch an unknown key brings about the next one.
+        max_stale_seconds: how long keys are used while the issuer cannot be reached.
+        timeout_seconds: how long a fetch may take.
+    """
+
+    issuer: Annotated[str, Field(min_length=1)]
+    audience: Annotated[str, Field(min_length=1)]
+    jwks_url: Annotated[
+        str,
+        Field(pattern=r"^(https://\S+|http://(127\.0\.0\.1|localhost|\[::1\])[:/]\S*)$"),
+    ]
+    algorithms: Annotated[tuple[SigningAlgorithm, ...], Field(min_length=1)] = (
+        "RS256",
+        "ES256",
+        "EdDSA",
+        "Ed25519",
+    )
+    types: tuple[str, ...] = ("at+jwt",)
+    tenant_claim: str = "tenant"
+    scope_claim: str = "scope"
+    leeway_seconds: Annotated[float, Field(ge=0, le=300)] = 5.0
+    refresh_seconds: Seconds = 300.0
+    refetch_seconds: Seconds = 10.0
+    max_stale_seconds: Seconds = 86_400.0
+    timeout_seconds: Seconds = 5.0
+
+
+class AuthSettings(Section):
+    """Who may call.
+
+    Attributes:
+        is_required: whether every call needs an API key or an access token. Without it the gateway
+            serves on this machine's own addresses alone, and everyone there is its operator.
+        access_tokens: whose access tokens are taken besides API keys; None for nobody's.
+    """
+
+    is_required: bool = False
+    access_tokens: AccessTokenSettings | None = None
+
+    @model_validator(mode="after")
+    def _require_what_is_set_up(self) -> Self:
+        if self.access_tokens is not None and not self.is_required:
+            msg = "access_tokens are set, but is_required is not: nobody would be asked for one"
+            raise ValueError(msg)
+        return self
+
+
 class GatewaySettings(Section):
     """The process that clients speak to.
 
     Attributes:
         port: 0 lets the system choose; `address_file` tells which it was.
         address_file: where the bound `host:port` is written once the gateway serves.
+        http_port: that of the HTTP edge; 0 as for `port`.
+        http_address_file: as `address_file`, for the HTTP edge.
+        outside_hosts: the only hosts that pictures are fetched from and webhooks are sent to, even
+            at private addresses; empty for all that have public ones.
+        cors_origins: web pages of these origins may call the HTTP edge; `*` for any.
         max_message_bytes: the largest message taken; media come in chunks instead.
         default_model: the model of a request that names none.
         probe_seconds: how often Redis is probed for the health service.
         upload_idle_seconds: how long an upload may bring nothing before it is dropped.
         stop_grace_seconds: how long running calls may go on after a stop signal.
+        tls: the certificates; None serves without TLS.
     """
 
     host: str = "127.0.0.1"
     port: Port = 0
     address_file: Path | None = None
+    http_port: Port = 0
+    http_address_file: Path | None = None
+    outside_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
     max_message_bytes: Count = 4 * 1024 * 1024
     default_model: str = "toybox"
     probe_seconds: Seconds = 1.0
     upload_idle_seconds: Seconds = 30.0
     stop_grace_seconds: Seconds = 5.0
+    auth: AuthSettings = AuthSettings()
+    tls: TlsSettings | None = None
 
 
 class RedisSettings(Section):
@@ -173,6 +267,71 @@ class WorkerSettings(Section):
     model_server_patience_seconds: Seconds = 60.0
 
 
+class TierPrices(Section):
+    """What a tier's price is multiplied by."""
+
+    realtime: Factor = Decimal(2)
+    premium: Factor = Decimal("1.5")
+    standard: Factor = Decimal(1)
+    batch: Factor = Decimal("0.5")
+
+
+class PriceSettings(Section):
+    """What a video costs, in credits; see docs/billing.md.
+
+    Attributes:
+        credits_per_second: of a video of one megapixel, STANDARD and silent; 0 makes all free.
+        models: what a model's price is multiplied by, by its id; 1 where it is not named.
+        sound: what the price of a video with sound is multiplied by.
+    """
+
+    credits_per_second: Credits = Decimal(1)
+    models: dict[ResourceId, Factor] = {}
+    tiers: TierPrices = TierPrices()
+    sound: Factor = Decimal("1.25")
+
+
+class QuotaSettings(Section):
+    """How much a tenant may use, unless UpdateQuota has set something else for it.
+
+    Attributes:
+        monthly_credits: what the videos accepted in a month may cost; None for no limit, as in all
+            that follow. Months and days are UTC's.
+        daily_credits: what those of a day may cost.
+        max_open_videos: videos that have not ended.
+        max_stored_bytes: size of the files of all videos; none is taken once they are as large.
+        credits_per_second: credits that may be reserved a second, on average.
+        requests_per_second: calls a second, on average.
+        key_credits_per_second: as credits_per_second, for each of a tenant's keys.
+        key_requests_per_second: as requests_per_second, for each of a tenant's keys.
+        burst_seconds: how much of these may come at once: what they give in this time.
+        tiers: the tiers that may be asked for, that of a request without one first; all where none
+            is named.
+    """
+
+    monthly_credits: Credits | None = None
+    daily_credits: Credits | None = None
+    max_open_videos: Annotated[int, Field(ge=0)] | None = None
+    max_stored_bytes: Annotated[int, Field(ge=0)] | None = None
+    credits_per_second: CreditRate | None = None
+    requests_per_second: Count | None = None
+    key_credits_per_second: CreditRate | None = None
+    key_requests_per_second: Count | None = None
+    burst_seconds: Seconds = 10.0
+    tiers: tuple[Literal["realtime", "premium", "standard", "batch"], ...] = ()
+
+
+class RouterSettings(Section):
+    """How requests find their models.
+
+    Attributes:
+        aliases: other names of models: that of one, or of several, of which the first that a worker
+            serves is taken.
+    """
+
+    aliases: dict[ResourceId, ResourceId | ResourceIds] = {}
+
+
 class LogSettings(Section):
     """What is logged, to standard error, one JSON object a line."""
 
@@ -193,6 +352,9 @@ class Settings(BaseSettings):
     storage: StorageSettings = StorageSettings()
     prompts: PromptSettings = PromptSettings()
     worker: WorkerSettings = WorkerSettings()
+    prices: PriceSettings = PriceSettings()
+    quota: QuotaSettings = QuotaSettings()
+    router: RouterSettings = RouterSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

@@ -7,11 +7,17 @@ TelecineError
 ├── AlreadyExistsError        the request id was used for another request
 ├── VideoStateError           not possible in the video's present state
 │   └── VideoEndedError       it ended without the file that was waited for
+│       └── ContentBlockedError   it was made, and is withheld
 ├── LiveFileChangedError      a file that was followed is being made anew, with other bytes
 ├── UploadIdleError           an upload of which nothing more comes
+├── BodyTooLargeError         a request of more bytes than are taken
 ├── EventsTrimmedError        the event log no longer reaches back that far
 ├── NotImplementedYetError    a feature that this version does not have
 ├── QueueFullError            no more jobs are taken now
+├── QuotaExceededError        a tenant has used what it may
+├── RateLimitedError          a tenant or a key is too fast
+├── UnauthenticatedError      no credentials, or none that count
+├── PermissionDeniedError     the caller may not do this
 ├── UnavailableError          a part of the service cannot be reached
 │   ├── StoreUnavailableError         Redis
 │   ├── ObjectStoreUnavailableError   where files are stored
@@ -97,6 +103,10 @@ class VideoEndedError(VideoStateError):
         self.reason = reason
 
 
+class ContentBlockedError(VideoEndedError):
+    """The video was made and is withheld: what it shows may not leave the service."""
+
+
 class LiveFileChangedError(TelecineError):
     """A file that was followed is being made anew, with other bytes than those sent."""
 
@@ -107,6 +117,12 @@ class UploadIdleError(TelecineError):
     """An upload of which nothing more comes."""
 
     reason = "UPLOAD_IDLE"
+
+
+class BodyTooLargeError(TelecineError):
+    """A request of more bytes than are taken."""
+
+    reason = "BODY_TOO_LARGE"
 
 
 class EventsTrimmedError(TelecineError):
@@ -133,6 +149,83 @@ class QueueFullError(TelecineError):
     def __init__(self, message: str, *, retry_seconds: float) -> None:
         super().__init__(message)
         self.retry_seconds = retry_seconds
+
+
+class QuotaExceededError(TelecineError):
+    """A tenant has used what it may of something.
+
+    Attributes:
+        quota: which limit, as telecine.v1.Quota names it.
+        limit: how much it may use.
+        used: how much it has used.
+        retry_seconds: when to try again; None where time alone does not help.
+    """
+
+    reason = "QUOTA_EXCEEDED"
+
+    def __init__(
+        self, message: str, *, quota: str, limit: int, used: int, retry_seconds: float | None
+    ) -> None:
+        super().__init__(message)
+        self.quota = quota
+        self.limit = limit
+        self.used = used
+        self.retry_seconds = retry_seconds
+
+
+class RateLimitedError(TelecineError):
+    """A tenant or a key is too fast.
+
+    Attributes:
+        quota: which limit, as telecine.v1.Quota names it.
+        limit: how much it may use at once.
+        remaining: how much of that is left.
+        reset_seconds: when all of it is there again.
+        retry_seconds: when there is enough for this request.
+    """
+
+    reason = "RATE_LIMITED"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        quota: str,
+        limit: int,
+        remaining: int,
+        reset_seconds: float,
+        retry_seconds: float,
+    ) -> None:
+        super().__init__(message)
+        self.quota = quota
+        self.limit = limit
+        self.remaining = remaining
+        self.reset_seconds = reset_seconds
+        self.retry_seconds = retry_seconds
+
+
+class UnauthenticatedError(TelecineError):
+    """No credentials, or none that count.
+
+    Its reason is CREDENTIALS_MISSING, CREDENTIALS_MALFORMED, CREDENTIALS_IN_URL, API_KEY_INVALID,
+    API_KEY_EXPIRED, API_KEY_REVOKED, ACCESS_TOKEN_INVALID or ACCESS_TOKEN_EXPIRED.
+    """
+
+    reason = "UNAUTHENTICATED"
+
+    def __init__(self, message: str, *, reason: str = reason) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class PermissionDeniedError(TelecineError):
+    """The caller may not do this; `scope` is the one it lacks, empty where it is none of them."""
+
+    reason = "PERMISSION_DENIED"
+
+    def __init__(self, message: str, *, scope: str = "") -> None:
+        super().__init__(message)
+        self.scope = scope
 
 
 class UnavailableError(TelecineError):

@@ -21,6 +21,7 @@ from telecine.jobs.redis_client import connect_redis
 from telecine.storage.keys import artifact_key
 from telecine.storage.local_object_store import LocalObjectStore
 from telecine.v1 import (
+    account_service_pb2_grpc,
     model_pb2,
     model_service_pb2_grpc,
     video_pb2,
@@ -71,8 +72,10 @@ class Gateway:
     """A running gateway and the rooms below it, to act as a worker would."""
 
     address: str
+    http_url: str
     videos: "video_service_pb2_grpc.VideoServiceAsyncStub"
     models: "model_service_pb2_grpc.ModelServiceAsyncStub"
+    accounts: "account_service_pb2_grpc.AccountServiceAsyncStub"
     jobs: JobStore
     directory: ModelDirectory
     objects: LocalObjectStore
@@ -102,29 +105,64 @@ class Gateway:
         )
         await self.jobs.finish_step(lease, step)
 
-    async def finish(self, lease: Lease, content: bytes) -> video_pb2.Video:
-        """Stores a video's file and ends it SUCCEEDED, as a worker does."""
+    async def finish(
+        self, lease: Lease, content: bytes, *, thumbnail: bytes = b"", spritesheet: bytes = b""
+    ) -> video_pb2.Video:
+        """Stores a video's files and ends it SUCCEEDED, as a worker does."""
+        files = [("video.mp4", video_pb2.Artifact.KIND_VIDEO, "video/mp4", content)]
+        if thumbnail:
+            kind = video_pb2.Artifact.KIND_THUMBNAIL
+            files.append(("thumbnail.webp", kind, "image/webp", thumbnail))
+        if spritesheet:
+            kind = video_pb2.Artifact.KIND_SPRITESHEET
+            files.append(("spritesheet.webp", kind, "image/webp", spritesheet))
         video = await self.jobs.get(lease.video_name)
-        stored = await self.objects.put(artifact_key(video, "video.mp4"), content)
-        artifact = video_pb2.Artifact(
-            artifact_id="video.mp4",
-            kind=video_pb2.Artifact.KIND_VIDEO,
-            content_type="video/mp4",
-            size_bytes=stored.size_bytes,
-            digest=stored.digest,
-        )
-        return await self.jobs.complete(lease, [artifact])
+        artifacts = []
+        for artifact_id, kind, content_type, data in files:
+            stored = await self.objects.put(artifact_key(video, artifact_id), data)
+            artifacts.append(
+                video_pb2.Artifact(
+                    artifact_id=artifact_id,
+                    kind=kind,
+                    content_type=content_type,
+                    size_bytes=stored.size_bytes,
+                    digest=stored.digest,
+                )
+            )
+        return await self.jobs.complete(lease, artifacts)
+
+
+@pytest.fixture
+def gateway_settings() -> dict[str, Any]:
+    """What a test module sets of the gateway."""
+    return {}
+
+
+@pytest.fixture
+def sections() -> dict[str, Any]:
+    """Sections of the gateway's settings beside those that every test needs."""
+    return {}
 
 
 @pytest.fixture
 async def gateway(
-    redis_url: str, tmp_path: Path, toybox: model_pb2.Model
+    redis_url: str,
+    tmp_path: Path,
+    toybox: model_pb2.Model,
+    gateway_settings: dict[str, Any],
+    sections: dict[str, Any],
 ) -> AsyncIterator[Gateway]:
     """A gateway whose only model is toybox."""
     settings = Settings(
-        gateway=GatewaySettings(stop_grace_seconds=0.5, upload_idle_seconds=1.0),
+        gateway=GatewaySettings(
+            stop_grace_seconds=0.5,
+            upload_idle_seconds=1.0,
+            http_address_file=tmp_path / "http.address",
+            **gateway_settings,
+        ),
         redis=RedisSettings(url=redis_url),
         storage=StorageSettings(url=str(tmp_path / "objects")),
+        **sections,
     )
     redis = connect_redis(redis_url)
     directory = ModelDirectory(redis)
@@ -132,8 +170,10 @@ async def gateway(
     async with serve(settings) as address, grpc.aio.insecure_channel(address) as channel:
         yield Gateway(
             address=address,
+            http_url=f"http://{(tmp_path / 'http.address').read_text().strip()}",
             videos=video_service_pb2_grpc.VideoServiceStub(channel),
             models=model_service_pb2_grpc.ModelServiceStub(channel),
+            accounts=account_service_pb2_grpc.AccountServiceStub(channel),
             jobs=JobStore(redis),
             directory=directory,
             objects=LocalObjectStore(tmp_path / "objects"),

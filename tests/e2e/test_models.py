@@ -13,6 +13,7 @@ from .conftest import StartUp, assert_nothing_is_left, telecine
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(600),  # adding a model exports its encoders and starts two servers
     pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning"),
 ]
 SIZE = ("--size", "640x352", "--steps", "1", "--duration", "0.2")
@@ -108,3 +109,20 @@ def test_weights_that_are_not_whole_are_refused_by_the_file_s_name(
     assert refused.returncode == 1
     assert words in refused.stderr.replace("\n", "")
     assert list((data / "models").iterdir()) == []
+
+
+def test_a_model_is_added_on_several_ranks_or_refused(weights: Path, tmp_path: Path) -> None:
+    data = ("--from", weights, "--data-dir", tmp_path / "data")
+    refused = telecine("models", "add", "film", "--tensor-parallel", "4", *data)
+    assert refused.returncode == 1
+    assert "tensor_parallel_size: 4 ranks cannot share 2 heads" in refused.stderr
+    refused = telecine("models", "add", "film", "--sequence-parallel", "2", *data)
+    assert refused.returncode == 1
+    assert "sequence_parallel_size: 2: this model is shared by" in refused.stderr
+
+    added = telecine("models", "add", "film", "--guidance-parallel", *data)
+    assert added.returncode == 0, added.stderr
+    config = tmp_path / "data" / "triton" / "film__dit_sampler" / "config.pbtxt"
+    assert "guidance_parallel_size" in config.read_text()
+    log = next((tmp_path / "data").rglob("add-film.log")).read_text()
+    assert "rank 1: slice ended after 1 steps" in log

@@ -33,6 +33,13 @@ def test_dead_process_that_triton_does_not_name_is_of_the_model_called(
     assert error.dead_model == "toybox__prompt_encoder"
 
 
+def test_model_that_says_that_it_is_lost_is_to_be_loaded_anew() -> None:
+    message = "ModelServerUnavailableError: lost a rank: rank 1 has ended with -9"
+    error = translate(InferenceServerException(message, INTERNAL), called="toybox__dit_sampler")
+    assert isinstance(error, ModelServerUnavailableError)
+    assert error.dead_model == "toybox__dit_sampler"
+
+
 def test_server_that_is_away_has_no_dead_model() -> None:
     error = translate(
         InferenceServerException("failed to connect", "StatusCode.UNAVAILABLE"), called="toybox__x"

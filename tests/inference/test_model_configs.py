@@ -44,6 +44,16 @@ def parse(text: str) -> model_config_pb2.ModelConfig:
     return text_format.Parse(text, model_config_pb2.ModelConfig())
 
 
+def test_layout_is_told_to_the_sampler_alone() -> None:
+    sizes = {"tensor_parallel_size": 4, "sequence_parallel_size": 1}
+    plain = write_configs(DESCRIPTION)
+    shared = write_configs(replace(DESCRIPTION, parallel_sizes=sizes))
+    assert {role for role in plain if plain[role] != shared[role]} == {"dit_sampler"}
+    parameters = parse(shared["dit_sampler"]).parameters
+    assert parameters["tensor_parallel_size"].string_value == "4"
+    assert "sequence_parallel_size" not in parameters
+
+
 def test_tensorrt_target_changes_the_encoders_alone() -> None:
     onnx, tensorrt = write_configs(DESCRIPTION), write_configs(DESCRIPTION, "tensorrt")
     changed = {role for role in onnx if onnx[role] != tensorrt[role]}

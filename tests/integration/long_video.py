@@ -54,18 +54,6 @@ def send(process: PythonProcess, number: signal.Signals) -> None:
     os.kill(process.pid, number)
 
 
-def model_process(server_pid: int, model_name: str) -> int:
-    """Returns the id of the process in which a Triton server runs a model."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = path.read_text().split("\0")
-        except OSError:  # it has ended
-            continue
-        if str(server_pid) in command and any(f"/{model_name}/" in part for part in command):
-            return int(path.parent.name)
-    raise AssertionError(f"{model_name} has no process")
-
-
 async def collect_final_states(checkpoints: Path, states: dict[str, bytes]) -> None:
     """Keeps each video's last checkpoint, which is removed when the video ends."""
     last = f"-{max(ALL_STEPS):06d}.ckpt"

@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 
+from rank_processes import model_process
+
 from telecine.client import AsyncClient
 from telecine.inference.triton_server import TritonServer
 from telecine.v1 import model_pb2, video_pb2
@@ -14,7 +16,6 @@ from .long_video import (
     SLICE_STEPS,
     collect_final_states,
     finished,
-    model_process,
     num_steps_redone,
     send,
     start_long_video,

@@ -4,13 +4,16 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 
+from telecine.v1 import video_pb2
+
 
 class Scope(StrEnum):
     """What a caller may do."""
 
     VIDEOS_READ = "videos:read"
     VIDEOS_WRITE = "videos:write"
-    ADMIN = "admin"  # workers, keys and quotas, of every tenant
+    KEYS_MANAGE = "keys:manage"  # API keys of its own tenant, with no more scopes than its own
+    ADMIN = "admin"  # workers; with `keys:manage`, keys of every tenant
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,13 @@ class Caller:
         tenant: whose videos the call is about; nobody sees another tenant's.
         principal: the key or the token's subject, for logs.
         scopes: what it may do.
+        tiers: those that its videos may have, the default first; empty for all.
     """
 
     tenant: str
     principal: str
     scopes: frozenset[str]
+    tiers: tuple[video_pb2.Tier.ValueType, ...] = ()
 
 
 # Whoever reaches a gateway that serves this machine alone and asks for no key.

@@ -8,11 +8,12 @@ from telecine.api.gateway_parts import GatewayParts
 from telecine.api.stored_files import (
     CHUNK_BYTES,
     check_offset,
+    ended_error,
     find_artifact,
     read_artifact,
     state_word,
 )
-from telecine.errors import NotFoundError, VideoEndedError
+from telecine.errors import NotFoundError
 from telecine.jobs.transitions import ENDED_STATES
 from telecine.storage.keys import piece_key
 from telecine.v1 import video_pb2, video_service_pb2
@@ -118,10 +119,7 @@ async def _send_rest(
 
 def _find_followed(video: video_pb2.Video, artifact_id: str) -> video_pb2.Artifact:
     if video.state != video_pb2.Video.STATE_SUCCEEDED:
-        state = state_word(video)
-        told = f": {video.failure.message}" if video.failure.message else ""
-        reason = video.failure.reason or state
-        raise VideoEndedError(f"{video.name} is {state}{told}", state=state, reason=reason)
+        raise ended_error(video)
     if not artifact_id:
         with suppress(NotFoundError):
             return find_artifact(video, "", default=video_pb2.Artifact.KIND_LIVE_VIDEO)

@@ -9,21 +9,34 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+import grpc
 import structlog
 from redis.asyncio import Redis
 
+from telecine.api.auth.authenticator import open_authenticator, require_safe_address
+from telecine.api.device_memory import DeviceMemory
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.grpc_server import SERVICE_NAMES, build_server
+from telecine.api.guarded_client import GuardedClient
 from telecine.api.health_service import NOT_SERVING, HealthServicer
+from telecine.api.http_server import HttpServer, build_app
 from telecine.api.model_catalog import ModelCatalog
+from telecine.api.price_list import PriceList
+from telecine.api.quota_manager import QuotaManager
+from telecine.api.rate_limiter import open_rate_limiter
+from telecine.api.request_router import RequestRouter
 from telecine.api.store_monitor import StoreMonitor
-from telecine.config import Settings
+from telecine.api.tls import server_credentials
+from telecine.config import GatewaySettings, Settings
 from telecine.errors import StoreUnavailableError
+from telecine.jobs.account_store import AccountStore
+from telecine.jobs.api_key_store import ApiKeyStore
 from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore, open_job_store
 from telecine.jobs.model_directory import ModelDirectory
 from telecine.jobs.redis_client import connect_redis, translated_errors
 from telecine.jobs.store_epoch import memory_of
+from telecine.jobs.video_feed import VideoFeed
 from telecine.jobs.worker_directory import WorkerDirectory
 from telecine.prompts import open_expander
 from telecine.storage import open_object_store
@@ -48,7 +61,12 @@ async def run_gateway(settings: Settings) -> None:
 
 @asynccontextmanager
 async def serve(settings: Settings) -> AsyncIterator[str]:
-    """Yields the address bound, with the gateway serving there until the block ends."""
+    """Yields the address bound, with the gateway serving there until the block ends.
+
+    Raises:
+        UnsafeAddressError: other machines could reach it, and nobody would be asked for a key.
+    """
+    require_safe_address(settings.gateway)
     async with _open_parts(settings) as (parts, redis):
         health = HealthServicer(SERVICE_NAMES)
         server = build_server(parts, health)
@@ -56,26 +74,37 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
             partial(_probe_store, redis), health, probe_seconds=settings.gateway.probe_seconds
         )
         await monitor.probe()
-        host = settings.gateway.host
-        address = f"{host}:{server.add_insecure_port(f'{host}:{settings.gateway.port}')}"
+        address = _bind(server, settings.gateway)
+        http_server = HttpServer(build_app(parts, settings.gateway), settings.gateway)
+        http_address = await http_server.start()
         await server.start()
         background = [
             asyncio.create_task(monitor.run()),
             asyncio.create_task(_expire_deadlines(parts.jobs)),
         ]
+        _publish_address(settings.gateway.http_address_file, http_address)
         _publish_address(settings.gateway.address_file, address)
-        _log.info("gateway serves", **{"server.address": address})
+        _log.info("gateway serves", **{"server.address": address, "url.domain": http_address})
         try:
             yield address
         finally:
             for task in background:
                 task.cancel()
             await health.set(NOT_SERVING)
-            stopping = asyncio.create_task(server.stop(settings.gateway.stop_grace_seconds))
+            stopping = asyncio.gather(
+                server.stop(settings.gateway.stop_grace_seconds), http_server.stop()
+            )
             # Watchers would use up the whole grace.
-            await asyncio.gather(parts.hub.close(), parts.workers.close())
+            await asyncio.gather(parts.hub.close(), parts.feed.close(), parts.workers.close())
             await stopping
             _log.info("gateway stopped")
+
+
+def _bind(server: grpc.aio.Server, settings: GatewaySettings) -> str:
+    target = f"{settings.host}:{settings.port}"
+    if settings.tls is None:
+        return f"{settings.host}:{server.add_insecure_port(target)}"
+    return f"{settings.host}:{server.add_secure_port(target, server_credentials(settings.tls))}"
 
 
 @asynccontextmanager
@@ -86,24 +115,43 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
         redis, settings.queue, memory=memory_of(settings.redis.memory_folder, "gateway")
     )
     hub = EventHub(redis)
+    feed = VideoFeed(redis)
     workers = WorkerDirectory(redis)
+    models = ModelCatalog(ModelDirectory(redis))
+    quotas = QuotaManager(AccountStore(redis), settings.quota)
     expander = open_expander(settings.prompts)
+    api_keys = ApiKeyStore(redis)
+    authenticator = open_authenticator(settings.gateway.auth, api_keys)
+    web = GuardedClient(settings.gateway.outside_hosts)
     try:
         parts = GatewayParts(
             jobs=jobs,
             hub=hub,
-            models=ModelCatalog(ModelDirectory(redis)),
+            feed=feed,
+            models=models,
             workers=workers,
+            devices=DeviceMemory(workers),
             objects=open_object_store(settings.storage.url),
             expander=expander,
-            default_model=f"models/{settings.gateway.default_model}",
+            api_keys=api_keys,
+            authenticator=authenticator,
+            router=RequestRouter(
+                models, settings.router, default_model=settings.gateway.default_model
+            ),
+            prices=PriceList(settings.prices),
+            quotas=quotas,
+            rate_limiter=open_rate_limiter(jobs, quotas, settings.quota),
+            web=web,
             max_message_bytes=settings.gateway.max_message_bytes,
             upload_idle_seconds=settings.gateway.upload_idle_seconds,
         )
         yield parts, redis
     finally:
         await expander.close()
+        await authenticator.close()
+        await web.close()
         await hub.close()
+        await feed.close()
         await workers.close()
         await jobs.close()
         await redis.aclose()

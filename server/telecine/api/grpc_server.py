@@ -4,11 +4,21 @@ import grpc
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from telecine.api.auth.auth_interceptor import AuthInterceptor
 from telecine.api.error_interceptor import ErrorInterceptor
 from telecine.api.gateway_parts import GatewayParts
-from telecine.api.grpc_services import ModelServicer, VideoServicer, WorkerServicer
+from telecine.api.grpc_services import (
+    AccountServicer,
+    ModelServicer,
+    VideoServicer,
+    WorkerServicer,
+)
 from telecine.api.health_service import HealthServicer
+from telecine.api.rate_limit_interceptor import RateLimitInterceptor
+from telecine.api.rate_limiter import RateLimiter
 from telecine.v1 import (
+    account_service_pb2,
+    account_service_pb2_grpc,
     model_service_pb2,
     model_service_pb2_grpc,
     video_service_pb2,
@@ -21,13 +31,18 @@ SERVICE_NAMES = (
     video_service_pb2.DESCRIPTOR.services_by_name["VideoService"].full_name,
     model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
     worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"].full_name,
+    account_service_pb2.DESCRIPTOR.services_by_name["AccountService"].full_name,
 )
 
 
 def build_server(parts: GatewayParts, health_servicer: HealthServicer) -> grpc.aio.Server:
     """Returns a server with every service, not started and not bound."""
     server = grpc.aio.server(
-        interceptors=[ErrorInterceptor()],
+        interceptors=[
+            ErrorInterceptor(),
+            AuthInterceptor(parts.authenticator),
+            *rate_limit_interceptors(parts.rate_limiter),
+        ],
         options=[
             ("grpc.max_receive_message_length", parts.max_message_bytes),
             # A second gateway on the same port must fail, not take half of the calls.
@@ -40,7 +55,15 @@ def build_server(parts: GatewayParts, health_servicer: HealthServicer) -> grpc.a
     video_service_pb2_grpc.add_VideoServiceServicer_to_server(VideoServicer(parts), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(parts), server)
     worker_service_pb2_grpc.add_WorkerServiceServicer_to_server(WorkerServicer(parts), server)
+    account_service_pb2_grpc.add_AccountServiceServicer_to_server(AccountServicer(parts), server)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
     return server
+
+
+def rate_limit_interceptors(
+    rate_limiter: RateLimiter | None,
+) -> list[grpc.aio.ServerInterceptor]:
+    """Returns what holds callers to their pace; nothing where the settings name none."""
+    return [] if rate_limiter is None else [RateLimitInterceptor(rate_limiter)]

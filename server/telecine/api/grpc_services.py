@@ -10,13 +10,26 @@ from typing import Any
 import grpc
 from google.protobuf.empty_pb2 import Empty
 
-from telecine.api import media_uploads, models, video_downloads, videos, workers
+from telecine.api import (
+    accounts,
+    api_keys,
+    media_uploads,
+    models,
+    video_batches,
+    video_downloads,
+    videos,
+    workers,
+)
 from telecine.api.caller import current_caller
 from telecine.api.gateway_parts import GatewayParts
 from telecine.v1 import (
+    account_pb2,
+    account_service_pb2,
+    account_service_pb2_grpc,
     model_pb2,
     model_service_pb2,
     model_service_pb2_grpc,
+    usage_pb2,
     video_pb2,
     video_service_pb2,
     video_service_pb2_grpc,
@@ -40,6 +53,20 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
         """Accepts a video."""
         return await videos.create_video(self._parts, request, caller=current_caller())
 
+    async def EstimateCost(
+        self, request: video_service_pb2.EstimateCostRequest, _context: Context
+    ) -> usage_pb2.CostEstimate:
+        """Prices a video."""
+        return await videos.estimate_cost(self._parts, request, caller=current_caller())
+
+    async def BatchCreateVideos(
+        self, request: video_service_pb2.BatchCreateVideosRequest, _context: Context
+    ) -> video_service_pb2.BatchCreateVideosResponse:
+        """Accepts several videos of one spec."""
+        return await video_batches.batch_create_videos(
+            self._parts, request, caller=current_caller()
+        )
+
     async def GetVideo(
         self, request: video_service_pb2.GetVideoRequest, _context: Context
     ) -> video_pb2.Video:
@@ -57,6 +84,12 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
     ) -> AsyncIterator[video_pb2.VideoEvent]:
         """Streams a video's events."""
         return videos.watch_video(self._parts, request, caller=current_caller())
+
+    def WatchVideos(
+        self, _request: video_service_pb2.WatchVideosRequest, _context: Context
+    ) -> AsyncIterator[video_service_pb2.WatchVideosResponse]:
+        """Streams the changes of the caller's videos."""
+        return videos.watch_videos(self._parts, caller=current_caller())
 
     async def CancelVideo(
         self, request: video_service_pb2.CancelVideoRequest, _context: Context
@@ -148,3 +181,64 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
     ) -> worker_pb2.Worker:
         """Drains a worker."""
         return await workers.drain_worker(self._parts, request)
+
+
+class AccountServicer(account_service_pb2_grpc.AccountServiceServicer):
+    """telecine.v1.AccountService."""
+
+    def __init__(self, parts: GatewayParts) -> None:
+        self._parts = parts
+
+    async def GetCaller(
+        self, request: account_service_pb2.GetCallerRequest, _context: Context
+    ) -> account_pb2.Caller:
+        """Returns who calls."""
+        return await api_keys.get_caller(self._parts, request, caller=current_caller())
+
+    async def CreateApiKey(
+        self, request: account_service_pb2.CreateApiKeyRequest, _context: Context
+    ) -> account_pb2.ApiKey:
+        """Makes a key."""
+        return await api_keys.create_api_key(self._parts, request, caller=current_caller())
+
+    async def GetApiKey(
+        self, request: account_service_pb2.GetApiKeyRequest, _context: Context
+    ) -> account_pb2.ApiKey:
+        """Returns one key."""
+        return await api_keys.get_api_key(self._parts, request, caller=current_caller())
+
+    async def ListApiKeys(
+        self, request: account_service_pb2.ListApiKeysRequest, _context: Context
+    ) -> account_service_pb2.ListApiKeysResponse:
+        """Lists keys."""
+        return await api_keys.list_api_keys(self._parts, request, caller=current_caller())
+
+    async def RevokeApiKey(
+        self, request: account_service_pb2.RevokeApiKeyRequest, _context: Context
+    ) -> account_pb2.ApiKey:
+        """Ends a key."""
+        return await api_keys.revoke_api_key(self._parts, request, caller=current_caller())
+
+    async def GetUsage(
+        self, request: account_service_pb2.GetUsageRequest, _context: Context
+    ) -> usage_pb2.Usage:
+        """Returns what a tenant uses."""
+        return await accounts.get_usage(self._parts, request, caller=current_caller())
+
+    async def ListLedger(
+        self, request: account_service_pb2.ListLedgerRequest, _context: Context
+    ) -> account_service_pb2.ListLedgerResponse:
+        """Lists what a tenant was charged."""
+        return await accounts.list_ledger(self._parts, request, caller=current_caller())
+
+    async def GetQuota(
+        self, request: account_service_pb2.GetQuotaRequest, _context: Context
+    ) -> usage_pb2.Quota:
+        """Returns what a tenant may use."""
+        return await accounts.get_quota(self._parts, request, caller=current_caller())
+
+    async def UpdateQuota(
+        self, request: account_service_pb2.UpdateQuotaRequest, _context: Context
+    ) -> usage_pb2.Quota:
+        """Sets what a tenant may use."""
+        return await accounts.update_quota(self._parts, request, caller=current_caller())

@@ -29,18 +29,26 @@ def page_by_name(
     Raises:
         InvalidFieldError: no such token was given out; `check_name` refuses the name in it.
     """
-    after = _name_in(page_token, check_name) if page_token else ""
+    after = decode_page_token(page_token, check_name)
     ordered = sorted(resources, key=lambda resource: resource.name)
     following = [resource for resource in ordered if resource.name > after]
     page = following[:page_size]
-    return page, _token_after(page[-1].name) if len(following) > page_size else ""
+    return page, encode_page_token(page[-1].name) if len(following) > page_size else ""
 
 
-def _token_after(name: str) -> str:
-    return base64.urlsafe_b64encode(name.encode()).decode()
+def encode_page_token(place: str) -> str:
+    """Returns the token of the page after a place; empty for none."""
+    return base64.urlsafe_b64encode(place.encode()).decode()
 
 
-def _name_in(page_token: str, check_name: Callable[[str], object]) -> str:
+def decode_page_token(page_token: str, check_name: Callable[[str], object]) -> str:
+    """Returns the place in a token, empty for the first page.
+
+    Raises:
+        InvalidFieldError: no such token was given out; `check_name` refuses the place in it.
+    """
+    if not page_token:
+        return ""
     try:
         name = base64.b64decode(page_token, altchars=b"-_", validate=True).decode()
         check_name(name)

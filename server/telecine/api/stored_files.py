@@ -4,11 +4,18 @@ from collections.abc import AsyncGenerator
 
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.request_validation import shown
-from telecine.errors import NotFoundError, OutOfRangeError, VideoStateError
+from telecine.errors import (
+    ContentBlockedError,
+    NotFoundError,
+    OutOfRangeError,
+    VideoEndedError,
+    VideoStateError,
+)
 from telecine.storage.keys import artifact_key
 from telecine.v1 import video_pb2
 
 CHUNK_BYTES = 1024 * 1024
+BLOCKED = "CONTENT_BLOCKED"  # the failure's reason where the output is withheld
 
 
 def find_artifact(
@@ -27,6 +34,8 @@ def find_artifact(
         is_default = artifact.kind == default and not artifact_id
         if artifact.artifact_id == artifact_id or is_default:
             return artifact
+    if video.failure.reason == BLOCKED:
+        raise ended_error(video)
     if not video.artifacts:
         state = state_word(video)
         raise VideoStateError(f"{video.name} is {state} and has no files", state=state)
@@ -58,6 +67,14 @@ def read_artifact(
         limit=limit or artifact.size_bytes,
         chunk_bytes=CHUNK_BYTES,
     )
+
+
+def ended_error(video: video_pb2.Video) -> VideoEndedError:
+    """Returns what is told of a video that has ended without files."""
+    state = state_word(video)
+    told = f": {video.failure.message}" if video.failure.message else ""
+    kind = ContentBlockedError if video.failure.reason == BLOCKED else VideoEndedError
+    return kind(f"{video.name} is {state}{told}", state=state, reason=video.failure.reason or state)
 
 
 def state_word(video: video_pb2.Video) -> str:

@@ -1,7 +1,8 @@
 """A slice of denoising in one process: the only one, or a rank of a group that all do the same."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 
@@ -18,9 +19,11 @@ from telecine.engine.denoise import (
 )
 from telecine.engine.families import load_family, weights_folder
 from telecine.engine.numerics import describe_numerics
-from telecine.engine.offload import LoadOptions
-from telecine.engine.parallel.layout import ONE_RANK, ParallelConfig
+from telecine.engine.offload.options import FULL, LoadOptions
+from telecine.engine.parallel.layout import ONE_RANK, ParallelConfig, require_layout
 from telecine.engine.state import DenoiseState
+
+_MAX_TIMEOUT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -41,29 +44,74 @@ class Slice:
     preview_steps: frozenset[int]
     start: ClipStart = FROM_NOISE
 
+    def on(self, device: torch.device) -> Self:
+        """The same with its tensors on a device."""
+
+        def moved(conditioning: Conditioning) -> Conditioning:
+            return {name: tensor.to(device) for name, tensor in conditioning.items()}
+
+        negative = self.negative_prompt
+        return replace(
+            self,
+            prompt=moved(self.prompt),
+            negative_prompt=None if negative is None else moved(negative),
+        )
+
+
+@dataclass(frozen=True)
+class DenoisingConfig:
+    """Which denoiser, and how it is held; the same on every rank of a group.
+
+    Attributes:
+        weights: the built-in family's name, or a folder.
+        rank_timeout_seconds: how long ranks wait for one another.
+    """
+
+    weights: str
+    weights_mode: str = FULL.weights_mode
+    parallel: ParallelConfig = ONE_RANK
+    rank_timeout_seconds: float = 60.0
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, str]) -> Self:
+        """Read a model's parameters of config.pbtxt.
+
+        Raises:
+            ValueError: a value is impossible; its name is in the message.
+        """
+        text = parameters.get("rank_timeout_seconds", str(cls.rank_timeout_seconds))
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = 0.0
+        if not 0.0 < seconds <= _MAX_TIMEOUT_SECONDS:
+            raise ValueError(f"rank_timeout_seconds: {text} is not 0 to {_MAX_TIMEOUT_SECONDS:g}")
+        return cls(
+            weights=parameters["weights"],
+            weights_mode=parameters.get("weights_mode", cls.weights_mode),
+            parallel=ParallelConfig.from_parameters(parameters),
+            rank_timeout_seconds=seconds,
+        )
+
 
 class Denoising:
-    """The denoiser of one weights folder on one device; keeps nothing between slices."""
+    """The denoiser of one weights folder on one device; keeps nothing between slices.
 
-    def __init__(
-        self,
-        weights: str,
-        device: torch.device,
-        *,
-        parallel: ParallelConfig = ONE_RANK,
-        weights_mode: str = "full",
-    ) -> None:
-        if parallel.num_ranks > 1 and weights_mode != "full":
-            raise ValueError(f"weights_mode: {weights_mode}: several ranks hold weights in full")
+    In a group every rank makes one at the same time, torch.distributed being initialised.
+    """
+
+    def __init__(self, config: DenoisingConfig, device: torch.device) -> None:
+        parallel, weights_mode = config.parallel, config.weights_mode
         self.device = device
-        self.family = load_family(weights)
+        self.family = load_family(config.weights)
+        require_layout(self.family.parallel_plan, parallel, weights_mode=weights_mode)
         # Streamed weights are the same numbers; quantised ones are not.
         held = weights_mode if weights_mode in {"int8", "fp8"} else ""
         variant = ", ".join(filter(None, (str(parallel), held)))
         self.numerics = describe_numerics(device, variant=variant)
         self._denoiser = self.family.load_denoiser(device, LoadOptions(weights_mode))
         self._networks = self._denoiser.networks
-        self._loras = LoraShelf(weights_folder(weights), self._networks, device=device)
+        self._loras = LoraShelf(weights_folder(config.weights), self._networks, device=device)
         self._are_layers_split = parallel.tensor_parallel_size > 1
         if parallel.num_ranks > 1:
             # DTensor takes seconds to import.
@@ -85,7 +133,7 @@ class Denoising:
         return initial_state(asked.config, self.device, asked.start)
 
     @torch.inference_mode()
-    def steps(self, asked: Slice, state: DenoiseState) -> Iterator[StepOutput]:
+    def steps(self, asked: Slice, state: DenoiseState) -> Generator[StepOutput, None, None]:
         """Run the slice from `state`, yielding after each step.
 
         Raises:

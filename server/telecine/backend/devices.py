@@ -3,9 +3,17 @@
 import torch
 
 
-def choose_device() -> torch.device:
-    """Return the GPU where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def choose_device(rank: int = 0) -> torch.device:
+    """Return the GPU of a rank where there are GPUs, else the CPU.
+
+    Raises:
+        ValueError: there are too few GPUs.
+    """
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    if rank >= torch.cuda.device_count():
+        raise ValueError(f"rank {rank}: there are only {torch.cuda.device_count()} GPUs")
+    return torch.device("cuda", rank)
 
 
 def wait_for(device: torch.device) -> None:

@@ -1,6 +1,7 @@
 """Checks a weights folder and writes what serves it.
 
 python -m telecine.backend.model_addition NAME WEIGHTS FOLDER [--target cpu] [--load full]
+    [--tensor-parallel 1] [--sequence-parallel 1] [--guidance-parallel]
     [--sources model_repository]
 
 FOLDER gets `model/` (card, digests, record) and `triton/` (the roles). Without FOLDER the weights
@@ -18,6 +19,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from telecine.backend.model_card import loaded_bytes, model_card
 from telecine.backend.model_repository import BuildOptions, build_repository
+from telecine.backend.parallel_options import add_parallel_options, parallel_of
 from telecine.engine.families.weights_check import CheckedWeights, check_weights
 from telecine.engine.offload.options import WeightsMode
 from telecine.inference.model_configs import Target
@@ -52,13 +54,17 @@ def write_model(checked: CheckedWeights, folder: Path, *, options: argparse.Name
     """Write a checked model into an empty folder.
 
     Raises:
-        ValueError: a plan cannot be built here.
+        ValueError: a plan cannot be built here, or the denoiser cannot be laid out so.
         ModuleNotFoundError: the target is TensorRT, which is not installed.
     """
     manifest = describe_folder(checked.folder)
     weights = str(checked.folder)
+    parallel = parallel_of(options)
     build = BuildOptions(
-        target=options.target, weights_mode=options.load, weights_digest=manifest.digest
+        target=options.target,
+        weights_mode=options.load,
+        parallel=parallel,
+        weights_digest=manifest.digest,
     )
     build_repository(
         folder / "triton", options.sources, model=options.name, weights=weights, options=build
@@ -68,7 +74,9 @@ def write_model(checked: CheckedWeights, folder: Path, *, options: argparse.Name
         version=manifest.digest.removeprefix("sha256:")[:_VERSION_CHARACTERS],
         memory_bytes=loaded_bytes(checked, target=options.target, weights_mode=options.load),
     )
-    record = AddedModel(weights=weights, target=options.target, weights_mode=options.load)
+    record = AddedModel(
+        weights=weights, target=options.target, weights_mode=options.load, parallel=str(parallel)
+    )
     model = folder / "model"
     model.mkdir()
     (model / CARD_NAME).write_text(json_format.MessageToJson(card, indent=2) + "\n")
@@ -83,6 +91,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--target", choices=get_args(Target), default="cpu")
     parser.add_argument("--load", choices=get_args(WeightsMode), default="full")
+    add_parallel_options(parser)
     parser.add_argument("--sources", type=Path, default=Path("model_repository"))
     return parser.parse_args()
 

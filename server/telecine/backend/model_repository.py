@@ -20,6 +20,7 @@ from telecine.backend.tensorrt_plan import build_plan, load_tensorrt
 from telecine.engine.families import Family, load_family
 from telecine.engine.families.prompt_encoder import PromptEncoder
 from telecine.engine.offload.options import WeightsMode
+from telecine.engine.parallel.layout import ONE_RANK, ParallelConfig, require_layout
 from telecine.inference.encoder_manifest import (
     MANIFEST_NAME,
     EncoderManifest,
@@ -49,6 +50,7 @@ class BuildOptions:
     Attributes:
         target: what runs the text encoders.
         weights_mode: how the denoiser's weights are held: see `LoadOptions`.
+        parallel: how the denoiser is laid out over ranks.
         weights_digest: of the weights folder, for the manifests.
         max_embedded_bytes: as in ExportOptions.
         bfloat16_parameters: encoders of so many parameters or more become plans in bfloat16.
@@ -56,6 +58,7 @@ class BuildOptions:
 
     target: Target = "cpu"
     weights_mode: WeightsMode = "full"
+    parallel: ParallelConfig = ONE_RANK
     weights_digest: str = ""
     max_embedded_bytes: int = ExportOptions.max_embedded_bytes
     bfloat16_parameters: int = LARGE_PARAMETERS
@@ -102,25 +105,23 @@ def build_repository(
 
     Raises:
         ModuleNotFoundError: the target is TensorRT, which is not installed.
+        ValueError: the denoiser cannot be laid out so.
     """
     tensorrt = load_tensorrt() if options.target == "tensorrt" else None
     family = load_family(weights)
+    require_layout(family.parallel_plan, options.parallel, weights_mode=options.weights_mode)
     runtimes = {
         role.name: "torch" if options.target == "cuda" else role.runtime
         for role in family.encoder_roles
     }
-    onnx_paths = {
-        role: folder / f"{model}__{role}" / "1" / "model.onnx"
-        for role, runtime in runtimes.items()
-        if runtime == "onnx"
-    }
-    for path in onnx_paths.values():
-        path.parent.mkdir(parents=True, exist_ok=True)
+    onnx_paths = _make_onnx_paths(folder, model, runtimes)
     exported, tensors = export_encoders(family, onnx_paths, options.export)
     for role, encoder in exported.items():
         _finish_encoder(tensorrt, encoder, model=model, role=role, options=options)
     description = _describe(family, tensors, model=model, weights=weights)
-    description = replace(description, weights_mode=options.weights_mode)
+    description = replace(
+        description, weights_mode=options.weights_mode, parallel_sizes=options.parallel.sizes
+    )
     for role, text in write_configs(description, options.target).items():
         role_folder = folder / f"{model}__{role}"
         (role_folder / "1").mkdir(parents=True, exist_ok=True)
@@ -130,6 +131,17 @@ def build_repository(
         # Last: without it Triton sees no model.
         (role_folder / "config.pbtxt").write_text(text)
     return tensors
+
+
+def _make_onnx_paths(folder: Path, model: str, runtimes: Mapping[str, str]) -> dict[str, Path]:
+    paths = {
+        role: folder / f"{model}__{role}" / "1" / "model.onnx"
+        for role, runtime in runtimes.items()
+        if runtime == "onnx"
+    }
+    for path in paths.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return paths
 
 
 def _describe(

@@ -61,13 +61,12 @@ class RequestReader:
         return float(self.array(name).item())
 
 
+def parameters(args: dict[str, str]) -> dict[str, str]:
+    """Return the parameters of the model's config.pbtxt, from what `initialize` is given."""
+    described = json.loads(args["model_config"])["parameters"]
+    return {name: value["string_value"] for name, value in described.items()}
+
+
 def parameter(args: dict[str, str], name: str) -> str:
-    """Return a parameter of the model's config.pbtxt, from what `initialize` is given."""
-    value: str = json.loads(args["model_config"])["parameters"][name]["string_value"]
-    return value
-
-
-def optional_parameter(args: dict[str, str], name: str, default: str) -> str:
-    """Return a parameter as above, or the default where the config has none of that name."""
-    parameters = json.loads(args["model_config"])["parameters"]
-    return parameter(args, name) if name in parameters else default
+    """Return one of them."""
+    return parameters(args)[name]

@@ -9,22 +9,32 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from telecine.backend.denoising import Denoising, Slice
+from telecine.backend.denoising import Denoising, DenoisingConfig, Slice
 from telecine.backend.devices import choose_device, wait_for
 from telecine.backend.frames import encode_preview
+from telecine.backend.rank_group import RankGroup
 from telecine.engine.denoise import Conditioning, StepOutput
 from telecine.engine.families import Family
+from telecine.engine.state import DenoiseState
 
 Arrays = dict[str, NDArray[Any]]
 
 
 class SliceSampler:
-    """The denoiser of one weights folder on its device; keeps nothing between slices."""
+    """The denoiser of one weights folder on its devices; keeps nothing between slices."""
 
-    def __init__(self, weights: str, *, weights_mode: str = "full") -> None:
+    def __init__(self, config: DenoisingConfig) -> None:
         self._device = choose_device()
-        self._denoising = Denoising(weights, self._device, weights_mode=weights_mode)
+        self._group = RankGroup(config) if config.parallel.num_ranks > 1 else None
+        self._denoising = Denoising(config, self._device)
         self._vae = self.family.load_vae(self._device)
+        if self._group is not None:
+            self._group.await_ready()
+
+    def close(self) -> None:
+        """End what other processes it has."""
+        if self._group is not None:
+            self._group.close()
 
     @property
     def family(self) -> Family:
@@ -63,7 +73,7 @@ class SliceSampler:
         if last_index <= first_index:
             raise ValueError(f"num_steps: nothing to do after step {state.step_index}")
         start_time = time.perf_counter()
-        for step in self._denoising.steps(asked, state):
+        for step in self._steps(asked, state):
             wait_for(self._device)
             outputs = _describe(step, time.perf_counter() - start_time)
             outputs["is_numerics_changed"] = np.array([is_foreign], np.int64)
@@ -74,6 +84,11 @@ class SliceSampler:
                 outputs["state"] = np.frombuffer(made.to_bytes(), np.uint8)
             yield outputs
             start_time = time.perf_counter()
+
+    def _steps(self, asked: Slice, state: DenoiseState) -> Generator[StepOutput, None, None]:
+        if self._group is None:
+            return self._denoising.steps(asked, state)
+        return self._group.steps(self._denoising, asked, state)
 
 
 def _describe(step: StepOutput, step_seconds: float) -> Arrays:

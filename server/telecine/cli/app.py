@@ -5,12 +5,13 @@ import sys
 import typer
 from rich.markup import escape
 
-from telecine.cli import doctor, generate, models, processes, up, videos, workers
+from telecine.cli import accounts, doctor, generate, keys, models, processes, up, videos, workers
 from telecine.cli.console import console
+from telecine.cli.options import connection_options
 from telecine.client import TelecineClientError
 
 app = typer.Typer(
-    help="Telecine makes videos from prompts.",
+    callback=connection_options,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,
@@ -26,8 +27,11 @@ app.command("pause")(videos.pause)
 app.command("resume")(videos.resume)
 app.command("delete")(videos.delete)
 app.command("download")(videos.download)
+app.command("estimate")(accounts.estimate)
+app.command("usage")(accounts.usage)
 app.add_typer(models.app, name="models")
 app.add_typer(workers.app, name="workers")
+app.add_typer(keys.app, name="keys")
 app.command("doctor")(doctor.doctor)
 app.command("gateway")(processes.gateway)
 app.command("worker")(processes.worker)

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from telecine.cli.console import console, output
-from telecine.cli.options import DataDirOption, ServerOption, find_server
+from telecine.cli.options import DataDirOption, ServerOption, find_server, open_client
 from telecine.cli.progress_view import ProgressView, state_word
 from telecine.cli.up import MODEL_REPOSITORY, local_options, running_service
 from telecine.client import Client, TelecineClientError, VideoOptions
@@ -188,22 +188,26 @@ def parse_loras(texts: list[str]) -> dict[str, float]:
 def _client(server: str, data_dir: Path) -> Iterator[Client]:
     with StopSignals() as signals:
         try:
-            with _server(server, data_dir, signals) as address, Client(address) as client:
+            with _served(server, data_dir, signals) as client:
                 yield client
         except StopRequestedError:
             raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
 
 
 @contextmanager
-def _server(server: str, data_dir: Path, signals: StopSignals) -> Iterator[str]:
+def _served(server: str, data_dir: Path, signals: StopSignals) -> Iterator[Client]:
     address = find_server(server, data_dir)
     if address is not None:
-        yield address
+        with open_client(address, data_dir) as client:
+            yield client
         return
     console.print("no server runs here: starting one for this video", highlight=False)
     options = local_options(None, MODEL_REPOSITORY)
-    with running_service(data_dir, options, signals=signals) as service:
-        yield service.address
+    with (
+        running_service(data_dir, options, signals=signals) as service,
+        open_client(service.address, data_dir) as client,
+    ):
+        yield client
 
 
 def _generate(client: Client, prompt: str, options: VideoOptions, path: Path | None) -> None:

@@ -28,6 +28,7 @@ from telecine.v1 import model_pb2, video_pb2
 
 LOAD_WORDS = ("full", "offload", "disk", "int8", "fp8")
 TARGET_WORDS = ("cpu", "cuda", "tensorrt")
+MAX_RANKS = 64
 WAIT_SECONDS = 60.0
 POLL_SECONDS = 0.5
 GIB = 1 << 30
@@ -86,6 +87,18 @@ def add(
         str,
         typer.Option(help=f"{', '.join(TARGET_WORDS)}. Default: what this machine has."),
     ] = "",
+    tensor_parallel: Annotated[
+        int, typer.Option(min=1, max=MAX_RANKS, help="GPUs that share each layer of the denoiser.")
+    ] = 1,
+    sequence_parallel: Annotated[
+        int, typer.Option(min=1, max=MAX_RANKS, help="GPUs that share a video's tokens.")
+    ] = 1,
+    guidance_parallel: Annotated[
+        bool,
+        typer.Option(
+            "--guidance-parallel", help="Prompt and negative prompt on GPUs of their own."
+        ),
+    ] = False,
     model_repository: Annotated[
         Path, typer.Option(help="Where the model.py files lie.", show_default=False)
     ] = MODEL_REPOSITORY,
@@ -97,16 +110,15 @@ def add(
         target=_one_of(target or this_machine_target(), TARGET_WORDS, "--target"),
         weights_mode=_one_of(load, LOAD_WORDS, "--load"),
         sources=model_repository,
+        tensor_parallel=tensor_parallel,
+        sequence_parallel=sequence_parallel,
+        is_guidance_parallel=guidance_parallel,
     )
     try:
         add_model(DataFolder(data_dir.resolve()), addition, report=_tell)
     except ModelAdditionError as error:
         _fail(error)
-    if find_server("", data_dir):
-        _tell("waiting for the worker")
-        with connect("", data_dir) as client:
-            _wait_until(client, name, is_served=True)
-    _tell(f"models/{name} is added")
+    _await_worker(data_dir, name)
     output.print(f"models/{name}", highlight=False)
 
 
@@ -136,6 +148,14 @@ def remove(name: ModelNameArgument, data_dir: DataDirOption) -> None:
     except ModelAdditionError as error:
         _fail(error)
     output.print(f"models/{name} is removed", highlight=False)
+
+
+def _await_worker(data_dir: Path, name: str) -> None:
+    if find_server("", data_dir):
+        _tell("waiting for the worker")
+        with connect("", data_dir) as client:
+            _wait_until(client, name, is_served=True)
+    _tell(f"models/{name} is added")
 
 
 def _require_unused(client: Client, name: str) -> None:

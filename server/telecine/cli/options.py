@@ -1,13 +1,16 @@
 """Options that several commands share, and how a command finds its server."""
 
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from telecine.client import Client, TelecineClientError
-from telecine.local.data_folder import DataFolder, default_data_folder
+from telecine.client import Client, TelecineClientError, TlsOptions
+from telecine.client.credentials import default_data_folder, find_api_key
+from telecine.local.data_folder import DataFolder
 
 PROBE_SECONDS = 2.0
 
@@ -30,7 +33,52 @@ DataDirOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ApiKeyOption = Annotated[
+    str,
+    typer.Option(
+        "--api-key",
+        envvar="TELECINE_API_KEY",
+        show_envvar=True,
+        help="The API key or access token. Others see it here: rather use the environment. "
+        "Default: the key that `telecine up` made.",
+    ),
+]
+TlsOption = Annotated[bool, typer.Option("--tls", help="Speak TLS with the gateway.")]
+CaOption = Annotated[
+    Path | None,
+    typer.Option("--ca", help="Believe this CA's certificates alone, in PEM; means --tls."),
+]
+CertOption = Annotated[
+    Path | None, typer.Option("--cert", help="This machine's certificate, in PEM; means --tls.")
+]
+CertKeyOption = Annotated[
+    Path | None, typer.Option("--cert-key", help="The private key of --cert, in PEM.")
+]
 NameArgument = Annotated[str, typer.Argument(help="The video's name, with or without videos/.")]
+
+
+@dataclass(frozen=True)
+class ConnectionOptions:
+    """How every command reaches its server; given before the command's name."""
+
+    api_key: str = ""
+    tls: TlsOptions | None = None
+
+
+_connection: ContextVar[ConnectionOptions] = ContextVar("connection")
+
+
+def connection_options(
+    api_key: ApiKeyOption = "",
+    tls: TlsOption = False,
+    ca: CaOption = None,
+    cert: CertOption = None,
+    cert_key: CertKeyOption = None,
+) -> None:
+    """Telecine makes videos from prompts."""
+    is_tls = tls or ca is not None or cert is not None
+    tls_options = TlsOptions(ca=ca, cert=cert, key=cert_key) if is_tls else None
+    _connection.set(ConnectionOptions(api_key, tls_options))
 
 
 def find_server(server: str, data_dir: Path) -> str | None:
@@ -39,7 +87,7 @@ def find_server(server: str, data_dir: Path) -> str | None:
         return server
     address_file = DataFolder(data_dir).address
     address = address_file.read_text().strip() if address_file.exists() else ""
-    return address if address and _answers(address) else None
+    return address if address and _answers(address, data_dir) else None
 
 
 def connect(server: str, data_dir: Path) -> Client:
@@ -53,11 +101,22 @@ def connect(server: str, data_dir: Path) -> Client:
         raise typer.BadParameter(
             escape("no server runs here: start one with `telecine up`, or give --server")
         )
-    return Client(address)
+    return open_client(address, data_dir)
 
 
-def _answers(address: str) -> bool:
-    with Client(address, timeout_seconds=PROBE_SECONDS) as client:
+def open_client(address: str, data_dir: Path, *, timeout_seconds: float = 30.0) -> Client:
+    """Return a client with the key given, or that of the data folder whose gateway this is."""
+    options = _connection.get()
+    return Client(
+        address,
+        api_key=options.api_key or find_api_key(address, data_dir),
+        tls=options.tls,
+        timeout_seconds=timeout_seconds,
+    )
+
+
+def _answers(address: str, data_dir: Path) -> bool:
+    with open_client(address, data_dir, timeout_seconds=PROBE_SECONDS) as client:
         try:
             client.list_models()
         except TelecineClientError as error:

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 import uvloop
+from rich.markup import escape
 
+from telecine.cli.console import console
 from telecine.config import load_settings
 from telecine.observability.log import configure_logging
 
@@ -17,11 +19,17 @@ SettingsOption = Annotated[
 
 def gateway(settings: SettingsOption = None) -> None:
     """Run a gateway, which clients speak to."""
-    from telecine.api.gateway import run_gateway  # noqa: PLC0415 - the client needs none of it
+    # The client needs none of it.
+    from telecine.api.auth.authenticator import UnsafeAddressError  # noqa: PLC0415
+    from telecine.api.gateway import run_gateway  # noqa: PLC0415
 
     loaded = load_settings(settings)
     configure_logging(service="gateway", level=loaded.log.level)
-    uvloop.run(run_gateway(loaded))
+    try:
+        uvloop.run(run_gateway(loaded))
+    except UnsafeAddressError as error:
+        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from error
 
 
 def worker(settings: SettingsOption = None) -> None:

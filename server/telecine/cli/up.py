@@ -24,6 +24,10 @@ PortOption = Annotated[
     int | None,
     typer.Option("--port", min=1, max=65535, help="The gateway's port. Default: the last one."),
 ]
+HttpPortOption = Annotated[
+    int | None,
+    typer.Option("--http-port", min=1, max=65535, help="The same for its HTTP edge."),
+]
 ModelRepositoryOption = Annotated[
     Path,
     typer.Option("--model-repository", help="What the Triton server loads.", show_default=False),
@@ -33,10 +37,11 @@ ModelRepositoryOption = Annotated[
 def up(
     data_dir: DataDirOption,
     port: PortOption = None,
+    http_port: HttpPortOption = None,
     model_repository: ModelRepositoryOption = MODEL_REPOSITORY,
 ) -> None:
     """Start Redis, Triton, a worker and a gateway; Ctrl-C stops them."""
-    options = local_options(port, model_repository)
+    options = local_options(port, model_repository, http_port=http_port)
     with StopSignals() as signals:
         try:
             with running_service(data_dir, options, signals=signals) as service:
@@ -49,11 +54,14 @@ def up(
             console.print("stopped")
 
 
-def local_options(port: int | None, model_repository: Path) -> LocalOptions:
+def local_options(
+    port: int | None, model_repository: Path, *, http_port: int | None = None
+) -> LocalOptions:
     """Return the options of a service that uses this machine's cores."""
     return LocalOptions(
         model_repository=model_repository,
         gateway_port=port,
+        http_port=http_port,
         num_threads=len(os.sched_getaffinity(0)),
     )
 
@@ -87,6 +95,7 @@ def _report(message: str) -> None:
 def _addresses(service: LocalService, data_dir: Path) -> dict[str, str]:
     return {
         "gateway": service.address,
+        "http": service.http_url,
         "triton": service.triton_url,
         "redis": service.redis_url,
         "data": str(data_dir.resolve()),

@@ -11,6 +11,7 @@ Answers are the messages of `telecine.v1`. Errors are `TelecineClientError` and 
 """
 
 from telecine.client.async_client import AsyncClient
+from telecine.client.credentials import TlsOptions
 from telecine.client.errors import (
     AlreadyExistsError,
     DownloadError,
@@ -19,8 +20,10 @@ from telecine.client.errors import (
     LiveFileChangedError,
     NotFoundError,
     NotImplementedYetError,
+    PermissionDeniedError,
     ResourceExhaustedError,
     TelecineClientError,
+    UnauthenticatedError,
     UnavailableError,
     VideoStateError,
 )
@@ -37,8 +40,11 @@ __all__ = [
     "LiveFileChangedError",
     "NotFoundError",
     "NotImplementedYetError",
+    "PermissionDeniedError",
     "ResourceExhaustedError",
     "TelecineClientError",
+    "TlsOptions",
+    "UnauthenticatedError",
     "UnavailableError",
     "VideoFilter",
     "VideoOptions",

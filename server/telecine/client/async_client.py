@@ -9,22 +9,30 @@ from typing import Self, TypeVar, Unpack
 
 import grpc
 
-from telecine.client.connection import CHANNEL_OPTIONS, Resumption
+from telecine.client.connection import Resumption, authorized, open_async_channel
+from telecine.client.credentials import ApiKey, TlsOptions
 from telecine.client.download_file import DownloadFile
 from telecine.client.errors import LiveFileChangedError, client_error
 from telecine.client.requests import (
     VideoFilter,
     VideoOptions,
+    account_name,
     create_video_request,
+    create_videos_request,
     download_video_request,
+    estimate_cost_request,
     list_videos_request,
     resource_name,
     upload_requests,
 )
 from telecine.v1 import (
+    account_pb2,
+    account_service_pb2,
+    account_service_pb2_grpc,
     model_pb2,
     model_service_pb2,
     model_service_pb2_grpc,
+    usage_pb2,
     video_pb2,
     video_service_pb2,
     video_service_pb2_grpc,
@@ -44,19 +52,30 @@ class AsyncClient:
 
     Args:
         address: the gateway's `host:port`.
+        api_key: an API key or an access token, or a function that returns it. None for
+            `TELECINE_API_KEY`, or the key of a `telecine up` on this machine.
+        tls: how to speak TLS; None for no TLS.
         timeout_seconds: how long an answer of one message may take.
         patience_seconds: how long streams try to go on while the server is away.
     """
 
     def __init__(
-        self, address: str, *, timeout_seconds: float = 30.0, patience_seconds: float = 60.0
+        self,
+        address: str,
+        *,
+        api_key: ApiKey | None = None,
+        tls: TlsOptions | None = None,
+        timeout_seconds: float = 30.0,
+        patience_seconds: float = 60.0,
     ) -> None:
         self._timeout_seconds = timeout_seconds
         self._patience_seconds = patience_seconds
-        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
-        self._videos = video_service_pb2_grpc.VideoServiceStub(self._channel)
-        self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
-        self._workers = worker_service_pb2_grpc.WorkerServiceStub(self._channel)
+        self._channel = open_async_channel(address, tls=tls)
+        channel = authorized(self._channel, address, api_key)
+        self._videos = video_service_pb2_grpc.VideoServiceStub(channel)
+        self._models = model_service_pb2_grpc.ModelServiceStub(channel)
+        self._workers = worker_service_pb2_grpc.WorkerServiceStub(channel)
+        self._account = account_service_pb2_grpc.AccountServiceStub(channel)
 
     async def __aenter__(self) -> Self:
         return self
@@ -79,6 +98,18 @@ class AsyncClient:
         """Ask for a video; it comes back queued, at once."""
         request = create_video_request(prompt, options, request_id)
         return await self._call(self._videos.CreateVideo, request)
+
+    async def create_videos(
+        self,
+        prompt: str,
+        num_videos: int,
+        *,
+        request_id: str | None = None,
+        **options: Unpack[VideoOptions],
+    ) -> list[video_pb2.Video]:
+        """Ask for several videos of one prompt, each with a seed of its own."""
+        request = create_videos_request(prompt, num_videos, options, request_id=request_id)
+        return list((await self._call(self._videos.BatchCreateVideos, request)).videos)
 
     async def get_video(self, name: str) -> video_pb2.Video:
         """Return a video as it is now."""
@@ -118,6 +149,24 @@ class AsyncClient:
                         yield event
                 return
             except grpc.RpcError as error:
+                await asyncio.sleep(resumption.delay_after(client_error(error)))
+            finally:
+                stream.cancel()
+
+    async def watch_videos(self) -> AsyncGenerator[video_service_pb2.WatchVideosResponse, None]:
+        """Yield this caller's videos that have not ended, then every change of any of them.
+
+        It never ends; after a break the videos that have not ended come again.
+        """
+        resumption = Resumption(self._patience_seconds)
+        while True:
+            stream = self._videos.WatchVideos(video_service_pb2.WatchVideosRequest())
+            try:
+                async for response in stream:
+                    resumption.note_progress()
+                    if response.WhichOneof("change"):
+                        yield response
+            except grpc.aio.AioRpcError as error:
                 await asyncio.sleep(resumption.delay_after(client_error(error)))
             finally:
                 stream.cancel()
@@ -194,6 +243,43 @@ class AsyncClient:
         except grpc.RpcError as error:
             raise client_error(error) from error
 
+    async def estimate_cost(
+        self, prompt: str, **options: Unpack[VideoOptions]
+    ) -> usage_pb2.CostEstimate:
+        """Return what a video would cost; it is not made."""
+        request = estimate_cost_request(prompt, options)
+        return await self._call(self._videos.EstimateCost, request)
+
+    async def get_usage(self, tenant: str = "") -> usage_pb2.Usage:
+        """Return what a tenant uses, the own one by default."""
+        request = account_service_pb2.GetUsageRequest(name=account_name(tenant, "usage"))
+        return await self._call(self._account.GetUsage, request)
+
+    async def list_ledger(
+        self, tenant: str = "", *, page_size: int = 50
+    ) -> AsyncGenerator[usage_pb2.LedgerEntry, None]:
+        """Yield what a tenant was charged, newest first; the next page is asked for when needed."""
+        parent = resource_name("tenants", tenant)
+        request = account_service_pb2.ListLedgerRequest(parent=parent, page_size=page_size)
+        while True:
+            page = await self._call(self._account.ListLedger, request)
+            for entry in page.entries:
+                yield entry
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def get_quota(self, tenant: str = "") -> usage_pb2.Quota:
+        """Return what a tenant may use, the own one by default; -1 is no limit."""
+        request = account_service_pb2.GetQuotaRequest(name=account_name(tenant, "quota"))
+        return await self._call(self._account.GetQuota, request)
+
+    async def update_quota(self, tenant: str, quota: usage_pb2.Quota) -> usage_pb2.Quota:
+        """Set those numbers of a tenant's quota that are set in `quota`; -1 is no limit."""
+        request = account_service_pb2.UpdateQuotaRequest(quota=quota)
+        request.quota.name = account_name(tenant, "quota")
+        return await self._call(self._account.UpdateQuota, request)
+
     async def list_models(self) -> list[model_pb2.Model]:
         """Return the models the server has."""
         request = model_service_pb2.ListModelsRequest(page_size=1000)
@@ -242,6 +328,38 @@ class AsyncClient:
         """Tell a worker to finish its slice, hand its videos back and exit."""
         request = worker_service_pb2.DrainWorkerRequest(name=resource_name("workers", name))
         return await self._call(self._workers.DrainWorker, request)
+
+    async def get_caller(self) -> account_pb2.Caller:
+        """Return whose key or token this client carries, and what it may do."""
+        return await self._call(self._account.GetCaller, account_service_pb2.GetCallerRequest())
+
+    async def create_api_key(self, key: account_pb2.ApiKey) -> account_pb2.ApiKey:
+        """Make a key; the `secret` of this answer is shown once."""
+        request = account_service_pb2.CreateApiKeyRequest(api_key=key)
+        return await self._call(self._account.CreateApiKey, request)
+
+    async def get_api_key(self, name: str) -> account_pb2.ApiKey:
+        """Return one key."""
+        request = account_service_pb2.GetApiKeyRequest(name=resource_name("apiKeys", name))
+        return await self._call(self._account.GetApiKey, request)
+
+    async def list_api_keys(
+        self, tenant: str = "", *, page_size: int = 50
+    ) -> AsyncGenerator[account_pb2.ApiKey, None]:
+        """Yield the keys that are not revoked, of the caller's tenant, another, or all for `-`."""
+        request = account_service_pb2.ListApiKeysRequest(tenant=tenant, page_size=page_size)
+        while True:
+            page = await self._call(self._account.ListApiKeys, request)
+            for key in page.api_keys:
+                yield key
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def revoke_api_key(self, name: str) -> account_pb2.ApiKey:
+        """End a key for good."""
+        request = account_service_pb2.RevokeApiKeyRequest(name=resource_name("apiKeys", name))
+        return await self._call(self._account.RevokeApiKey, request)
 
     async def _download(
         self, request: video_service_pb2.DownloadVideoRequest

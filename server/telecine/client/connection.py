@@ -1,8 +1,15 @@
 """How both clients connect, try again, and go on after a break."""
 
 import json
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
+import grpc
+
+from telecine.client.credentials import ApiKey, TlsOptions, find_api_key
 from telecine.client.errors import TelecineClientError, UnavailableError
+
+ChannelT = TypeVar("ChannelT", grpc.Channel, grpc.aio.Channel)
 
 MAX_MESSAGE_BYTES = 4 << 20
 # Every call may be repeated: the one that makes something carries a request id.
@@ -31,6 +38,46 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
 )
+
+
+class AuthorizedChannel:
+    """A channel whose calls carry a key: what stubs are made from, of either kind of channel."""
+
+    def __init__(self, channel: Any, api_key: ApiKey) -> None:
+        self._channel = channel
+        self._api_key = api_key
+
+    def __getattr__(self, kind: str) -> Any:
+        make: Callable[..., Any] = getattr(self._channel, kind)
+        return lambda *args, **options: self._authorized(make(*args, **options))
+
+    def _authorized(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(request: Any, **options: Any) -> Any:
+            key = self._api_key if isinstance(self._api_key, str) else self._api_key()
+            metadata = (("authorization", f"Bearer {key}"),) if key else ()
+            return method(request, metadata=metadata, **options)
+
+        return call
+
+
+def open_channel(address: str, *, tls: TlsOptions | None) -> grpc.Channel:
+    """Return a blocking channel."""
+    if tls is None:
+        return grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+    return grpc.secure_channel(address, tls.credentials(), options=CHANNEL_OPTIONS)
+
+
+def open_async_channel(address: str, *, tls: TlsOptions | None) -> grpc.aio.Channel:
+    """Return a channel of the running event loop."""
+    if tls is None:
+        return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+    return grpc.aio.secure_channel(address, tls.credentials(), options=CHANNEL_OPTIONS)
+
+
+def authorized(channel: ChannelT, address: str, api_key: ApiKey | None) -> ChannelT:
+    """Return a channel for stubs, whose calls carry the key given, or the one found."""
+    key = find_api_key(address) if api_key is None else api_key
+    return cast("ChannelT", AuthorizedChannel(channel, key))
 
 
 class Resumption:

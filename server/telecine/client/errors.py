@@ -8,6 +8,8 @@ TelecineClientError
 ├── LiveFileChangedError     what was followed is made anew, with other bytes
 ├── EventsTrimmedError       the event log no longer reaches back that far
 ├── NotImplementedYetError   a feature that the server does not have
+├── UnauthenticatedError     no key or token, or none that counts
+├── PermissionDeniedError    the key or token may not do this
 ├── ResourceExhaustedError   no more is taken now, or a message is too large
 ├── UnavailableError         the server, or a part of it, cannot be reached
 └── DownloadError            a downloaded file is not what the server promised
@@ -90,6 +92,14 @@ class NotImplementedYetError(TelecineClientError):
     """A feature that the server does not have."""
 
 
+class UnauthenticatedError(TelecineClientError):
+    """No key or token, or none that counts."""
+
+
+class PermissionDeniedError(TelecineClientError):
+    """The key or token may not do this."""
+
+
 class ResourceExhaustedError(TelecineClientError):
     """No more is taken now, or a message is too large."""
 
@@ -110,6 +120,8 @@ ERROR_OF_CODE: dict[grpc.StatusCode, type[TelecineClientError]] = {
     grpc.StatusCode.ABORTED: LiveFileChangedError,
     grpc.StatusCode.OUT_OF_RANGE: EventsTrimmedError,
     grpc.StatusCode.UNIMPLEMENTED: NotImplementedYetError,
+    grpc.StatusCode.UNAUTHENTICATED: UnauthenticatedError,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionDeniedError,
     grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhaustedError,
     grpc.StatusCode.UNAVAILABLE: UnavailableError,
     grpc.StatusCode.DEADLINE_EXCEEDED: UnavailableError,

@@ -59,6 +59,27 @@ def create_video_request(
     prompt: str, options: VideoOptions, request_id: str | None
 ) -> video_service_pb2.CreateVideoRequest:
     """Ask for a video; without an id the request gets a random one, so that a retry is safe."""
+    if request_id is None:
+        request_id = uuid.uuid4().hex
+    return video_service_pb2.CreateVideoRequest(
+        spec=video_spec(prompt, options), request_id=request_id
+    )
+
+
+def estimate_cost_request(
+    prompt: str, options: VideoOptions
+) -> video_service_pb2.EstimateCostRequest:
+    """Ask what a video would cost."""
+    return video_service_pb2.EstimateCostRequest(spec=video_spec(prompt, options))
+
+
+def account_name(tenant: str, part: str) -> str:
+    """Name the usage or the quota of a tenant; the own one's name is empty."""
+    return f"{resource_name('tenants', tenant)}/{part}" if tenant else ""
+
+
+def video_spec(prompt: str, options: VideoOptions) -> video_pb2.VideoSpec:
+    """Put a prompt and what else is asked for into a spec."""
     fields = dict(options)
     spec = video_pb2.VideoSpec(prompt=prompt)
     _take_durations(fields, spec)
@@ -71,9 +92,17 @@ def create_video_request(
     if (model := options.get("model")) is not None:
         fields["model"] = resource_name("models", model)
     spec.MergeFrom(video_pb2.VideoSpec(**fields))  # type: ignore[arg-type]  # a TypedDict's rest
-    if request_id is None:
-        request_id = uuid.uuid4().hex
-    return video_service_pb2.CreateVideoRequest(spec=spec, request_id=request_id)
+    return spec
+
+
+def create_videos_request(
+    prompt: str, num_videos: int, options: VideoOptions, *, request_id: str | None
+) -> video_service_pb2.BatchCreateVideosRequest:
+    """Ask for several videos of one spec; a retry is as safe as that of one."""
+    single = create_video_request(prompt, options, request_id)
+    return video_service_pb2.BatchCreateVideosRequest(
+        spec=single.spec, num_videos=num_videos, request_id=single.request_id
+    )
 
 
 def _take_durations(fields: dict[str, object], spec: video_pb2.VideoSpec) -> None:

@@ -62,6 +62,9 @@ def translate(
     has_ended = has_ended or any(sign in message for sign in _UNAVAILABLE_SIGNS)
     if has_ended or code in _UNAVAILABLE_CODES:
         return ModelServerUnavailableError(f"Triton: {message}")
+    if f"{ModelServerUnavailableError.__name__}: " in message:
+        # A model that says of itself that it can go on no more.
+        return ModelServerUnavailableError(f"Triton: {message}", dead_model=called)
     if f"{CheckpointError.__name__}: " in message:
         return CheckpointError(message)
     return ModelError(message)

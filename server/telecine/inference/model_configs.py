@@ -5,7 +5,7 @@ and the decoder take one video a request.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from google.protobuf import text_format
@@ -65,6 +65,8 @@ class ModelDescription:
             many dimensions; None for a model that makes videos of text alone.
         encoder_threads: threads of each ONNX session.
         weights_mode: how the denoiser's are held; see `telecine.engine.offload.LoadOptions`.
+        parallel_sizes: ranks that share the denoiser, by the names of
+            `telecine.engine.parallel.layout.ParallelConfig`; one that is not named is 1.
     """
 
     model: str
@@ -75,6 +77,7 @@ class ModelDescription:
     image_conditioning: Mapping[str, int] | None = None
     encoder_threads: int = 1
     weights_mode: str = FULL_WEIGHTS
+    parallel_sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 def write_configs(description: ModelDescription, target: Target = "cpu") -> dict[str, str]:
@@ -146,8 +149,7 @@ def _add_step(config: Any, name: str, inputs: Sequence[str], outputs: Sequence[s
 def _dit_sampler(description: ModelDescription) -> Any:
     config = _python_model(description, "dit_sampler", max_batch_size=0)
     config.model_transaction_policy.decoupled = True
-    if description.weights_mode != FULL_WEIGHTS:
-        config.parameters["weights_mode"].string_value = description.weights_mode
+    _set_holding(config, description)
     for prefix in ("", "negative_"):
         _add_tensors(config.input, description, description.conditioning, prefix=prefix)
     for name in SLICE_INTEGERS:
@@ -168,6 +170,15 @@ def _dit_sampler(description: ModelDescription) -> Any:
     for name in ("preview", "state"):
         config.output.add(name=name, data_type=pb.TYPE_UINT8, dims=[_ANY])
     return config
+
+
+def _set_holding(config: Any, description: ModelDescription) -> None:
+    """How the denoiser's weights are held, and over how many ranks."""
+    if description.weights_mode != FULL_WEIGHTS:
+        config.parameters["weights_mode"].string_value = description.weights_mode
+    for name, size in description.parallel_sizes.items():
+        if size > 1:
+            config.parameters[name].string_value = str(size)
 
 
 def _add_clip_start(config: Any, image_conditioning: Mapping[str, int]) -> None:

@@ -40,6 +40,8 @@ class TritonInstallation:
             "OMP_NUM_THREADS": str(num_threads),
             # Idle threads that spin starve the other models' processes.
             "OMP_WAIT_POLICY": "passive",
+            # What ranks of one model tell each other stays on this machine.
+            "GLOO_SOCKET_IFNAME": "lo",
             # The stub gave every activation back to the kernel: 35,000 page faults, and a
             # tenth of its time, in each step of half a second.
             "MALLOC_MMAP_THRESHOLD_": str(_KEPT_BYTES),

@@ -32,9 +32,34 @@ def index_key(queue: str, tenant: str) -> str:
     return f"{queue}:index:{tenant}"
 
 
+def account_key(queue: str, tenant: str) -> str:
+    """Returns the key of what a tenant uses."""
+    return f"{queue}:account:{tenant}"
+
+
+def ledger_key(queue: str, tenant: str) -> str:
+    """Returns the key of a tenant's ledger."""
+    return f"{queue}:ledger:{tenant}"
+
+
+def quota_key(queue: str, tenant: str) -> str:
+    """Returns the key of what a tenant may use, where that is not what the settings say."""
+    return f"{queue}:quota:{tenant}"
+
+
+def place_key(queue: str, tenant: str, video_id: str) -> str:
+    """Returns the key of a deleted video's place in its tenant's list."""
+    return f"{queue}:place:{tenant}:{video_id}"
+
+
 def notify_key(queue: str) -> str:
     """Returns the key of the stream that says whose event log has grown."""
     return f"{queue}:notify"
+
+
+def watched_key(queue: str, tenant: str) -> str:
+    """Returns the key that lives while somebody watches all videos of a tenant."""
+    return f"{queue}:watched:{tenant}"
 
 
 def wake_key(queue: str) -> str:
@@ -55,6 +80,21 @@ def model_alive_key(queue: str, model_id: str) -> str:
 def worker_changes_key(queue: str) -> str:
     """Returns the key of the stream that says which worker has changed."""
     return f"{queue}:worker_changes"
+
+
+def api_keys_key(queue: str) -> str:
+    """Returns the key of all API keys, `tenant/key id` each."""
+    return f"{queue}:api_keys"
+
+
+def api_key_key(queue: str, key_id: str) -> str:
+    """Returns the key of an API key's record."""
+    return f"{queue}:api_key:{key_id}"
+
+
+def api_key_use_key(queue: str, key_id: str) -> str:
+    """Returns the key of the time at which an API key was last used."""
+    return f"{queue}:api_key_use:{key_id}"
 
 
 def video_id_of(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Pages of videos, newest first."""
+"""Pages of videos, newest or oldest first."""
 
 import base64
 import hashlib
@@ -33,7 +33,7 @@ async def list_page(redis: Redis, library: FunctionLibrary, query: VideoQuery) -
     is_wanted = _filter(query)
     found: list[video_pb2.Video] = []
     for _ in range(_MAX_SCANNED // _BATCH):
-        ids, times = await _older_than(redis, library.queue, query, cursor)
+        ids, times = await _next_ids(redis, library.queue, query, cursor)
         if not ids:
             return VideoPage(tuple(found), "")
         cursor = times[-1]
@@ -46,23 +46,36 @@ async def list_page(redis: Redis, library: FunctionLibrary, query: VideoQuery) -
     return VideoPage(tuple(found), _encode_token(query, cursor or 0))
 
 
-async def _older_than(
+async def _next_ids(
     redis: Redis, queue: str, query: VideoQuery, cursor: int | None
 ) -> tuple[list[bytes], list[int]]:
     """Returns a batch of ids with their create times, which no two videos share."""
-    newest = "+inf" if cursor is None else f"({cursor}"
-    if cursor is None and query.create_time_until is not None:
-        newest = f"({to_micros(query.create_time_until)}"
-    oldest = "-inf" if query.create_time_from is None else str(to_micros(query.create_time_from))
+    oldest, newest = _range(query, cursor)
+    key = index_key(queue, query.tenant)
     with translated_errors():
-        entries: Any = await redis.zrevrangebyscore(
-            index_key(queue, query.tenant), newest, oldest, start=0, num=_BATCH, withscores=True
-        )
+        if query.is_oldest_first:
+            entries: Any = await redis.zrangebyscore(
+                key, oldest, newest, start=0, num=_BATCH, withscores=True
+            )
+        else:
+            entries = await redis.zrevrangebyscore(
+                key, newest, oldest, start=0, num=_BATCH, withscores=True
+            )
     return [entry[0] for entry in entries], [int(entry[1]) for entry in entries]
 
 
+def _range(query: VideoQuery, cursor: int | None) -> tuple[str, str]:
+    """Returns the oldest and the newest create time of what is still to be listed."""
+    oldest = "-inf" if query.create_time_from is None else str(to_micros(query.create_time_from))
+    until = query.create_time_until
+    newest = "+inf" if until is None else f"({to_micros(until)}"
+    if cursor is None:
+        return oldest, newest
+    return (f"({cursor}", newest) if query.is_oldest_first else (oldest, f"({cursor}")
+
+
 async def _read(library: FunctionLibrary, ids: list[bytes]) -> list[tuple[Record, int, int]]:
-    snapshots: list[Any] = await library.call("get_many", {"videos": b",".join(ids)})
+    snapshots: list[Any] = await library.read("get_many", {"videos": b",".join(ids)})
     return [(decode_record(answer), *place) for answer, *place in snapshots]
 
 
@@ -93,6 +106,7 @@ def _query_digest(query: VideoQuery) -> bytes:
         sorted(query.labels),
         query.create_time_from and to_micros(query.create_time_from),
         query.create_time_until and to_micros(query.create_time_until),
+        query.is_oldest_first,
     )
     return hashlib.sha256(repr(filters).encode()).digest()[:8]
 

@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from telecine.client.credentials import ADDRESS_FILE, API_KEY_FILE
+
 LOCAL_HOST = "127.0.0.1"
 
 
@@ -20,6 +22,7 @@ class Ports:
     """The ports of one service, all on 127.0.0.1."""
 
     gateway: int
+    http: int
     redis: int
     triton_grpc: int
     triton_http: int
@@ -70,7 +73,12 @@ class DataFolder:
     @property
     def address(self) -> Path:
         """Holds the gateway's `host:port` once it has been up."""
-        return self.root / "gateway.address"
+        return self.root / ADDRESS_FILE
+
+    @property
+    def api_key(self) -> Path:
+        """Holds the key of this machine's operator, for nobody else's eyes."""
+        return self.root / API_KEY_FILE
 
     @property
     def processes(self) -> Path:
@@ -96,22 +104,23 @@ class DataFolder:
                 raise AlreadyRunningError(f"another telecine runs in {self.root}") from None
             yield
 
-    def choose_ports(self, gateway_port: int | None = None) -> Ports:
+    def choose_ports(self, gateway_port: int | None = None, http_port: int | None = None) -> Ports:
         """Return the ports of the last time where they are still free, and note them down.
 
         Raises:
-            OSError: `gateway_port` was asked for and is taken.
+            OSError: a port was asked for and is taken.
         """
         path = self.root / "ports.json"
         known: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
-        if gateway_port is not None:
-            known["gateway"] = gateway_port
+        asked = {"gateway": gateway_port, "http": http_port}
+        required = {name: port for name, port in asked.items() if port is not None}
+        known.update(required)
         with ExitStack() as held:
             sockets = {
                 field.name: held.enter_context(
                     _listen(
                         known.get(field.name, 0),
-                        is_required=field.name == "gateway" and gateway_port is not None,
+                        is_required=field.name in required,
                     )
                 )
                 for field in fields(Ports)
@@ -119,11 +128,6 @@ class DataFolder:
             ports = Ports(**{name: sock.getsockname()[1] for name, sock in sockets.items()})
         path.write_text(json.dumps(asdict(ports), indent=2))
         return ports
-
-
-def default_data_folder() -> Path:
-    """Return where a person's service lies when nothing else is said."""
-    return Path.home() / ".local" / "share" / "telecine"
 
 
 def _listen(port: int, *, is_required: bool) -> socket.socket:

@@ -15,6 +15,7 @@ from telecine.inference.triton_server import TritonServer, TritonServerConfig
 from telecine.jobs.redis_server import RedisServer
 from telecine.local.data_folder import LOCAL_HOST, DataFolder, Ports
 from telecine.local.disk_guard import DiskGuard
+from telecine.local.operator_key import keep_local_key
 from telecine.local.orphans import end_orphans, note_processes
 from telecine.local.python_process import PythonProcess
 from telecine.local.settings_file import write_settings
@@ -50,11 +51,13 @@ class LocalOptions:
 
     Attributes:
         gateway_port: the gateway's port; None for the last one, or a free one.
+        http_port: the same for its HTTP edge.
         num_threads: threads of each model's process.
     """
 
     model_repository: Path
     gateway_port: int | None = None
+    http_port: int | None = None
     num_threads: int = 1
 
 
@@ -106,6 +109,11 @@ class LocalService:
         return f"{LOCAL_HOST}:{self.ports.gateway}"
 
     @property
+    def http_url(self) -> str:
+        """Where the gateway's HTTP edge is."""
+        return f"http://{LOCAL_HOST}:{self.ports.http}"
+
+    @property
     def triton_url(self) -> str:
         """Where tritonclient reaches the model server."""
         return self._triton.grpc_url
@@ -128,6 +136,7 @@ class LocalService:
             for start in self._starts.values():
                 start()
             self._note_processes()
+        keep_local_key(self._folder.api_key, self._redis.url)
         self._report("waiting for the models")
         self._triton.wait_until_ready(MODELS_SECONDS)
         for name, reason in self._triton.failures().items():
@@ -151,7 +160,8 @@ class LocalService:
 
     def _wait_until_serving(self) -> None:
         deadline = time.monotonic() + SERVING_SECONDS
-        with Client(self.address, timeout_seconds=2.0) as client:
+        key = self._folder.api_key.read_text().strip()
+        with Client(self.address, api_key=key, timeout_seconds=2.0) as client:
             while not _has_ready_model(client):
                 for process in (self._gateway, self._worker):
                     if not process.is_running:
@@ -198,7 +208,7 @@ def local_service(
     with folder.locked():
         for name in end_orphans(folder.processes):
             report(f"ended {name}, left behind by an earlier run")
-        ports = folder.choose_ports(options.gateway_port)
+        ports = folder.choose_ports(options.gateway_port, options.http_port)
         service = LocalService(folder, ports, options, report=report)
         try:
             service.start(signals)

@@ -48,6 +48,9 @@ class Addition:
         target: what runs its text encoders: `cpu`, `cuda` or `tensorrt`.
         weights_mode: how the denoiser's weights are held.
         sources: the repository whose model.py files serve every model.
+        tensor_parallel: ranks that share each of the denoiser's layers.
+        sequence_parallel: ranks that share a video's tokens.
+        is_guidance_parallel: whether prompt and negative prompt are denoised side by side.
     """
 
     name: str
@@ -55,6 +58,9 @@ class Addition:
     target: str
     weights_mode: str
     sources: Path
+    tensor_parallel: int = 1
+    sequence_parallel: int = 1
+    is_guidance_parallel: bool = False
 
 
 def this_machine_target() -> str:
@@ -81,6 +87,9 @@ def add_model(folder: DataFolder, addition: Addition, *, report: Report) -> mode
             f"--target={addition.target}",
             f"--load={addition.weights_mode}",
             f"--sources={addition.sources}",
+            f"--tensor-parallel={addition.tensor_parallel}",
+            f"--sequence-parallel={addition.sequence_parallel}",
+            *(["--guidance-parallel"] if addition.is_guidance_parallel else []),
         )
         card = read_card(staging / "model")
         report("making one step of a small video")

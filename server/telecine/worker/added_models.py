@@ -34,11 +34,13 @@ class AddedModel:
         weights: the absolute path of its weights folder.
         target: what runs its text encoders: `cpu`, `cuda` or `tensorrt`.
         weights_mode: how the denoiser's weights are held.
+        parallel: how it is laid out over ranks, for people; empty on one.
     """
 
     weights: str
     target: str
     weights_mode: str
+    parallel: str = ""
 
     def to_json(self) -> str:
         """Writes it for people and for `read_record`."""

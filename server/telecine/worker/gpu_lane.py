@@ -29,8 +29,6 @@ from telecine.worker.worker_models import MODEL_NOT_LOADED, WorkerModels
 from telecine.worker.worker_state import WorkerState
 
 _T = TypeVar("_T")
-# Longer videos attend to a sliding window of frames and to the first one.
-_FULL_ATTENTION_SECONDS = 30.0
 # A video that ends the model server so often, with no slice finished between, is to blame.
 _MAX_SERVER_LOSSES = 3
 _NUMERICS_CHANGED = (
@@ -171,7 +169,7 @@ class GpuLane:
             height=spec.size.height,
             width=spec.size.width,
             fps=spec.fps,
-            attention=_choose_attention(held.video),
+            attention=held.video.attention,
             inputs=await self._encode_inputs(held, inputs),
             state=b"",
             num_steps=0,
@@ -320,12 +318,3 @@ class GpuLane:
 def num_pixels(video: video_pb2.Video) -> int:
     """Returns the pixels of all frames together, what decoding and encoding cost by."""
     return video.num_frames * video.spec.size.width * video.spec.size.height
-
-
-def _choose_attention(video: video_pb2.Video) -> str:
-    """Returns which frames see which: all see all, or the past alone, or a sliding window."""
-    begins_with_frames = bool(video.spec.input_image) or video.spec.HasField("extend")
-    if begins_with_frames or video.num_steps > video.spec.num_inference_steps:
-        return "causal"  # made in chunks: its first frames are done before its last ones
-    seconds = video.num_frames / video.spec.fps
-    return "full" if seconds <= _FULL_ATTENTION_SECONDS else "window"

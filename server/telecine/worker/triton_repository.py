@@ -4,17 +4,16 @@ import json
 import shutil
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from telecine.errors import ModelError
-from telecine.inference.model_configs import (
-    EncoderDescription,
-    ModelDescription,
-    write_configs,
-)
+from telecine.inference.model_configs import ModelDescription, write_configs
 from telecine.storage.atomic_file import write_file
 
 TRITON_FOLDER = "triton"
 """Of a published model: what Triton needs besides the weights."""
 DESCRIPTION_NAME = "description.json"
+_DESCRIPTION = TypeAdapter(ModelDescription)
 
 
 def install_model(weights: Path, repository: Path, *, model_id: str) -> None:
@@ -26,9 +25,9 @@ def install_model(weights: Path, repository: Path, *, model_id: str) -> None:
     source = weights.resolve() / TRITON_FOLDER
     try:
         described = json.loads((source / DESCRIPTION_NAME).read_text())
-        described["encoders"] = tuple(EncoderDescription(**each) for each in described["encoders"])
-        description = ModelDescription(**described, model=model_id, weights=str(weights.resolve()))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        named = described | {"model": model_id, "weights": str(weights.resolve())}
+        description = _DESCRIPTION.validate_python(named)
+    except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{model_id} was published without its Triton models: {error}") from error
     for role, config in write_configs(description).items():
         folder = repository / f"{model_id}__{role}"

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from telecine.errors import ModelError, ModelServerUnavailableError
+from telecine.jobs.attention_strategy import video_bytes
 from telecine.jobs.job_types import Capability
 from telecine.v1 import model_pb2, video_pb2
 from telecine.worker.model_registry import RegisteredModel
@@ -14,7 +15,6 @@ from telecine.worker.served_models import ServedModels
 from telecine.worker.video_inputs import num_clip_frames
 
 MODEL_NOT_LOADED = "MODEL_NOT_LOADED"
-_PIXELS_PER_MEGAPIXEL = 1_000_000
 # A model that did not load gets another try after this long, with the next video that needs it.
 _SHUN_SECONDS = 60.0
 
@@ -114,10 +114,10 @@ class WorkerModels:
         """
         model_id = video.spec.model.removeprefix("models/")
         async with AsyncExitStack() as stack:
-            video_bytes = self._video_bytes(model_id, video)
+            num_bytes = self._video_bytes(model_id, video)
             try:
                 await stack.enter_async_context(
-                    self._residency.using(model_id, video_bytes=video_bytes)
+                    self._residency.using(model_id, video_bytes=num_bytes)
                 )
             except ModelError:
                 self._failure_times[model_id] = time.monotonic()
@@ -133,7 +133,7 @@ class WorkerModels:
         limits = self._model(model_id).card.limits
         size = video.spec.size
         num_pixels = num_clip_frames(video) * size.width * size.height
-        return limits.memory_bytes_per_megapixel * num_pixels // _PIXELS_PER_MEGAPIXEL
+        return video_bytes(limits, num_pixels, attention=video.attention)
 
     def _model(self, model_id: str) -> RegisteredModel:
         if model_id not in self._models:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from rank_program import CASES, denoise, make_denoiser
+from small_denoisers import CASES, denoise, make_denoiser
 
 from telecine.engine.parallel.layout import ParallelConfig
 

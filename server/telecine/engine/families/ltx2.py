@@ -23,6 +23,7 @@ from telecine.engine.ltx2.denoiser import LTX2Denoiser
 from telecine.engine.ltx2.guidance import LTX2Guidance
 from telecine.engine.ltx2.transformer import LTX2Transformer
 from telecine.engine.offload import FULL, LoadOptions, default_dtype, load_network
+from telecine.engine.parallel.layout import ParallelPlan
 from telecine.engine.samplers import SAMPLERS
 
 if TYPE_CHECKING:
@@ -85,6 +86,15 @@ class LTX2Family:
     def rollout(self) -> None:
         """None: every frame attends to all others."""
         return
+
+    @property
+    def parallel_plan(self) -> ParallelPlan:
+        """By heads alone: its guidance compares up to four answers, picture and sound in each."""
+        config = self._transformer_config()
+        return ParallelPlan(
+            num_heads=(config.num_attention_heads, config.audio_num_attention_heads),
+            axes=frozenset({"tensor"}),
+        )
 
     @property
     def encoder_roles(self) -> tuple[EncoderRole, ...]:

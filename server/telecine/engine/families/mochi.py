@@ -16,6 +16,7 @@ from telecine.engine.mochi.model import MochiConfig, MochiTransformer
 from telecine.engine.mochi.schedule import linear_quadratic_sigmas
 from telecine.engine.mochi.video_decoder import MochiVAEConfig, MochiVideoDecoder
 from telecine.engine.offload import FULL, LoadOptions, WeightsFiles, load_network
+from telecine.engine.parallel.layout import ParallelPlan
 
 MAX_PROMPT_TOKENS = 256
 _SAMPLERS = ("euler", "heun", "rk4", "unipc")
@@ -65,6 +66,14 @@ class MochiFamily:
     def rollout(self) -> None:
         """Every video is made whole."""
         return
+
+    @property
+    def parallel_plan(self) -> ParallelPlan:
+        """By heads and by guidance; prompts of different lengths do not cut into even tokens."""
+        return ParallelPlan(
+            num_heads=(self._transformer_config().num_attention_heads,),
+            axes=frozenset({"tensor", "guidance"}),
+        )
 
     @property
     def encoder_roles(self) -> tuple[EncoderRole, ...]:

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from telecine.engine.denoise import Denoiser
+from telecine.engine.dit.attention import AttentionKind
 from telecine.engine.offload.options import FULL, LoadOptions
+from telecine.engine.parallel.layout import ParallelPlan
 from telecine.engine.rollout import Rollout
 from telecine.engine.text_encoders.tokenizer import TokenizedPrompt
 from telecine.engine.vae.layers import FeatCache
@@ -56,6 +58,9 @@ class FamilyCard:
             frames_multiple x k + 1; 0 where it cannot.
         memory_bytes_per_megapixel: what a video takes beside the weights, for each million
             pixels of all its frames.
+        attention_strategies: which frames can see which, over time.
+        window_memory_bytes_per_megapixel: as memory_bytes_per_megapixel, of `window` attention; 0
+            where it is the same.
     """
 
     family: str
@@ -76,6 +81,8 @@ class FamilyCard:
     is_image_required: bool = False
     max_context_frames: int = 0
     memory_bytes_per_megapixel: int = 60_000_000
+    attention_strategies: tuple[AttentionKind, ...] = ("full",)
+    window_memory_bytes_per_megapixel: int = 0
 
 
 class Tokenizer(Protocol):
@@ -139,6 +146,11 @@ class Family(Protocol):
     @property
     def rollout(self) -> Rollout | None:
         """How a video is denoised chunk by chunk; None where the network cannot."""
+        ...
+
+    @property
+    def parallel_plan(self) -> ParallelPlan:
+        """How the denoiser can be shared by several ranks."""
         ...
 
     @property

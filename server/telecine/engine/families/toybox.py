@@ -15,6 +15,7 @@ from telecine.engine.dit.model import DiT, DiTConfig
 from telecine.engine.families.protocol import EncoderRole, FamilyCard, ImageEncoder
 from telecine.engine.families.vae_image_encoder import VAEImageEncoder
 from telecine.engine.offload import FULL, LoadOptions, load_network
+from telecine.engine.parallel.layout import ParallelPlan
 from telecine.engine.rollout import Rollout
 from telecine.engine.samplers import SAMPLERS
 from telecine.engine.text_encoders.projection import TextProjection, TextProjectionConfig
@@ -42,14 +43,14 @@ class ToyboxFamily:
 
     @property
     def card(self) -> FamilyCard:
-        """What the network was trained for: small videos of up to six seconds."""
+        """Small videos: it was trained on two seconds, which a window goes on with for a minute."""
         rollout, temporal_scale = self.rollout, self._vae_config().temporal_scale
         return FamilyCard(
             family="toybox",
             display_name="Toybox",
             sizes=((128, 128),),
             frames_multiple=temporal_scale,
-            max_num_frames=97,
+            max_num_frames=961,
             default_num_frames=33,
             fps=16,
             samplers=tuple(SAMPLERS),
@@ -60,6 +61,8 @@ class ToyboxFamily:
             chunk_latent_frames=rollout.chunk_frames if rollout else 0,
             features=("IMAGE_TO_VIDEO", "EDIT", "EXTEND") if rollout else ("EDIT",),
             max_context_frames=temporal_scale * (rollout.context_frames - 1) + 1 if rollout else 0,
+            attention_strategies=("full", "causal", "window") if rollout else ("full", "window"),
+            window_memory_bytes_per_megapixel=10_000_000,
         )
 
     @property
@@ -78,6 +81,14 @@ class ToyboxFamily:
         """How a video is denoised chunk by chunk; None where it was not trained to be."""
         described = _read_json(self._folder / "scheduler" / "scheduler_config.json").get("rollout")
         return Rollout(**described) if described else None
+
+    @property
+    def parallel_plan(self) -> ParallelPlan:
+        """Along every axis; heads by layers alone, since a video is cut by frames and places."""
+        return ParallelPlan(
+            num_heads=(self._dit_config().num_heads,),
+            axes=frozenset({"tensor", "sequence", "guidance"}),
+        )
 
     @property
     def encoder_roles(self) -> tuple[EncoderRole, ...]:

@@ -12,6 +12,7 @@ from torch import nn
 from telecine.engine.families.protocol import EncoderRole, FamilyCard, ImageEncoder
 from telecine.engine.families.vae_image_encoder import VAEImageEncoder
 from telecine.engine.offload import FULL, LoadOptions, load_network
+from telecine.engine.parallel.layout import ParallelPlan
 from telecine.engine.samplers import SAMPLERS
 from telecine.engine.wan.cards import limits_of
 from telecine.engine.wan.config import WanConfig
@@ -83,6 +84,15 @@ class WanFamily:
     def rollout(self) -> None:
         """Every video is made whole."""
         return
+
+    @property
+    def parallel_plan(self) -> ParallelPlan:
+        """Along every axis; where tokens are shared, attention is by heads (Ulysses)."""
+        return ParallelPlan(
+            num_heads=(self._config("transformer").num_attention_heads,),
+            axes=frozenset({"tensor", "sequence", "guidance"}),
+            head_axes=frozenset({"tensor", "sequence"}),
+        )
 
     @property
     def encoder_roles(self) -> tuple[EncoderRole, ...]:

@@ -30,6 +30,10 @@ class Attention(nn.Module):
 
     Keys and values are made by a method of their own, so that those of the text can be made
     once for many steps. With gates every head is scaled by what its query's token says.
+
+    Attributes:
+        num_heads: heads that are here.
+        first_head: the first of them among all, some of which may be on other devices.
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class Attention(nn.Module):
         """`heads` is how many there are, and how many values each has."""
         super().__init__()
         self.num_heads, head_dim = heads
+        self.first_head = 0
         inner = self.num_heads * head_dim
         self.norm_q = nn.RMSNorm(inner, eps=1e-6)
         self.norm_k = nn.RMSNorm(inner, eps=1e-6)
@@ -51,7 +56,7 @@ class Attention(nn.Module):
         """[B, M, D] -> keys and values."""
         keys = self._heads(self.norm_k(self.to_k(context)))
         if rotary is not None:
-            keys = rotary.rotate(keys)
+            keys = rotary.of_heads(self.first_head, self.num_heads).rotate(keys)
         return KeysValues(keys, self._heads(self.to_v(context)))
 
     def forward(
@@ -68,7 +73,7 @@ class Attention(nn.Module):
         """
         queries = self._heads(self.norm_q(self.to_q(hidden)))
         if rotary is not None:
-            queries = rotary.rotate(queries)
+            queries = rotary.of_heads(self.first_head, self.num_heads).rotate(queries)
         attended = functional.scaled_dot_product_attention(queries, *context)
         if skipped_row is not None:
             attended[skipped_row] = context.values[skipped_row]

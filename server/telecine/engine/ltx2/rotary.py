@@ -20,6 +20,11 @@ class RotaryTable(NamedTuple):
     sin: Tensor
     rope_type: RopeType
 
+    def of_heads(self, first: int, count: int) -> "RotaryTable":
+        """The table of some of the heads."""
+        heads = slice(first, first + count)
+        return self._replace(cos=self.cos[:, heads], sin=self.sin[:, heads])
+
     def rotate(self, values: Tensor) -> Tensor:
         """[B, heads, N, head_dim] -> the same shape and dtype."""
         if self.rope_type == "split":

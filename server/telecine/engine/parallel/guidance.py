@@ -15,7 +15,7 @@ _AWAY, _TOWARDS = 0, 1
 class GuidanceParallelDenoiser:
     """A denoiser whose negative prompt is the first rank's work and whose prompt the second's.
 
-    Without a negative prompt both ranks do the same.
+    Without a negative prompt, or at a scale of 1 that makes it one, both ranks do the same.
     """
 
     def __init__(self, denoiser: Denoiser, group: distributed.ProcessGroup) -> None:
@@ -36,12 +36,12 @@ class GuidanceParallelDenoiser:
         context: FinishedFrames | None = None,
     ) -> Velocity:
         """See `telecine.engine.denoise.Denoiser`."""
-        if negative_prompt is None:
+        if negative_prompt is None or config.guidance_scale == 1.0:
             return self._denoiser.begin(prompt, None, config, context=context)
-        is_away = distributed.get_rank(self._group) == _AWAY
-        own = self._denoiser.begin(
-            negative_prompt if is_away else prompt, None, config, context=context
-        )
+        if distributed.get_rank(self._group) == _AWAY:
+            # What else steers the video, a first image say, comes with the prompt alone.
+            prompt = {**prompt, **negative_prompt}
+        own = self._denoiser.begin(prompt, None, config, context=context)
         return _GuidedVelocity(own, self._group, guidance_scale=config.guidance_scale)
 
 

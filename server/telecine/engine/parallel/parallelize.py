@@ -9,9 +9,13 @@ from telecine.engine.parallel.guidance import GuidanceParallelDenoiser
 from telecine.engine.parallel.layout import ParallelConfig
 from telecine.engine.parallel.mesh import GUIDANCE, SEQUENCE, TENSOR
 
-# By the denoiser's class: the module of its `split_tensors` and `split_sequence`.
+# By the denoiser's class: the module of its `split_tensors` and, where it has one, its
+# `split_sequence`. What there is, each family's `parallel_plan` says.
 _SPLITS = {
     "DiTDenoiser": "dit",
+    "LTX2Denoiser": "ltx2",
+    "MochiDenoiser": "mochi",
+    "WanDenoiser": "wan",
 }
 
 
@@ -19,16 +23,10 @@ def parallelize(denoiser: Denoiser, config: ParallelConfig, mesh: DeviceMesh) ->
     """Return the denoiser as this rank's part of the group.
 
     Every rank calls it with the same weights, and from then on does the same as all others
-    with the same inputs.
-
-    Raises:
-        ValueError: the network cannot be split so.
+    with the same inputs. The family's `parallel_plan` has been asked whether this can be.
     """
-    kind = type(denoiser).__name__
     if config.tensor_parallel_size * config.sequence_parallel_size > 1:
-        if kind not in _SPLITS:
-            raise ValueError(f"{kind}: runs on one device, or on two that share the guidance")
-        splits = import_module(f"{__package__}.{_SPLITS[kind]}")
+        splits = import_module(f"{__package__}.{_SPLITS[type(denoiser).__name__]}")
         if config.sequence_parallel_size > 1:
             splits.split_sequence(denoiser, mesh[SEQUENCE])
         if config.tensor_parallel_size > 1:

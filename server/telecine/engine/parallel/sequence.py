@@ -17,6 +17,19 @@ def own_part(tensor: Tensor, axis: int, group: Group) -> Tensor:
     return _padded(tensor, axis, size).chunk(size, axis)[rank]
 
 
+def own_runs(run_lengths: tuple[int, ...], group: Group) -> tuple[int, ...]:
+    """How much of each run of tokens lies in this rank's piece; what fills it up is the last's."""
+    size, rank = distributed.get_world_size(group), distributed.get_rank(group)
+    own_length = -(-sum(run_lengths) // size)
+    first, end, start = rank * own_length, (rank + 1) * own_length, 0
+    lengths = []
+    for run_length in run_lengths:
+        lengths.append(max(0, min(end, start + run_length) - max(first, start)))
+        start += run_length
+    lengths[-1] += own_length - sum(lengths)
+    return tuple(lengths)
+
+
 def gather_parts(part: Tensor, axis: int, length: int, group: Group) -> Tensor:
     """Undo `own_part` on every rank; `length` is the whole tensor's along `axis`."""
     part = part.contiguous()

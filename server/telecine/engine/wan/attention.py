@@ -43,6 +43,16 @@ class ChannelNorm(nn.Module):
         return hidden.mul_(scale).mul_(self.weight)
 
 
+class DotProduct(nn.Module):
+    """What queries find in keys and values; a module so that ranks can exchange around it."""
+
+    def forward(
+        self, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = None
+    ) -> Tensor:
+        """[B, heads, N or L, head_dim] each -> [B, heads, N, head_dim]."""
+        return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias)
+
+
 class _Attention(nn.Module):
     """Projections under the names that diffusers gives them."""
 
@@ -56,16 +66,11 @@ class _Attention(nn.Module):
         self.to_out = nn.ModuleList([nn.Linear(width, width)])
         self.norm_q = ChannelNorm(width, config.eps)
         self.norm_k = ChannelNorm(width, config.eps)
+        self.attend = DotProduct()
 
     def split(self, hidden: Tensor) -> Tensor:
         """[B, N, D] -> [B, N, heads, head_dim]."""
         return hidden.unflatten(-1, (-1, self.head_dim))
-
-    def attend(
-        self, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = None
-    ) -> Tensor:
-        """[B, heads, N or L, head_dim] each -> [B, heads, N, head_dim]."""
-        return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias)
 
 
 class SelfAttention(_Attention):

@@ -50,14 +50,16 @@ local function new_video(queue, args, create_time)
   return video
 end
 
--- Answers a snapshot; that of a new video leaves out what its caller knows. Nobody can watch a video before this has answered: no
--- watcher is told of its first event.
+-- Answers a snapshot; that of a new video leaves out what its caller knows. Nobody can watch a video
+-- before this has answered: those alone are told who watch all videos of its tenant.
 register("submit", function(queue, args)
   local known = find_repeat(queue, args)
   if known then
     return snapshot(queue, known)
   end
   check_queue_limits(queue, args)
+  check_quota(queue, args)
+  local buckets = check_rate(queue, args)
   local create_time = next_create_time(queue)
   if args.request_id ~= "" then
     put_all(record_at(request_key(queue, args.tenant, args.request_id)),
@@ -69,25 +71,30 @@ register("submit", function(queue, args)
   enqueue(queue, video)
   put(flow_of(queue, video), "weight", args.weight)
   watch_deadline(queue, video)
+  reserve(queue, video, tonumber(args.price))
+  take_from(buckets, tonumber(args.price), clock_micros())
   local rank = number(flow_of(queue, video), "num_waiting:" .. args.pool) - 1
   local place = place_of(queue, video, create_time, rank)
   log_event(queue, video, args.queued_event, place.position)
+  if redis.call("EXISTS", watched_key(queue, args.tenant)) == 1 then
+    notify_watchers(queue, video)
+  end
   local unknown = { "video", args.video, "create_time", string.format("%.0f", create_time) }
   return { unknown, place.position, place.start or -1 }
 end)
 
 -- The video that a request id made before, with its caller's fingerprint; false for none.
-register("find_repeat", function(queue, args)
+register_reader("find_repeat", function(queue, args)
   local known = find_repeat(queue, args)
   return known and snapshot(queue, known)
-end, { "no-writes" })
+end)
 
-register("get", function(queue, args)
+register_reader("get", function(queue, args)
   return snapshot(queue, asked_video(queue, args))
-end, { "no-writes" })
+end)
 
 -- Snapshots of several videos, those that are gone left out.
-register("get_many", function(queue, args)
+register_reader("get_many", function(queue, args)
   local snapshots = {}
   for id in string.gmatch(args.videos, "[^,]+") do
     local video = video_record(queue, id)
@@ -96,7 +103,7 @@ register("get_many", function(queue, args)
     end
   end
   return snapshots
-end, { "no-writes" })
+end)
 
 -- Ends a video that no worker holds; asks the worker that holds a running one to end it.
 register("cancel", function(queue, args)
@@ -106,6 +113,7 @@ register("cancel", function(queue, args)
     end_waiting(queue, video, "cancel", { event = args.cancelled_event })
   elseif state == "PAUSED" then
     move(queue, video, "cancel")
+    settle_end(queue, video)
     put(video, "end_time", clock_micros())
     append_event(queue, video, args.cancelled_event)
   elseif state == "RUNNING" then
@@ -122,13 +130,14 @@ register("delete", function(queue, args)
   end
   local last = snapshot(queue, video)
   move(queue, video, "delete")
+  count_stored(queue, video, -number(video, "stored_bytes"))
   redis.call("ZREM", index_key(queue, values.tenant), args.video)
   redis.call("DEL", queue .. ":events:" .. args.video)
   if values.request_id ~= "" then
     remove_record(record_at(request_key(queue, values.tenant, values.request_id)))
   end
+  notify_watchers(queue, video)
   remove_record(video)
-  notify_watchers(queue, args.video)
   return last
 end)
 

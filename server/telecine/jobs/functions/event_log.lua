@@ -3,8 +3,9 @@
 local EVENTS_KEPT = 20000
 local NOTIFICATIONS_KEPT = 10000
 
-local function notify_watchers(queue, id)
-  redis.call("XADD", queue .. ":notify", "MAXLEN", "~", NOTIFICATIONS_KEPT, "*", "video", id)
+local function notify_watchers(queue, video)
+  redis.call("XADD", queue .. ":notify", "MAXLEN", "~", NOTIFICATIONS_KEPT, "*",
+    "video", video.values.video, "tenant", video.values.tenant)
 end
 
 -- `event` is an encoded VideoEvent; its id and time are those of the entry.
@@ -24,5 +25,5 @@ end
 
 local function append_event(queue, video, event, position)
   log_event(queue, video, event, position)
-  notify_watchers(queue, video.values.video)
+  notify_watchers(queue, video)
 end

@@ -1,0 +1,1 @@
+"""Who calls: API keys, access tokens, and what each caller may do."""

@@ -1,0 +1,148 @@
+"""Finds out who makes a call; every edge asks the same object."""
+
+import ipaddress
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+import structlog
+
+from telecine.api.auth.access_tokens import AccessTokenVerifier
+from telecine.api.auth.api_key_text import ApiKeyText
+from telecine.api.auth.credentials import AccessTokenText, read_credentials
+from telecine.api.caller import LOCAL_CALLER, Caller
+from telecine.config import AuthSettings, GatewaySettings
+from telecine.errors import StoreUnavailableError, UnauthenticatedError
+from telecine.jobs.api_key_store import API_KEY_COLLECTION, ApiKeyStore
+from telecine.v1 import account_pb2
+
+_USE_SECONDS = 60.0
+_MAX_USES = 10_000
+_PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip")
+_log = structlog.get_logger(__name__)
+
+
+class UnsafeAddressError(Exception):
+    """The gateway would serve other machines and ask nobody who they are."""
+
+
+class Authenticator(Protocol):
+    """Says who makes a call."""
+
+    async def authenticate(self, headers: Mapping[str, str]) -> Caller:
+        """Returns the caller; `headers` are by lower-case name.
+
+        Raises:
+            UnauthenticatedError: nobody whom the service knows.
+            UnavailableError: that cannot be found out now.
+        """
+
+    async def close(self) -> None:
+        """Ends its connections."""
+
+
+class OpenAuthenticator:
+    """Takes everyone for this machine's operator: for a gateway that only this machine reaches."""
+
+    async def authenticate(self, headers: Mapping[str, str]) -> Caller:
+        """Returns the local caller, whatever the headers, unless they show another machine."""
+        for name in _PROXY_HEADERS:
+            if name in headers:
+                raise UnauthenticatedError(
+                    f"{name}: this gateway asks for no keys and serves its own machine alone, and "
+                    "the call came through a proxy; set gateway.auth.is_required",
+                    reason="CREDENTIALS_MISSING",
+                )
+        return LOCAL_CALLER
+
+    async def close(self) -> None:
+        """Has nothing to end."""
+
+
+class CredentialAuthenticator:
+    """Takes API keys, and access tokens where an issuer is set."""
+
+    def __init__(self, keys: ApiKeyStore, tokens: AccessTokenVerifier | None = None) -> None:
+        self._keys = keys
+        self._tokens = tokens
+        self._use_times: dict[str, float] = {}
+
+    async def authenticate(self, headers: Mapping[str, str]) -> Caller:
+        """Returns whose key or token the headers hold."""
+        credentials = read_credentials(headers)
+        if isinstance(credentials, ApiKeyText):
+            return await self._caller_of_key(credentials)
+        return await self._caller_of_token(credentials)
+
+    async def close(self) -> None:
+        """Ends the connection to the tokens' issuer."""
+        if self._tokens is not None:
+            await self._tokens.close()
+
+    async def _caller_of_key(self, text: ApiKeyText) -> Caller:
+        stored = await self._keys.find(text.key_id)
+        is_right = text.is_secret_of(stored.digest if stored else None)
+        if stored is None or not is_right:
+            raise UnauthenticatedError("there is no such API key", reason="API_KEY_INVALID")
+        _require_active(stored.key)
+        await self._note_use(stored.key.name)
+        return Caller(
+            tenant=stored.key.tenant,
+            principal=stored.key.name,
+            scopes=frozenset(stored.key.scopes),
+            tiers=tuple(stored.key.tiers),
+        )
+
+    async def _caller_of_token(self, token: AccessTokenText) -> Caller:
+        if self._tokens is None:
+            raise UnauthenticatedError(
+                "not an API key, and this gateway takes no access tokens",
+                reason="CREDENTIALS_MALFORMED",
+            )
+        return await self._tokens.verify(token.text)
+
+    async def _note_use(self, name: str) -> None:
+        now = time.monotonic()
+        if now - self._use_times.get(name, -_USE_SECONDS) < _USE_SECONDS:
+            return
+        if len(self._use_times) >= _MAX_USES:
+            self._use_times.clear()
+        self._use_times[name] = now
+        try:
+            await self._keys.note_use(name)
+        except StoreUnavailableError as error:  # no reason to refuse the call
+            _log.warning("key_use_not_noted", key=name, reason=error.message)
+
+
+def open_authenticator(settings: AuthSettings, keys: ApiKeyStore) -> Authenticator:
+    """Returns what the settings ask for."""
+    if not settings.is_required:
+        return OpenAuthenticator()
+    issuer = settings.access_tokens
+    return CredentialAuthenticator(keys, AccessTokenVerifier(issuer) if issuer else None)
+
+
+def require_safe_address(settings: GatewaySettings) -> None:
+    """Raises UnsafeAddressError for an open gateway on an address that other machines reach."""
+    if not settings.auth.is_required and not _is_loopback(settings.host):
+        raise UnsafeAddressError(
+            f"gateway.host is {settings.host}, which other machines reach, and nobody would be "
+            "asked for a key: set gateway.auth.is_required = true, or gateway.host = 127.0.0.1"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.startswith("unix:"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _require_active(key: account_pb2.ApiKey) -> None:
+    key_id = key.name.removeprefix(API_KEY_COLLECTION)
+    if key.state == account_pb2.ApiKey.STATE_REVOKED:
+        raise UnauthenticatedError(f"the API key {key_id} was revoked", reason="API_KEY_REVOKED")
+    if key.state == account_pb2.ApiKey.STATE_EXPIRED:
+        raise UnauthenticatedError(f"the API key {key_id} has expired", reason="API_KEY_EXPIRED")

@@ -1,0 +1,95 @@
+"""A video's files, whole or in parts."""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response, StreamingResponse
+
+from telecine.api.gateway_parts import GatewayParts
+from telecine.api.http.byte_ranges import ByteRange, parse_range
+from telecine.api.http.dependencies import CallOf, VideoId
+from telecine.api.http.error_answers import answer_for
+from telecine.api.stored_files import find_artifact, read_artifact
+from telecine.api.videos import get_video
+from telecine.errors import NotFoundError, OutOfRangeError
+from telecine.v1 import video_pb2, video_service_pb2
+
+router = APIRouter(prefix="/v1/videos", tags=["videos"])
+
+_Variant = Literal["video", "thumbnail", "spritesheet"]
+_KINDS = {
+    "video": video_pb2.Artifact.KIND_VIDEO,
+    "thumbnail": video_pb2.Artifact.KIND_THUMBNAIL,
+    "spritesheet": video_pb2.Artifact.KIND_SPRITESHEET,
+}
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+_FILES = {"video/mp4": _BYTES, "image/webp": _BYTES}
+
+
+@router.head("/{video_id}/content", response_class=Response, include_in_schema=False)
+@router.get(
+    "/{video_id}/content",
+    response_class=Response,
+    responses={
+        200: {"description": "The file.", "content": _FILES},
+        206: {"description": "The part asked for.", "content": _FILES},
+        304: {"description": "The file is the one that the client has."},
+    },
+)
+async def download_content(
+    video_id: VideoId,
+    call: CallOf,
+    variant: Annotated[_Variant, Query(description="Which file.")] = "video",
+) -> Response:
+    """Send a file of a video that is completed; `Range` asks for a part of it."""
+    query = video_service_pb2.GetVideoRequest(name=f"videos/{video_id}")
+    video = await get_video(call.parts, query, caller=call.caller)
+    artifact = _find(video, variant)
+    headers = _headers(artifact, video_id)
+    if headers["etag"] in call.request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    has_same = call.request.headers.get("if-range", headers["etag"]) == headers["etag"]
+    try:
+        wanted = parse_range(
+            call.request.headers.get("range") if has_same else None, artifact.size_bytes
+        )
+    except OutOfRangeError as error:
+        return answer_for(error, {"content-range": f"bytes */{artifact.size_bytes}"})
+    headers["content-length"] = str(wanted.size_bytes)
+    if wanted.is_part:
+        headers["content-range"] = wanted.content_range
+    return StreamingResponse(
+        _read(call.parts, video, artifact, wanted) if call.request.method == "GET" else _nothing(),
+        status_code=206 if wanted.is_part else 200,
+        media_type=artifact.content_type,
+        headers=headers,
+    )
+
+
+def _find(video: video_pb2.Video, variant: _Variant) -> video_pb2.Artifact:
+    try:
+        return find_artifact(video, "", default=_KINDS[variant])
+    except NotFoundError:
+        raise NotFoundError(f"{video.name}/{variant}", field="variant") from None
+
+
+def _headers(artifact: video_pb2.Artifact, video_id: str) -> dict[str, str]:
+    return {
+        "accept-ranges": "bytes",
+        "etag": f'"{artifact.digest.removeprefix("sha256:")}"',
+        "cache-control": "private, max-age=31536000, immutable",
+        "content-disposition": f'inline; filename="{video_id}-{artifact.artifact_id}"',
+        "x-content-type-options": "nosniff",
+    }
+
+
+def _read(
+    parts: GatewayParts, video: video_pb2.Video, artifact: video_pb2.Artifact, wanted: ByteRange
+) -> AsyncGenerator[bytes, None]:
+    return read_artifact(parts, video, artifact, offset=wanted.start, limit=wanted.size_bytes)
+
+
+async def _nothing() -> AsyncGenerator[bytes, None]:
+    return
+    yield b""

@@ -1,0 +1,105 @@
+"""Makes a video of a request's body; the same one where the request comes again."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.datastructures import UploadFile
+
+from telecine.api.caller import Caller
+from telecine.api.gateway_parts import GatewayParts
+from telecine.api.http.references import Given, RemoteFile, fetch, identity_of, store_file
+from telecine.api.media_types import MediaKind
+from telecine.api.videos import create_video
+from telecine.errors import InvalidFieldError, NotImplementedYetError, QueueFullError
+from telecine.storage.keys import media_key
+from telecine.v1 import video_pb2, video_service_pb2
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# Nothing was queued: what was stored for the request is of no use.
+_REFUSALS = (InvalidFieldError, NotImplementedYetError, QueueFullError)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a video is made from beside its prompt.
+
+    Attributes:
+        given: a file, or the name of an upload or a video.
+        kind: what a file must be.
+        field: where the request has it.
+        place: writes its name into the spec.
+    """
+
+    given: Given
+    kind: MediaKind
+    field: str
+    place: Callable[[video_pb2.VideoSpec, str], None]
+
+
+async def create(
+    parts: GatewayParts,
+    spec: video_pb2.VideoSpec,
+    source: Source | None,
+    *,
+    caller: Caller,
+    idempotency_key: str | None,
+) -> video_pb2.Video:
+    """Queues a video, or returns the one that this very request has made before.
+
+    Raises:
+        AlreadyExistsError: the key was used for another request.
+        InvalidFieldError: a field is wrong.
+    """
+    request = video_service_pb2.CreateVideoRequest(
+        spec=spec, request_id=_request_id_of(idempotency_key)
+    )
+    if source is None:
+        return await create_video(parts, request, caller=caller)
+    if not isinstance(source.given, str):
+        return await _create_from_file(parts, request, source, source.given, caller=caller)
+    source.place(request.spec, source.given)
+    return await create_video(parts, request, caller=caller)
+
+
+async def _create_from_file(
+    parts: GatewayParts,
+    request: video_service_pb2.CreateVideoRequest,
+    source: Source,
+    given: UploadFile | RemoteFile,
+    *,
+    caller: Caller,
+) -> video_pb2.Video:
+    fingerprint = await _fingerprint(request.spec, source, given)
+    if request.request_id:
+        known = await parts.jobs.find_repeat(
+            tenant=caller.tenant, request_id=request.request_id, fingerprint=fingerprint
+        )
+        if known is not None:
+            return known
+    file = given if isinstance(given, UploadFile) else await fetch(parts.web, given)
+    name = await store_file(parts, file, source.kind, caller=caller, field=source.field)
+    source.place(request.spec, name)
+    try:
+        return await create_video(parts, request, caller=caller, fingerprint=fingerprint)
+    except _REFUSALS:
+        await parts.objects.delete_prefix(media_key(name))
+        raise
+
+
+async def _fingerprint(
+    spec: video_pb2.VideoSpec, source: Source, given: UploadFile | RemoteFile
+) -> bytes:
+    """Returns a digest of the request as sent: the same file is stored under another name."""
+    sent = video_pb2.VideoSpec()
+    sent.CopyFrom(spec)
+    source.place(sent, await identity_of(given))
+    return hashlib.sha256(sent.SerializeToString(deterministic=True)).digest()
+
+
+def _request_id_of(idempotency_key: str | None) -> str:
+    """Returns a key as the request id that it stands for; a digest of one of another form."""
+    if idempotency_key is None or _REQUEST_ID.fullmatch(idempotency_key):
+        return idempotency_key or ""
+    return hashlib.sha256(idempotency_key.encode()).hexdigest()

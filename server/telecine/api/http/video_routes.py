@@ -1,0 +1,129 @@
+"""Making, reading, listing, ending and removing videos."""
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+
+from telecine.api import videos
+from telecine.api.http.api_document import body_content
+from telecine.api.http.creation import Source, create
+from telecine.api.http.dependencies import Call, CallOf, IdempotencyKey, VideoId
+from telecine.api.http.references import reference_of
+from telecine.api.http.request_body import read_body
+from telecine.api.http.video_object import (
+    DeletedVideo,
+    VideoList,
+    VideoObject,
+    poll_headers,
+    video_object,
+)
+from telecine.api.http.video_request import CreateBody, spec_of
+from telecine.errors import InvalidFieldError, NotFoundError
+from telecine.v1 import video_pb2, video_service_pb2
+
+router = APIRouter(prefix="/v1/videos", tags=["videos"])
+
+_Order = Literal["asc", "desc"]
+_Limit = Annotated[int, Query(ge=1, le=100, description="Videos a page.")]
+
+
+@router.post(
+    "",
+    status_code=202,
+    openapi_extra=body_content("CreateBody"),
+)
+async def create_video(
+    call: CallOf,
+    idempotency_key: IdempotencyKey = None,
+) -> VideoObject:
+    """Queue a video and answer at once; its `events_url` and `websocket_url` show how it goes."""
+    async with read_body(call.request, CreateBody) as body:
+        spec = spec_of(body, prompt=body.prompt, seconds=body.seconds)
+        given = reference_of(body.input_reference)
+        source = None if given is None else Source(given, "image", "input_reference", _place_image)
+        video = await create(
+            call.parts, spec, source, caller=call.caller, idempotency_key=idempotency_key
+        )
+    return answered(video, call)
+
+
+@router.get("")
+async def list_videos(
+    call: CallOf,
+    *,
+    after: Annotated[str | None, Query(description="The last id of the page before.")] = None,
+    limit: _Limit = 20,
+    order: _Order = "desc",
+) -> VideoList:
+    """List the caller's videos, newest first unless `order` is `asc`."""
+    query = video_service_pb2.ListVideosRequest(page_size=limit, is_oldest_first=order == "asc")
+    if after is not None:
+        await _begin_after(query, after, call)
+    page = await videos.list_videos(call.parts, query, caller=call.caller)
+    shown = [video_object(video, call.request) for video in page.videos]
+    return VideoList(
+        data=shown,
+        first_id=shown[0].id if shown else None,
+        last_id=shown[-1].id if shown else None,
+        has_more=bool(page.next_page_token),
+    )
+
+
+@router.get("/{video_id}")
+async def retrieve_video(video_id: VideoId, call: CallOf) -> VideoObject:
+    """Return a video as it is now; `openai-poll-after-ms` says when to ask again."""
+    query = video_service_pb2.GetVideoRequest(name=f"videos/{video_id}")
+    return answered(await videos.get_video(call.parts, query, caller=call.caller), call)
+
+
+@router.delete("/{video_id}")
+async def delete_video(video_id: VideoId, call: CallOf) -> DeletedVideo:
+    """Remove a video that has ended, with its files and events."""
+    query = video_service_pb2.DeleteVideoRequest(name=f"videos/{video_id}")
+    await videos.delete_video(call.parts, query, caller=call.caller)
+    return DeletedVideo(id=video_id)
+
+
+@router.post("/{video_id}/cancel")
+async def cancel_video(video_id: VideoId, call: CallOf) -> VideoObject:
+    """Stop a video within one step; its status becomes `failed` with the error `cancelled`."""
+    query = video_service_pb2.CancelVideoRequest(name=f"videos/{video_id}")
+    return answered(await videos.cancel_video(call.parts, query, caller=call.caller), call)
+
+
+@router.post("/{video_id}/pause")
+async def pause_video(video_id: VideoId, call: CallOf) -> VideoObject:
+    """Set a video aside, a running one at the end of its slice."""
+    query = video_service_pb2.PauseVideoRequest(name=f"videos/{video_id}")
+    return answered(await videos.pause_video(call.parts, query, caller=call.caller), call)
+
+
+@router.post("/{video_id}/resume")
+async def resume_video(video_id: VideoId, call: CallOf) -> VideoObject:
+    """Queue a paused video again; it goes on where it was."""
+    query = video_service_pb2.ResumeVideoRequest(name=f"videos/{video_id}")
+    return answered(await videos.resume_video(call.parts, query, caller=call.caller), call)
+
+
+def answered(video: video_pb2.Video, call: Call) -> VideoObject:
+    """Returns a video with the header for those who poll it."""
+    call.response.headers.update(poll_headers(video))
+    return video_object(video, call.request)
+
+
+async def _begin_after(query: video_service_pb2.ListVideosRequest, after: str, call: Call) -> None:
+    """Has a list begin behind a video: no two have the same create time."""
+    try:
+        place = await call.parts.jobs.find_place(f"videos/{after}", tenant=call.caller.tenant)
+    except NotFoundError:
+        raise InvalidFieldError("after", "is not the id of a video") from None
+    if query.is_oldest_first:
+        later = place.ToDatetime() + timedelta(microseconds=1)
+        query.create_time_from.FromDatetime(later)
+    else:
+        query.create_time_until.CopyFrom(place)
+
+
+def _place_image(spec: video_pb2.VideoSpec, name: str) -> None:
+    spec.input_image = name

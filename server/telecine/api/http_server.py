@@ -1,0 +1,136 @@
+"""The HTTP server: the routes, what stands around them, and uvicorn in the gateway's own loop."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.exceptions import HTTPException
+
+import telecine
+from telecine.api.gateway_parts import GatewayParts
+from telecine.api.http import (
+    content_routes,
+    derived_routes,
+    event_routes,
+    model_routes,
+    video_routes,
+    websocket_hub,
+)
+from telecine.api.http.api_document import describe_api
+from telecine.api.http.error_answers import (
+    answer_bad_parameter,
+    answer_http_error,
+    answer_telecine_error,
+)
+from telecine.api.http.header_deadline import HeaderDeadlineProtocol
+from telecine.api.http.request_frame import RequestFrame
+from telecine.config import GatewaySettings
+from telecine.errors import TelecineError
+
+_ROUTES = (
+    video_routes,
+    derived_routes,
+    content_routes,
+    event_routes,
+    websocket_hub,
+    model_routes,
+)
+_START_POLL_SECONDS = 0.01
+_EXPOSED_HEADERS = (
+    "x-request-id",
+    "openai-poll-after-ms",
+    "retry-after",
+    "content-range",
+    "etag",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+)
+
+
+def build_app(parts: GatewayParts, settings: GatewaySettings) -> FastAPI:
+    """Returns the application with every route."""
+    app = FastAPI(
+        title="Telecine",
+        version=telecine.__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    app.state.parts = parts
+    app.state.routes = [route for routes in _ROUTES for route in routes.router.routes]
+    for routes in _ROUTES:
+        app.include_router(routes.router)
+    app.add_exception_handler(TelecineError, answer_telecine_error)
+    app.add_exception_handler(RequestValidationError, answer_bad_parameter)
+    app.add_exception_handler(WebSocketRequestValidationError, answer_bad_parameter)
+    app.add_exception_handler(HTTPException, answer_http_error)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=_EXPOSED_HEADERS,
+        )
+    app.add_middleware(
+        RequestFrame, idle_seconds=settings.upload_idle_seconds, origins=settings.cors_origins
+    )
+    describe_api(app)
+    return app
+
+
+class HttpServer:
+    """Serves an application on a port until it is stopped."""
+
+    def __init__(self, app: FastAPI, settings: GatewaySettings) -> None:
+        self._host, self._port = settings.host, settings.http_port
+        self._server = _QuietServer(
+            uvicorn.Config(
+                app,
+                http=HeaderDeadlineProtocol,
+                ws="websockets-sansio",
+                ws_max_size=websocket_hub.MAX_MESSAGE_BYTES,
+                ws_per_message_deflate=False,  # its buffers would be most of a watcher's memory
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=max(1, round(settings.stop_grace_seconds)),
+            )
+        )
+        self._running: asyncio.Task[None] | None = None
+
+    async def start(self) -> str:
+        """Begins to serve, and returns the address bound.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        listener = socket.create_server((self._host, self._port))
+        self._running = asyncio.create_task(self._server.serve(sockets=[listener]))
+        while not self._server.started and not self._running.done():  # noqa: ASYNC110 (uvicorn sets a flag)
+            await asyncio.sleep(_START_POLL_SECONDS)
+        if self._running.done():
+            self._running.result()
+        return f"{self._host}:{listener.getsockname()[1]}"
+
+    async def stop(self) -> None:
+        """Lets running requests end, for a while, and closes the port."""
+        self._server.should_exit = True
+        if self._running is not None:
+            await self._running
+
+
+class _QuietServer(uvicorn.Server):
+    """A server that leaves the process's signals to the gateway."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Captures none."""
+        yield

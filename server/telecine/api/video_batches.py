@@ -1,0 +1,58 @@
+"""Several videos of one spec, each with a seed of its own."""
+
+from contextlib import suppress
+
+from telecine.api.caller import Caller
+from telecine.api.gateway_parts import GatewayParts
+from telecine.api.videos import create_video
+from telecine.errors import InvalidFieldError, TelecineError, UnavailableError, VideoStateError
+from telecine.v1 import video_pb2, video_service_pb2
+
+MAX_VIDEOS = 16
+_MAX_SEED = 2**63 - 1
+_MAX_ID_CHARACTERS = 60  # what each video's own number leaves of a request id
+
+
+async def batch_create_videos(
+    parts: GatewayParts, request: video_service_pb2.BatchCreateVideosRequest, *, caller: Caller
+) -> video_service_pb2.BatchCreateVideosResponse:
+    """Queues all of them or none; a repeat with the same request id returns the same videos.
+
+    Raises:
+        UnavailableError: a part of the service went away meanwhile; a repeat goes on.
+    """
+    if not 1 <= request.num_videos <= MAX_VIDEOS:
+        raise InvalidFieldError("num_videos", f"{request.num_videos} is not from 1 to {MAX_VIDEOS}")
+    if len(request.request_id) > _MAX_ID_CHARACTERS:
+        raise InvalidFieldError("request_id", f"has more than {_MAX_ID_CHARACTERS} characters")
+    if request.spec.seed > _MAX_SEED - request.num_videos:
+        raise InvalidFieldError("spec.seed", f"leaves no {request.num_videos} seeds from it on")
+    response = video_service_pb2.BatchCreateVideosResponse()
+    try:
+        for index in range(request.num_videos):
+            single = _request_of(request, index)
+            response.videos.append(await create_video(parts, single, caller=caller))
+    except UnavailableError:
+        raise
+    except TelecineError:
+        for video in response.videos:
+            await _take_back(parts, video)
+        raise
+    return response
+
+
+def _request_of(
+    request: video_service_pb2.BatchCreateVideosRequest, index: int
+) -> video_service_pb2.CreateVideoRequest:
+    single = video_service_pb2.CreateVideoRequest(spec=request.spec)
+    if request.spec.HasField("seed"):
+        single.spec.seed = request.spec.seed + index
+    if request.request_id:
+        single.request_id = f"{request.request_id}.{index}"
+    return single
+
+
+async def _take_back(parts: GatewayParts, video: video_pb2.Video) -> None:
+    await parts.jobs.cancel(video.name)
+    with suppress(VideoStateError):  # a worker has it already, and ends it
+        await parts.jobs.delete(video.name)

@@ -1,0 +1,211 @@
+"""Tells who watches all videos of a tenant which of them have changed."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.asyncio import Redis
+
+from telecine.errors import StoreUnavailableError, TelecineError
+from telecine.jobs.function_library import FunctionLibrary
+from telecine.jobs.job_types import VideoQuery
+from telecine.jobs.keys import notify_key, queue_key, video_id_of, video_name, watched_key
+from telecine.jobs.redis_client import blocking_twin, translated_errors
+from telecine.jobs.transitions import ENDED_STATES
+from telecine.jobs.video_listing import list_page
+from telecine.jobs.video_record import assemble_video, decode_record
+from telecine.v1 import video_pb2
+
+_BLOCK_SECONDS = 5.0
+_ANSWER_SECONDS = 5.0  # how late Redis may answer before it counts as gone
+_NOTIFICATIONS_AT_ONCE = 1000
+_WATCHED_SECONDS = 60
+_COALESCED_SECONDS = 0.2
+_READ_AT_ONCE = 50
+_ACTIVE_STATES = tuple(
+    state
+    for name, state in video_pb2.Video.State.items()
+    if state and name.removeprefix("STATE_") not in ENDED_STATES
+)
+
+
+@dataclass(frozen=True)
+class VideoChange:
+    """A video as it is now, None where it was deleted; both None for a heartbeat."""
+
+    name: str | None = None
+    video: video_pb2.Video | None = None
+
+
+@dataclass(eq=False)
+class _Watcher:
+    tenant: str
+    changed_ids: set[str] = field(default_factory=set)
+    is_changed: asyncio.Event = field(default_factory=asyncio.Event)
+    told: dict[str, bytes] = field(default_factory=dict)
+
+
+class VideoFeed:
+    """Follows the stream of changes once for all watchers of a process.
+
+    Args:
+        redis: a client of the store.
+        shard: the shard whose videos are watched.
+        heartbeat_seconds: how long a watcher hears nothing before it gets a heartbeat.
+    """
+
+    def __init__(self, redis: Redis, *, shard: str = "0", heartbeat_seconds: float = 15.0) -> None:
+        self._redis = redis
+        self._queue = queue_key(shard)
+        self._library = FunctionLibrary(redis, self._queue)
+        self._heartbeat_seconds = heartbeat_seconds
+        self._watchers: set[_Watcher] = set()
+        self._failure: TelecineError | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._has_cursor = asyncio.Event()
+
+    async def watch(self, tenant: str) -> AsyncGenerator[VideoChange, None]:
+        """Yields every video that has not ended, then each one that has changed.
+
+        Raises:
+            StoreUnavailableError: Redis cannot be reached.
+        """
+        watcher = _Watcher(tenant)
+        self._watchers.add(watcher)
+        try:
+            await self._start(tenant)
+            # After it was made known to the reader: no change can fall between the two.
+            for change in await self._list_active(watcher):
+                yield change
+            while self._failure is None:
+                for change in await self._wait_for_changes(watcher):
+                    yield change
+            raise self._failure
+        finally:
+            self._watchers.discard(watcher)
+            if not self._watchers:
+                await self._stop()
+
+    async def close(self) -> None:
+        """Ends all watches."""
+        await self._stop()
+        self._fail(StoreUnavailableError("the gateway is stopping"))
+
+    async def _start(self, tenant: str) -> None:
+        await self._mark_watched(tenant)
+        if self._reading is None or self._reading.done():
+            self._failure = None
+            self._has_cursor.clear()
+            self._reading = asyncio.create_task(self._follow())
+        await self._has_cursor.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _mark_watched(self, tenant: str) -> None:
+        with translated_errors():
+            await self._redis.set(watched_key(self._queue, tenant), 1, ex=_WATCHED_SECONDS)
+
+    async def _list_active(self, watcher: _Watcher) -> list[VideoChange]:
+        changes: list[VideoChange] = []
+        page_token = ""
+        while True:
+            query = VideoQuery(watcher.tenant, states=_ACTIVE_STATES, page_token=page_token)
+            page = await list_page(self._redis, self._library, query)
+            for video in page.videos:
+                changes += _news(watcher, video)
+            page_token = page.next_page_token
+            if not page_token:
+                return changes
+
+    async def _wait_for_changes(self, watcher: _Watcher) -> list[VideoChange]:
+        await self._mark_watched(watcher.tenant)
+        try:
+            async with asyncio.timeout(self._heartbeat_seconds):
+                await watcher.is_changed.wait()
+        except TimeoutError:
+            return [VideoChange()]
+        await asyncio.sleep(_COALESCED_SECONDS)
+        watcher.is_changed.clear()
+        changed_ids = sorted(watcher.changed_ids)
+        watcher.changed_ids.clear()
+        changes: list[VideoChange] = []
+        for start in range(0, len(changed_ids), _READ_AT_ONCE):
+            changes += await self._read(watcher, changed_ids[start : start + _READ_AT_ONCE])
+        return changes
+
+    async def _read(self, watcher: _Watcher, video_ids: list[str]) -> list[VideoChange]:
+        snapshots: Any = await self._library.read("get_many", {"videos": ",".join(video_ids)})
+        changes: list[VideoChange] = []
+        gone = set(video_ids)
+        for answer, position, start_micros in snapshots:
+            video = assemble_video(
+                decode_record(answer), queue_position=position, start_micros=start_micros
+            )
+            gone.discard(video_id_of(video.name))
+            changes += _news(watcher, video)
+        for video_id in gone:
+            name = video_name(video_id)
+            watcher.told.pop(name, None)
+            changes.append(VideoChange(name))
+        return changes
+
+    async def _follow(self) -> None:
+        blocking = blocking_twin(self._redis)
+        try:
+            with translated_errors():
+                newest: Any = await self._redis.xrevrange(notify_key(self._queue), count=1)
+            cursor: Any = newest[0][0] if newest else b"0-0"
+            self._has_cursor.set()
+            while True:
+                cursor = await self._note_changes(blocking, cursor)
+        except TelecineError as failure:
+            self._fail(failure)
+        except Exception as error:
+            self._fail(StoreUnavailableError(f"the reader of changes failed: {error}"))
+            raise
+        finally:
+            await blocking.aclose()
+
+    async def _note_changes(self, blocking: Redis, cursor: bytes) -> bytes:
+        with translated_errors():
+            async with asyncio.timeout(_BLOCK_SECONDS + _ANSWER_SECONDS):
+                answer: Any = await blocking.xread(
+                    {notify_key(self._queue): cursor},
+                    count=_NOTIFICATIONS_AT_ONCE,
+                    block=int(_BLOCK_SECONDS * 1000),
+                )
+        entries = answer[0][1] if answer else []
+        for _, fields in entries:
+            tenant = fields.get(b"tenant", b"").decode()
+            for watcher in self._watchers:
+                if watcher.tenant == tenant:
+                    watcher.changed_ids.add(fields[b"video"].decode())
+                    watcher.is_changed.set()
+        return entries[-1][0] if entries else cursor
+
+    async def _stop(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reading
+            self._reading = None
+
+    def _fail(self, failure: TelecineError) -> None:
+        self._failure = failure
+        self._has_cursor.set()
+        for watcher in self._watchers:
+            watcher.is_changed.set()
+
+
+def _news(watcher: _Watcher, video: video_pb2.Video) -> list[VideoChange]:
+    """Returns the change, unless the watcher was told of the video just so."""
+    shown = video.SerializeToString(deterministic=True)
+    if watcher.told.get(video.name) == shown:
+        return []
+    if video_pb2.Video.State.Name(video.state).removeprefix("STATE_") in ENDED_STATES:
+        watcher.told.pop(video.name, None)  # it changes no more
+    else:
+        watcher.told[video.name] = shown
+    return [VideoChange(video.name, video)]

@@ -1,0 +1,69 @@
+"""Several videos of one spec, through the gateway."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+import pytest
+
+from telecine.v1 import video_pb2, video_service_pb2
+
+Refused = Callable[[Awaitable[object]], Awaitable[Any]]
+
+
+def batch(num_videos: int, request_id: str = "", **fields: Any) -> Any:
+    spec = video_pb2.VideoSpec(**{"prompt": "a red circle", **fields})
+    return video_service_pb2.BatchCreateVideosRequest(
+        spec=spec, num_videos=num_videos, request_id=request_id
+    )
+
+
+async def all_names(gateway: Any) -> set[str]:
+    listed = await gateway.videos.ListVideos(video_service_pb2.ListVideosRequest())
+    return {video.name for video in listed.videos}
+
+
+async def test_each_video_has_a_seed_of_its_own(gateway: Any) -> None:
+    given = await gateway.videos.BatchCreateVideos(batch(3, seed=7))
+    assert [video.spec.seed for video in given.videos] == [7, 8, 9]
+    drawn = await gateway.videos.BatchCreateVideos(batch(3))
+    assert len({video.spec.seed for video in drawn.videos}) == 3
+    assert len(await all_names(gateway)) == 6
+
+
+async def test_repeat_with_the_same_request_id_returns_the_same_videos(gateway: Any) -> None:
+    first = await gateway.videos.BatchCreateVideos(batch(2, "twice"))
+    again = await gateway.videos.BatchCreateVideos(batch(2, "twice"))
+    assert [video.name for video in again.videos] == [video.name for video in first.videos]
+
+
+@pytest.mark.parametrize(
+    ("field", "request_"),
+    [
+        ("num_videos", batch(0)),
+        ("num_videos", batch(17)),
+        ("request_id", batch(2, "a" * 61)),
+        ("spec.prompt", batch(2, prompt="")),
+        ("spec.seed", batch(2, seed=2**63 - 1)),
+    ],
+)
+async def test_bad_batch_is_refused_by_its_field_and_leaves_no_video(
+    gateway: Any, refused: Refused, field: str, request_: Any
+) -> None:
+    refusal = await refused(gateway.videos.BatchCreateVideos(request_))
+    assert (refusal.code, refusal.field) == (grpc.StatusCode.INVALID_ARGUMENT, field)
+    assert await all_names(gateway) == set()
+
+
+async def test_watcher_of_all_videos_sees_a_batch_come(gateway: Any) -> None:
+    call = gateway.videos.WatchVideos(video_service_pb2.WatchVideosRequest())
+    await call.initial_metadata()
+    created = await gateway.videos.BatchCreateVideos(batch(3))
+    seen: set[str] = set()
+    async with asyncio.timeout(20):
+        while len(seen) < 3:
+            response = await call.read()
+            seen |= {response.video.name} - {""}
+    assert seen == {video.name for video in created.videos}
+    call.cancel()
