@@ -109,7 +109,7 @@ async def test_an_expired_token_is_refused_as_such(
 async def test_a_captured_token_opens_nothing_after_its_end(issuer: TokenIssuer) -> None:
     now = float(NOW)
     verifier = AccessTokenVerifier(issuer.settings(), now=lambda: now)
-    token = issuer.token(iat=NOW, exp=NOW + 60)
+    token = issuer.token(iat=NOW, nbf=NOW, exp=NOW + 60)
     await verifier.verify(token)
     now += 61  # clocks may be 5 s apart
     await verifier.verify(token)
