@@ -87,7 +87,9 @@ async def test_body_that_goes_idle_is_given_up(http: AsyncClient) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (408, "upload_idle")
 
 
-@pytest.mark.parametrize("sent", [b"", b"GET /v1/mod", b"GET / HTTP/1.1\r\nhost: localhost\r\nx-a: "])
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET /v1/mod", b"GET / HTTP/1.1\r\nhost: localhost\r\nx-a: "]
+)
 async def test_request_whose_headers_do_not_end_is_given_up(
     gateway: Any, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
