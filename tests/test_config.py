@@ -11,6 +11,11 @@ from telecine.jobs.fair_scheduler import TIER_WEIGHTS, tier_word
 from telecine.jobs.job_store import open_job_store
 from telecine.jobs.redis_client import connect_redis
 
+TOKENS = (
+    '[gateway.auth]\n{}\n[gateway.auth.access_tokens]\nissuer = "a"\naudience = "b"\n'
+    'jwks_url = "{}"\n'
+)
+
 
 def write(folder: Path, text: str) -> Path:
     path = folder / "telecine.toml"
@@ -53,6 +58,12 @@ def test_settings_cannot_be_changed() -> None:
         ("[worker]\nlease_seconds = nan\n", "lease_seconds"),
         ("[worker]\nslice_steps = 0\n", "slice_steps"),
         ("[gateway\n", "table"),
+        ("[gateway.auth]\naccess_tokens = {}\n", "issuer"),
+        (TOKENS.format("is_required = false", "https://a.test/jwks"), "is_required"),
+        (TOKENS.format("is_required = true", "http://a.test/jwks"), "jwks_url"),
+        (TOKENS.format("is_required = true", "http://127.0.0.1.a.test/jwks"), "jwks_url"),
+        (TOKENS.format("is_required = true", "file:///etc/passwd"), "jwks_url"),
+        ('[gateway.tls]\ncert = "cert.pem"\n', "key"),
     ],
 )
 def test_bad_file_is_refused_by_the_name_of_what_is_wrong(

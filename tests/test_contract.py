@@ -9,7 +9,14 @@ from google.api import field_behavior_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from build_descriptor_set import build_descriptor_set
-from telecine.v1 import model_service_pb2, video_pb2, video_service_pb2, worker_service_pb2
+from telecine.v1 import (
+    account_pb2,
+    account_service_pb2,
+    model_service_pb2,
+    video_pb2,
+    video_service_pb2,
+    worker_service_pb2,
+)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BUF = Path(sys.executable).parent / "buf"
@@ -42,7 +49,10 @@ def test_protos_keep_the_lint_rules(image: Path) -> None:
 
 
 def test_every_request_field_says_how_it_may_be_set() -> None:
-    files = [file.DESCRIPTOR for file in (video_service_pb2, model_service_pb2, worker_service_pb2)]
+    files = [
+        file.DESCRIPTOR
+        for file in (video_service_pb2, model_service_pb2, worker_service_pb2, account_service_pb2)
+    ]
     requests = [
         message
         for file in files
@@ -50,6 +60,7 @@ def test_every_request_field_says_how_it_may_be_set() -> None:
         if name.endswith("Request") and not message.oneofs
     ]
     requests += [video_pb2.VideoSpec.DESCRIPTOR, video_pb2.Size.DESCRIPTOR]
+    requests += [account_pb2.ApiKey.DESCRIPTOR]
     for message in requests:
         for field in message.fields:
             behaviors = field.GetOptions().Extensions[field_behavior_pb2.field_behavior]

@@ -40,7 +40,7 @@ _PROC = Path("/proc")
 _COMMITTED = Path(__file__).resolve().parents[2] / "model_repository"
 _ROLES = {path.name.partition("__")[2] for path in _COMMITTED.glob("toybox__*")}
 # Their models are Triton's own: an ensemble has no process.
-_STUB_ROLES = tuple(sorted(_ROLES - {"prompt_encoder"}))
+_STUB_ROLES = tuple(sorted(_ROLES - {"prompt_encoder", "image_conditioner"}))
 
 
 class Fleet:

@@ -52,15 +52,15 @@ def running_processes(*, num_events: int) -> Iterator[Processes]:
         script = Path(__file__).with_name("bare_grpc_server.py")
         bare = [sys.executable, str(script), str(folder / "bare"), str(num_events)]
         with (
-            _process(gateway, folder / "gateway") as (gateway_address, gateway_pid),
-            _process(bare, folder / "bare") as (bare_address, _),
+            running_process(gateway, folder / "gateway") as (gateway_address, gateway_pid),
+            running_process(bare, folder / "bare") as (bare_address, _),
         ):
             yield Processes(redis.url, gateway_address, gateway_pid, bare_address)
 
 
 @contextmanager
-def _process(command: Sequence[str], address_file: Path) -> Iterator[tuple[str, int]]:
-    """Yields the address that the process writes, and its id."""
+def running_process(command: Sequence[str], address_file: Path) -> Iterator[tuple[str, int]]:
+    """Runs a process; yields the address that it writes to the file, and its id."""
     log = address_file.with_suffix(".log")
     with log.open("wb") as output:
         process = subprocess.Popen(

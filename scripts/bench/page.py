@@ -22,7 +22,11 @@ page is written from there by `scripts/bench/page.py`. A ratio compares two side
 Figures that miss their goal are shown like the others.
 """
 # Other figures than a benchmark's: what wrote them.
-_OTHER_SCRIPTS = {"toybox": "evaluate.py", "edits": "evaluate_edits.py"}
+_OTHER_SCRIPTS = {
+    "toybox": "evaluate.py",
+    "edits": "evaluate_edits.py",
+    "minutes": "evaluate_minutes.py",
+}
 
 
 def main() -> None:

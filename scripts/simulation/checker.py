@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from simulation.accounts import AccountChecker
 from simulation.fairness import FairnessMeter
 from simulation.inspection import Snapshot
 from simulation.process import Call
@@ -32,6 +33,7 @@ class Checker:
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
         self.meter = FairnessMeter(scenario.quantum_seconds)
+        self._accounts = AccountChecker()
         self._before = Snapshot()
         self._flows: dict[str, str] = {}  # by video; what the flow should be
         self._claims: dict[str, Lease] = {}
@@ -72,6 +74,7 @@ class Checker:
         self._check_states(call, after)
         self._check_queue(after)
         self._check_costs(after)
+        self._accounts.check(after)
         self._check_virtual_time(after)
         self._check_fairness(after)
         self._before = after

@@ -1,6 +1,6 @@
 """Simulated callers of the gateway, and what the gateway does of itself."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any, TypeAlias
@@ -8,11 +8,13 @@ from typing import Any, TypeAlias
 from simulation.process import Behaviour, Call, Request, Sleep
 from simulation.simulated_store import SimulatedLibrary
 from telecine.errors import NotFoundError, QueueFullError, StoreUnavailableError, VideoStateError
+from telecine.jobs.call_batcher import Argument
 from telecine.jobs.events import moved_event
-from telecine.jobs.function_library import Argument
 from telecine.jobs.job_types import Submission
 from telecine.jobs.transitions import ENDED_STATES
 from telecine.v1 import video_pb2
+
+_MICROCREDITS_PER_UNIT = 777
 
 Answer: TypeAlias = Generator[Request, Any, Any]
 Tier: TypeAlias = video_pb2.Tier.ValueType
@@ -67,6 +69,7 @@ class VideoPlan:
             step_units=self.step_units,
             memory_bytes=self.memory_bytes,
             start_within_seconds=self.start_within_seconds,
+            price_microcredits=round(self.step_units * self.num_steps * _MICROCREDITS_PER_UNIT),
         )
 
 
@@ -145,13 +148,15 @@ def gateway(
         told: dict[str, Argument] = {**listed, "moved_event": moved_event()}
         try:
             yield Call("expire_deadlines", lambda store: store.expire_deadlines())
-            yield _direct_call(library, "announce_positions", told)
-            yield _direct_call(library, "get_many", listed)
+            yield _direct_call(library.call, "announce_positions", told)
+            yield _direct_call(library.read, "get_many", listed)
         except StoreUnavailableError:
             continue
 
 
 def _direct_call(
-    library: SimulatedLibrary, function: str, arguments: Mapping[str, Argument]
+    make: Callable[[str, Mapping[str, Argument]], Coroutine[Any, Any, Any]],
+    function: str,
+    arguments: Mapping[str, Argument],
 ) -> Call:
-    return Call(function, lambda _: library.call(function, arguments))
+    return Call(function, lambda _: make(function, arguments))

@@ -35,7 +35,14 @@ FUNCTIONS_OF_ROLES: Mapping[str, tuple[str, ...]] = {
 }
 # They neither move videos nor touch their records' leases and costs.
 NOT_SIMULATED = frozenset(
-    {"announce_restored", "find_repeat", "publish_worker", "list_workers", "request_drain"}
+    {
+        "announce_restored",
+        "find_repeat",
+        "publish_worker",
+        "list_workers",
+        "request_drain",
+        "take_rate",
+    }
 )
 
 

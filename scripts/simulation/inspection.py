@@ -16,11 +16,31 @@ _VIDEO_FIELDS = (
     "pool",
     "charged",
     "step_index",
+    "num_inference_steps",
+    "reserved",
+    "paid",
     "checkpoint_step",
     "attempt",
 )
 
 _SCRIPT = """
+local function sums_of(key)
+  local sums, content = {}, {}
+  for _, entry in ipairs(redis.call("XRANGE", key, "-", "+")) do
+    local fields = {}
+    for i = 1, #entry[2], 2 do
+      fields[entry[2][i]] = entry[2][i + 1]
+    end
+    sums[fields.kind] = (sums[fields.kind] or 0) + fields.amount
+    sums.reserved, sums.spent = fields.reserved, fields.spent
+  end
+  for name, value in pairs(sums) do
+    content[#content + 1] = name
+    content[#content + 1] = tostring(value)
+  end
+  return content
+end
+
 local queue, answer = KEYS[1], {}
 for _, key in ipairs(redis.call("KEYS", queue .. "*")) do
   local kind, name = string.match(string.sub(key, #queue + 1), "^:([a-z_]+):?(.*)$")
@@ -29,10 +49,13 @@ for _, key in ipairs(redis.call("KEYS", queue .. "*")) do
     kind, name, content = "counters", "", redis.call("HGETALL", key)
   elseif kind == "video" then
     content = redis.call("HMGET", key, unpack(ARGV))
-  elseif kind == "flow" or kind == "tenant" then
+  elseif kind == "flow" or kind == "tenant" or kind == "account" then
     content = redis.call("HGETALL", key)
   elseif kind == "waiting" or kind == "heads" or kind == "realtime_heads" or kind == "leases" then
     content = redis.call("ZRANGE", key, 0, -1, "WITHSCORES")
+  end
+  if kind == "ledger" then
+    content = sums_of(key)
   end
   if content then
     table.insert(answer, { kind, name, content })
@@ -51,6 +74,8 @@ class Snapshot:
         videos: records by video id, a few of their fields; so flows and tenants, whole.
         waiting: videos and their sequence, by pool and flow.
         heads: heads of flows and their start tags, by pool; realtime_heads are separate.
+        account: what each tenant uses, and ledger: the sum of each kind of its entries, and what
+            the newest one says of the account.
         leases: running videos by when their lease ends.
     """
 
@@ -61,6 +86,8 @@ class Snapshot:
     waiting: dict[str, Fields] = field(default_factory=dict)
     heads: dict[str, Fields] = field(default_factory=dict)
     realtime_heads: dict[str, Fields] = field(default_factory=dict)
+    account: dict[str, Fields] = field(default_factory=dict)
+    ledger: dict[str, Fields] = field(default_factory=dict)
     leases: Fields = field(default_factory=dict)
 
     def states(self, *states: str) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-from telecine.jobs.function_library import Argument
+from telecine.jobs.call_batcher import Argument
 
 # From one tier to the next: whatever a tier has had, the one below it has had more for its weight.
 _PRIORITY_WEIGHTS = {"batch": 1.0, "standard": 1e4, "premium": 1e8, "realtime": 1e12}

@@ -27,7 +27,12 @@ LOST_REQUEUE = Plant(
 RUN_TO_COMPLETION = Plant(
     "run to completion", "if head.rank + quantum < running.lead then", "if false then"
 )
-PLANTS = (MISSING_FENCING, LOST_REQUEUE, RUN_TO_COMPLETION)
+FORGOTTEN_REFUND = Plant(
+    "forgotten refund",
+    "  move(queue, video, trigger)\n  settle_end(queue, video)\n",
+    "  move(queue, video, trigger)\n",
+)
+PLANTS = (MISSING_FENCING, LOST_REQUEUE, RUN_TO_COMPLETION, FORGOTTEN_REFUND)
 
 
 def planted(library: tuple[str, str], plant: Plant | None) -> tuple[str, str]:

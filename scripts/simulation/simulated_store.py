@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from simulation.orders import Order, reorder
 from simulation.plants import Plant, planted
 from simulation.simulated_redis import SimulatedRedis
-from telecine.jobs.function_library import Argument, FunctionLibrary, library_source
+from telecine.jobs.call_batcher import Argument, Call, Send
+from telecine.jobs.function_library import FunctionLibrary, library_source
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.keys import queue_key
 from telecine.jobs.redis_client import connect_redis
@@ -25,7 +26,7 @@ _UNUSED_URL = "unix:///nowhere"
 
 
 class BlockingCalls:
-    """Stands where production has its client and its batcher, and blocks instead of waiting.
+    """Stands where production has its client, and blocks instead of waiting.
 
     Attributes:
         inspection: what `inspect_after` answered after the newest call.
@@ -43,11 +44,10 @@ class BlockingCalls:
         self._inspect_after = [inspect_after] if inspect_after else []
         self.inspection: Any = None
 
-    async def fcall(self, *arguments: str | bytes | int | float) -> Any:
-        """Calls a Redis function at the present time of the simulation."""
+    async def execute(self, *command: Argument) -> Any:
+        """Sends a command at the present time of the simulation."""
         clock = ("SET", CLOCK_KEY, self._clock_micros())
-        call = ("FCALL", *arguments)
-        _, answer, *inspection = self._server.exchange(clock, call, *self._inspect_after)
+        _, answer, *inspection = self._server.exchange(clock, command, *self._inspect_after)
         if inspection:
             self.inspection = inspection[0]
         if isinstance(answer, Exception):
@@ -57,6 +57,20 @@ class BlockingCalls:
     async def function_load(self, source: str) -> None:
         """Loads a library."""
         self._server.client.function_load(source)
+
+
+class SingleCalls:
+    """Stands where production has its batcher, and makes each call at once."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    async def call(self, call: Call) -> Any:
+        """Makes a call and returns its answer; raises what it was refused with."""
+        (answer,) = await self._send([call])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 class SimulatedLibrary(FunctionLibrary):
@@ -72,7 +86,10 @@ class SimulatedLibrary(FunctionLibrary):
     ) -> None:
         calls: Any = blocking_calls
         super().__init__(calls, QUEUE)
-        self._calls = calls
+        self._connections = calls
+        single_writes: Any = SingleCalls(self.send_writes)
+        single_reads: Any = SingleCalls(self._send_reads)
+        self._writes, self._reads = single_writes, single_reads
         self._random = random
         self._order = order
         self._name, self._source = planted(library_source(CLOCK_KEY), plant)

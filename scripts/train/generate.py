@@ -35,7 +35,7 @@ class Generator:
         self._family: Family = load_family(str(weights))
         self._encoder = PromptEncoder(self._family)
         self._denoiser = self._family.load_denoiser(CPU)
-        self._vae = self._family.load_vae(CPU)
+        self.vae = self._family.load_vae(CPU)
 
     @torch.no_grad()
     def latents(self, prompt: str, seed: int, settings: Settings) -> Tensor:
@@ -64,6 +64,6 @@ class Generator:
     @torch.no_grad()
     def frames(self, prompt: str, seed: int, settings: Settings) -> Tensor:
         """One clip as [T, H, W, 3] uint8."""
-        video = self._vae.decode(self.latents(prompt, seed, settings))[0]
+        video = self.vae.decode(self.latents(prompt, seed, settings))[0]
         pixels = (video.permute(1, 2, 3, 0) + 1.0) * 127.5
         return pixels.round().clamp(0, 255).byte()

@@ -4,6 +4,7 @@
 `[redis]` table. Only telecine.cli loads settings; each part is handed its section.
 """
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -19,7 +20,13 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-SigningAlgorithm = Literal["RS256", "ES256", "EdDSA"]
+Credits = Annotated[Decimal, Field(ge=0, le=1_000_000_000, decimal_places=6)]
+CreditRate = Annotated[Decimal, Field(gt=0, le=1_000_000_000, decimal_places=6)]
+Factor = Annotated[Decimal, Field(ge=0, le=1000, decimal_places=3)]
+ResourceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+ResourceIds = Annotated[tuple[ResourceId, ...], Field(min_length=1)]
+SigningAlgorithm = Literal["RS256", "ES256", "EdDSA", "Ed25519"]
 
 
 class Section(BaseModel):
@@ -70,6 +77,7 @@ class AccessTokenSettings(Section):
         "RS256",
         "ES256",
         "EdDSA",
+        "Ed25519",
     )
     types: tuple[str, ...] = ("at+jwt",)
     tenant_claim: str = "tenant"
@@ -109,6 +117,8 @@ class GatewaySettings(Section):
         address_file: where the bound `host:port` is written once the gateway serves.
         http_port: that of the HTTP edge; 0 as for `port`.
         http_address_file: as `address_file`, for the HTTP edge.
+        outside_hosts: the only hosts that pictures are fetched from and webhooks are sent to, even
+            at private addresses; empty for all that have public ones.
         cors_origins: web pages of these origins may call the HTTP edge; `*` for any.
         max_message_bytes: the largest message taken; media come in chunks instead.
         default_model: the model of a request that names none.
@@ -123,6 +133,7 @@ class GatewaySettings(Section):
     address_file: Path | None = None
     http_port: Port = 0
     http_address_file: Path | None = None
+    outside_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     max_message_bytes: Count = 4 * 1024 * 1024
     default_model: str = "toybox"
@@ -256,6 +267,71 @@ class WorkerSettings(Section):
     model_server_patience_seconds: Seconds = 60.0
 
 
+class TierPrices(Section):
+    """What a tier's price is multiplied by."""
+
+    realtime: Factor = Decimal(2)
+    premium: Factor = Decimal("1.5")
+    standard: Factor = Decimal(1)
+    batch: Factor = Decimal("0.5")
+
+
+class PriceSettings(Section):
+    """What a video costs, in credits; see docs/billing.md.
+
+    Attributes:
+        credits_per_second: of a video of one megapixel, STANDARD and silent; 0 makes all free.
+        models: what a model's price is multiplied by, by its id; 1 where it is not named.
+        sound: what the price of a video with sound is multiplied by.
+    """
+
+    credits_per_second: Credits = Decimal(1)
+    models: dict[ResourceId, Factor] = {}
+    tiers: TierPrices = TierPrices()
+    sound: Factor = Decimal("1.25")
+
+
+class QuotaSettings(Section):
+    """How much a tenant may use, unless UpdateQuota has set something else for it.
+
+    Attributes:
+        monthly_credits: what the videos accepted in a month may cost; None for no limit, as in all
+            that follow. Months and days are UTC's.
+        daily_credits: what those of a day may cost.
+        max_open_videos: videos that have not ended.
+        max_stored_bytes: size of the files of all videos; none is taken once they are as large.
+        credits_per_second: credits that may be reserved a second, on average.
+        requests_per_second: calls a second, on average.
+        key_credits_per_second: as credits_per_second, for each of a tenant's keys.
+        key_requests_per_second: as requests_per_second, for each of a tenant's keys.
+        burst_seconds: how much of these may come at once: what they give in this time.
+        tiers: the tiers that may be asked for, that of a request without one first; all where none
+            is named.
+    """
+
+    monthly_credits: Credits | None = None
+    daily_credits: Credits | None = None
+    max_open_videos: Annotated[int, Field(ge=0)] | None = None
+    max_stored_bytes: Annotated[int, Field(ge=0)] | None = None
+    credits_per_second: CreditRate | None = None
+    requests_per_second: Count | None = None
+    key_credits_per_second: CreditRate | None = None
+    key_requests_per_second: Count | None = None
+    burst_seconds: Seconds = 10.0
+    tiers: tuple[Literal["realtime", "premium", "standard", "batch"], ...] = ()
+
+
+class RouterSettings(Section):
+    """How requests find their models.
+
+    Attributes:
+        aliases: other names of models: that of one, or of several, of which the first that a worker
+            serves is taken.
+    """
+
+    aliases: dict[ResourceId, ResourceId | ResourceIds] = {}
+
+
 class LogSettings(Section):
     """What is logged, to standard error, one JSON object a line."""
 
@@ -276,6 +352,9 @@ class Settings(BaseSettings):
     storage: StorageSettings = StorageSettings()
     prompts: PromptSettings = PromptSettings()
     worker: WorkerSettings = WorkerSettings()
+    prices: PriceSettings = PriceSettings()
+    quota: QuotaSettings = QuotaSettings()
+    router: RouterSettings = RouterSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

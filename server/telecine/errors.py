@@ -14,6 +14,8 @@ TelecineError
 ├── EventsTrimmedError        the event log no longer reaches back that far
 ├── NotImplementedYetError    a feature that this version does not have
 ├── QueueFullError            no more jobs are taken now
+├── QuotaExceededError        a tenant has used what it may
+├── RateLimitedError          a tenant or a key is too fast
 ├── UnauthenticatedError      no credentials, or none that count
 ├── PermissionDeniedError     the caller may not do this
 ├── UnavailableError          a part of the service cannot be reached
@@ -22,6 +24,7 @@ TelecineError
 │   └── ModelServerUnavailableError   Triton, or one of its models
 ├── LeaseLostError            a write by a worker that no longer holds the job
 ├── CheckpointError           a checkpoint that is corrupt, foreign, gone or not written
+├── InputUnusableError        what a video is to be made from is gone, or cannot be used
 └── ModelError                a model failed on this input; trying again will not help
 
 Rooms raise these or ValueError. Only telecine.api turns them into gRPC codes and
@@ -148,11 +151,64 @@ class QueueFullError(TelecineError):
         self.retry_seconds = retry_seconds
 
 
+class QuotaExceededError(TelecineError):
+    """A tenant has used what it may of something.
+
+    Attributes:
+        quota: which limit, as telecine.v1.Quota names it.
+        limit: how much it may use.
+        used: how much it has used.
+        retry_seconds: when to try again; None where time alone does not help.
+    """
+
+    reason = "QUOTA_EXCEEDED"
+
+    def __init__(
+        self, message: str, *, quota: str, limit: int, used: int, retry_seconds: float | None
+    ) -> None:
+        super().__init__(message)
+        self.quota = quota
+        self.limit = limit
+        self.used = used
+        self.retry_seconds = retry_seconds
+
+
+class RateLimitedError(TelecineError):
+    """A tenant or a key is too fast.
+
+    Attributes:
+        quota: which limit, as telecine.v1.Quota names it.
+        limit: how much it may use at once.
+        remaining: how much of that is left.
+        reset_seconds: when all of it is there again.
+        retry_seconds: when there is enough for this request.
+    """
+
+    reason = "RATE_LIMITED"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        quota: str,
+        limit: int,
+        remaining: int,
+        reset_seconds: float,
+        retry_seconds: float,
+    ) -> None:
+        super().__init__(message)
+        self.quota = quota
+        self.limit = limit
+        self.remaining = remaining
+        self.reset_seconds = reset_seconds
+        self.retry_seconds = retry_seconds
+
+
 class UnauthenticatedError(TelecineError):
     """No credentials, or none that count.
 
-    Its reason is CREDENTIALS_MISSING, CREDENTIALS_MALFORMED, CREDENTIALS_IN_URL, API_KEY_INVALID,
-    API_KEY_EXPIRED, API_KEY_REVOKED, ACCESS_TOKEN_INVALID or ACCESS_TOKEN_EXPIRED.
+    Its reason is CREDENTIALS_MISSING, CREDENTIALS_MALFORMED, API_KEY_INVALID, API_KEY_EXPIRED,
+    API_KEY_REVOKED, ACCESS_TOKEN_INVALID or ACCESS_TOKEN_EXPIRED.
     """
 
     reason = "UNAUTHENTICATED"
@@ -225,6 +281,19 @@ class CheckpointError(TelecineError):
     def __init__(self, message: str, *, reason: str = reason) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class InputUnusableError(TelecineError):
+    """The image or video that a video is to be made from is gone, or cannot be used.
+
+    `field` is where the request named it, `spec.input_image` say.
+    """
+
+    reason = "INPUT_UNUSABLE"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
 
 
 class ModelError(TelecineError):

@@ -21,6 +21,7 @@ from telecine.jobs.redis_client import connect_redis
 from telecine.storage.keys import artifact_key
 from telecine.storage.local_object_store import LocalObjectStore
 from telecine.v1 import (
+    account_service_pb2_grpc,
     model_pb2,
     model_service_pb2_grpc,
     video_pb2,
@@ -75,6 +76,7 @@ class Gateway:
     http_url: str
     videos: "video_service_pb2_grpc.VideoServiceAsyncStub"
     models: "model_service_pb2_grpc.ModelServiceAsyncStub"
+    accounts: "account_service_pb2_grpc.AccountServiceAsyncStub"
     jobs: JobStore
     directory: ModelDirectory
     objects: LocalObjectStore
@@ -138,8 +140,18 @@ def gateway_settings() -> dict[str, Any]:
 
 
 @pytest.fixture
+def sections() -> dict[str, Any]:
+    """Sections of the gateway's settings beside those that every test needs."""
+    return {}
+
+
+@pytest.fixture
 async def gateway(
-    redis_url: str, tmp_path: Path, toybox: model_pb2.Model, gateway_settings: dict[str, Any]
+    redis_url: str,
+    tmp_path: Path,
+    toybox: model_pb2.Model,
+    gateway_settings: dict[str, Any],
+    sections: dict[str, Any],
 ) -> AsyncIterator[Gateway]:
     """A gateway whose only model is toybox."""
     settings = Settings(
@@ -151,6 +163,7 @@ async def gateway(
         ),
         redis=RedisSettings(url=redis_url),
         storage=StorageSettings(url=str(tmp_path / "objects")),
+        **sections,
     )
     redis = connect_redis(redis_url)
     directory = ModelDirectory(redis)
@@ -161,6 +174,7 @@ async def gateway(
             http_url=f"http://{(tmp_path / 'http.address').read_text().strip()}",
             videos=video_service_pb2_grpc.VideoServiceStub(channel),
             models=model_service_pb2_grpc.ModelServiceStub(channel),
+            accounts=account_service_pb2_grpc.AccountServiceStub(channel),
             jobs=JobStore(redis),
             directory=directory,
             objects=LocalObjectStore(tmp_path / "objects"),

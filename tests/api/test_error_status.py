@@ -9,6 +9,17 @@ from google.rpc import status_pb2
 from telecine import errors
 from telecine.api.error_status import status_of
 
+EXCEEDED = errors.QuotaExceededError(
+    "used up", quota="max_stored_bytes", limit=9, used=9, retry_seconds=None
+)
+LIMITED = errors.RateLimitedError(
+    "slow down",
+    quota="requests_per_second",
+    limit=5,
+    remaining=0,
+    reset_seconds=2.5,
+    retry_seconds=0.5,
+)
 CODES = [
     (errors.InvalidFieldError("spec.seed", "is odd"), grpc.StatusCode.INVALID_ARGUMENT),
     (errors.OutOfRangeError("read_offset", "is past"), grpc.StatusCode.OUT_OF_RANGE),
@@ -18,11 +29,16 @@ CODES = [
     (errors.EventsTrimmedError("gone"), grpc.StatusCode.OUT_OF_RANGE),
     (errors.NotImplementedYetError("spec.tier", "x"), grpc.StatusCode.UNIMPLEMENTED),
     (errors.QueueFullError("full", retry_seconds=5), grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (errors.PermissionDeniedError("no", scope="admin"), grpc.StatusCode.PERMISSION_DENIED),
+    (EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (LIMITED, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.VideoEndedError("no", state="FAILED", reason="X"), grpc.StatusCode.FAILED_PRECONDITION),
     (errors.LiveFileChangedError("other"), grpc.StatusCode.ABORTED),
     (errors.UploadIdleError("idle"), grpc.StatusCode.DEADLINE_EXCEEDED),
     (errors.UnavailableError("away"), grpc.StatusCode.UNAVAILABLE),
     (errors.StoreUnavailableError("away"), grpc.StatusCode.UNAVAILABLE),
+    (errors.UnauthenticatedError("who?", reason="X"), grpc.StatusCode.UNAUTHENTICATED),
+    (errors.PermissionDeniedError("no", scope="admin"), grpc.StatusCode.PERMISSION_DENIED),
 ]
 
 
@@ -57,6 +73,21 @@ def test_bad_field_is_in_bad_request() -> None:
     (bad,) = unpacked(status_of(CODES[0][0]), details.BadRequest)
     assert bad.field_violations[0].field == "spec.seed"
     assert bad.field_violations[0].description == "is odd"
+
+
+@pytest.mark.parametrize("error", [EXCEEDED, LIMITED], ids=lambda error: error.reason)
+def test_used_up_quota_is_told_with_its_numbers(
+    error: errors.QuotaExceededError | errors.RateLimitedError,
+) -> None:
+    status = status_of(error)
+    (failure,) = unpacked(status, details.QuotaFailure)
+    assert failure.violations[0].subject == error.quota
+    (info,) = unpacked(status, details.ErrorInfo)
+    assert (info.metadata["quota"], info.metadata["limit"]) == (error.quota, str(error.limit))
+    retries = unpacked(status, details.RetryInfo)
+    assert [retry.retry_delay.ToMilliseconds() for retry in retries] == (
+        [500] if error is LIMITED else []
+    )
 
 
 def test_unknown_error_is_told_by_its_log_id_only() -> None:

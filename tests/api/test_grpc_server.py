@@ -10,8 +10,20 @@ import grpc
 import pytest
 
 from telecine.api.grpc_server import SERVICE_NAMES
-from telecine.api.grpc_services import ModelServicer, VideoServicer, WorkerServicer
-from telecine.v1 import model_service_pb2, video_service_pb2, worker_service_pb2
+from telecine.api.grpc_services import (
+    AccountServicer,
+    ModelServicer,
+    VideoServicer,
+    WorkerServicer,
+)
+from telecine.v1 import (
+    account_service_pb2,
+    model_service_pb2,
+    video_service_pb2,
+    worker_service_pb2,
+)
+
+SERVICE_FILES = (video_service_pb2, model_service_pb2, worker_service_pb2, account_service_pb2)
 
 BUF = Path(sys.executable).parent / "buf"
 
@@ -32,7 +44,7 @@ async def buf_curl(address: str, *arguments: str) -> tuple[int, str]:
 
 async def test_reflection_lists_every_method(gateway: Any) -> None:
     _, output = await buf_curl(gateway.address, "--list-methods", "")
-    for file in (video_service_pb2, model_service_pb2, worker_service_pb2):
+    for file in SERVICE_FILES:
         for service in file.DESCRIPTOR.services_by_name.values():
             for method in service.methods:
                 assert f"{service.full_name}/{method.name}" in output
@@ -78,6 +90,7 @@ def test_every_method_of_the_contract_is_implemented() -> None:
         (VideoServicer, video_service_pb2),
         (ModelServicer, model_service_pb2),
         (WorkerServicer, worker_service_pb2),
+        (AccountServicer, account_service_pb2),
     ):
         (service,) = file.DESCRIPTOR.services_by_name.values()
         for method in service.methods:

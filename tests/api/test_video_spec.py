@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import telecine
+from telecine.api.device_memory import UNLIMITED
 from telecine.api.video_spec import frames_of, resolve_spec
 from telecine.errors import InvalidFieldError, NotImplementedYetError
 from telecine.v1 import model_pb2, video_pb2
@@ -124,6 +125,38 @@ def test_memory_grows_with_the_pixels_of_a_video() -> None:
     size = resolved.spec.size
     num_pixels = resolved.num_frames * size.width * size.height
     assert resolved.memory_bytes == 900_000_000 + 60 * num_pixels
+
+
+@pytest.mark.parametrize(
+    ("fields", "attention"),
+    [
+        ({"duration": Duration(seconds=2)}, "full"),
+        ({"duration": Duration(seconds=15), "fps": 4}, "window"),
+        ({"duration": Duration(seconds=2), "tier": video_pb2.TIER_REALTIME}, "causal"),
+        ({"duration": Duration(seconds=15), "fps": 4, "tier": video_pb2.TIER_REALTIME}, "causal"),
+    ],
+)
+def test_attention_is_of_the_tier_the_length_and_the_memory_there_is(
+    fields: dict[str, object], attention: str
+) -> None:
+    model = model_pb2.Model()
+    model.CopyFrom(MODEL)
+    model.limits.chunk_latent_frames = 3
+    model.limits.attention_strategies.extend(["full", "causal", "window"])
+    model.limits.memory_bytes = 900_000_000
+    assert resolve_spec(spec(**fields), model, device_bytes=1).attention == attention
+
+
+def test_a_window_s_memory_is_what_a_worker_needs_for_it() -> None:
+    model = model_pb2.Model()
+    model.CopyFrom(MODEL)
+    model.limits.attention_strategies.extend(["full", "window"])
+    model.limits.memory_bytes_per_megapixel = 60_000_000
+    model.limits.window_memory_bytes_per_megapixel = 10_000_000
+    sent = spec(duration=Duration(seconds=15), fps=4)
+    full, window = (resolve_spec(sent, model, device_bytes=each) for each in (UNLIMITED, 0))
+    assert (full.attention, window.attention) == ("full", "window")
+    assert full.memory_bytes == 6 * window.memory_bytes
 
 
 SIZE = video_pb2.Size

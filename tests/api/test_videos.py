@@ -27,7 +27,7 @@ async def test_created_video_is_queued_with_every_field_resolved(gateway: Any) -
     assert video.name.startswith("videos/")
     assert video.state == video_pb2.Video.STATE_QUEUED
     assert video.queue_position == 0
-    assert video.num_frames == 33
+    assert (video.num_frames, video.attention) == (33, "full")
     assert (video.spec.seed, video.spec.sampler, video.spec.model) == (7, "euler", "models/toybox")
     assert (video.model_version, video.model_digest) == ("1", "sha256:00")
     assert await gateway.videos.GetVideo(get(video.name)) == video

@@ -9,13 +9,16 @@ import pytest
 import typer
 from gateway_process import GatewayProcess
 from live_worker import LiveWorker
+from PIL import Image
 
 from telecine.cli.generate import (
     describe_failure,
     parse_labels,
     parse_loras,
     parse_size,
+    parse_sources,
     parse_tier,
+    with_uploads,
 )
 from telecine.client import Client
 from telecine.v1 import video_pb2
@@ -41,6 +44,24 @@ def test_an_adapter_acts_in_full_unless_a_scale_follows() -> None:
     assert parse_loras(["sketch=0.5", "grain"]) == {"sketch": 0.5, "grain": 1.0}
     with pytest.raises(typer.BadParameter):
         parse_loras(["sketch=much"])
+
+
+def test_a_strength_needs_an_edit_and_an_extension_its_seconds() -> None:
+    assert parse_sources(None, "videos/v", 0.5, None, None)["edit_strength"] == 0.5
+    for given in ((None, None, 0.5, None, None), (None, None, None, "videos/v", None)):
+        with pytest.raises(typer.BadParameter):
+            parse_sources(*given)
+
+
+def test_files_are_uploaded_and_names_are_not(gateway: GatewayProcess, tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    Image.new("RGB", (8, 8)).save(path)
+    with Client(gateway.address) as client:
+        named = with_uploads(client, {"input_image": str(path), "edit_source": "videos/v"})
+        assert re.fullmatch(r"media/[0-9a-f]+", named["input_image"])
+        assert named["edit_source"] == "videos/v"
+        with pytest.raises(typer.BadParameter, match="neither a file nor"):
+            with_uploads(client, {"input_image": str(tmp_path / "none.png")})
 
 
 def test_a_failure_names_its_reason_and_log_id() -> None:

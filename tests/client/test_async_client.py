@@ -11,11 +11,12 @@ from telecine.client import (
     AsyncClient,
     InvalidRequestError,
     NotFoundError,
+    ResourceExhaustedError,
     UnavailableError,
     VideoFilter,
     VideoStateError,
 )
-from telecine.v1 import video_pb2
+from telecine.v1 import usage_pb2, video_pb2
 
 NUM_STEPS = 20
 
@@ -52,6 +53,23 @@ async def test_models_are_listed_and_found_by_a_bare_id(gateway: GatewayProcess)
     async with AsyncClient(gateway.address) as client:
         assert [model.name for model in await client.list_models()] == ["models/toybox"]
         assert (await client.get_model("toybox")).limits.max_num_frames == 97
+
+
+async def test_costs_are_estimated_and_accounts_shown(gateway: GatewayProcess) -> None:
+    async with AsyncClient(gateway.address) as client:
+        estimate = await client.estimate_cost("a red circle", duration_seconds=1)
+        video = await client.create_video("a red circle", duration_seconds=1)
+        assert video.estimated_microcredits == estimate.microcredits > 0
+        await client.cancel_video(video.name)
+        usage = await client.get_usage()
+        assert (usage.spent_microcredits, usage.num_open_videos) == (0, 0)
+        entries = [entry async for entry in client.list_ledger(page_size=1)]
+        assert [entry.video for entry in entries] == [video.name] * 2
+        await client.update_quota("default", usage_pb2.Quota(max_open_videos=0))
+        assert (await client.get_quota()).max_open_videos == 0
+        with pytest.raises(ResourceExhaustedError) as refusal:
+            await client.create_video("a red circle")
+        assert refusal.value.reason == "QUOTA_EXCEEDED"
 
 
 async def test_an_upload_arrives_whole(gateway: GatewayProcess, tmp_path: Path) -> None:

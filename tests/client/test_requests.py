@@ -46,6 +46,17 @@ def test_what_is_not_given_stays_unset() -> None:
     assert spec == video_pb2.VideoSpec(prompt="a red circle")
 
 
+def test_sources_become_an_edit_or_an_extension() -> None:
+    edit = create_video_request("a cat", {"edit_source": "v1", "edit_strength": 0.3}, None).spec
+    assert (edit.edit.source, edit.edit.strength) == ("videos/v1", 0.3)
+    assert not edit.HasField("extend")
+    longer = create_video_request(
+        "a cat", {"extend_source": "media/m1", "extend_seconds": 1.5}, None
+    ).spec
+    assert (longer.extend.source, longer.extend.duration.nanos) == ("media/m1", 500_000_000)
+    assert not longer.HasField("edit")
+
+
 def test_adapters_are_named_with_their_scales() -> None:
     spec = create_video_request("a red circle", {"loras": {"sketch": 0.5, "grain": 1.0}}, None).spec
     assert [(lora.name, lora.scale) for lora in spec.loras] == [("sketch", 0.5), ("grain", 1.0)]

@@ -1,6 +1,7 @@
 import asyncio
 import inspect
 import random
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,28 @@ async def test_a_download_goes_on_after_broken_connections(
         await asyncio.to_thread(download)
     assert proxy.num_connections > 3
     assert (tmp_path / "out.mp4").read_bytes() == content
+
+
+async def test_several_videos_of_one_prompt_are_made_and_watched_in_one_stream(
+    gateway: GatewayProcess,
+) -> None:
+    def use() -> tuple[list[video_pb2.Video], set[str]]:
+        with Client(gateway.address) as client:
+            changes = client.watch_videos()
+            videos = client.create_videos("a red circle", 3, seed=5)
+            seen: set[str] = set()
+            while len(seen) < 3:
+                seen.add(next(changes).video.name)
+            changes.close()
+            return videos, seen
+
+    videos, seen = await asyncio.to_thread(use)
+    assert [video.spec.seed for video in videos] == [5, 6, 7]
+    assert seen == {video.name for video in videos}
+
+
+async def test_the_async_client_watches_all_videos_too(gateway: GatewayProcess) -> None:
+    async with AsyncClient(gateway.address) as client:
+        (video,) = await client.create_videos("a red circle", 1)
+        async with aclosing(client.watch_videos()) as changes:
+            assert (await anext(changes)).video.name == video.name

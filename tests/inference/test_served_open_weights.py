@@ -5,15 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny_ltx2
 import tiny_wan
 import torch
+from PIL import Image
 from torch import Tensor
 
 from telecine.backend.model_repository import build_repository
+from telecine.backend.picture_fitting import Frames
 from telecine.engine.state import DenoiseState
-from telecine.inference.requests import DecodeRequest, SliceRequest
+from telecine.inference.requests import ClipInputs, DecodeRequest, EncodedImages, SliceRequest
 from telecine.inference.triton_client import TritonClient
 from telecine.inference.triton_server import TritonServer, TritonServerConfig
 
@@ -33,7 +36,7 @@ SIZES = {
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder: Path = tmp_path_factory.mktemp("weights")
-    tiny_wan.write_wan(folder / "wan", "2.2")
+    tiny_wan.write_wan(folder / "wan", "2.2-i2v")
     tiny_ltx2.write_tiny_ltx2(folder / "ltx2", "2.3")
     return {name: folder / name for name in SIZES}
 
@@ -69,10 +72,11 @@ async def run_in_two_slices(client: TritonClient, model: str, **options: Any) ->
         **SIZES[model],
         **options,
     )
-    for _ in range(2):
+    step_index = 0
+    while step_index < NUM_STEPS:
         *_, last = [result async for result in client.denoise_slice(model, request)]
         assert last.state is not None
-        request = replace(request, state=last.state)
+        request, step_index = replace(request, state=last.state), last.step_index
     return DenoiseState.from_bytes(request.state)
 
 
@@ -80,11 +84,29 @@ def relative_error(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).abs().max() / expected.abs().max())
 
 
-async def test_wan_s_two_experts_make_the_pipeline_s_video(
+async def encode(client: TritonClient, model: str, frames: Frames) -> EncodedImages:
+    size = SIZES[model]["width"], SIZES[model]["height"]
+    return await client.encode_images(
+        model, frames, size=size, num_frames=SIZES[model]["num_frames"]
+    )
+
+
+def random_frames(num_frames: int) -> Frames:
+    return np.random.default_rng(0).integers(0, 256, (num_frames, 32, 48, 3), np.uint8)
+
+
+async def test_wan_s_two_experts_make_the_pipeline_s_video_of_a_first_frame(
     client: TritonClient, weights: dict[str, Path]
 ) -> None:
-    state = await run_in_two_slices(client, "wan", guidance_scale=5.0, sampler="unipc", fps=16)
+    frames = random_frames(1)
+    encoded = await encode(client, "wan", frames)
+    assert set(encoded.conditioning) == {"image_latents"}
+    inputs = ClipInputs(conditioning=encoded.conditioning, given_latents=encoded.latents)
+    state = await run_in_two_slices(
+        client, "wan", guidance_scale=5.0, sampler="unipc", fps=16, inputs=inputs
+    )
     expected = tiny_wan.load_pipeline(weights["wan"])(
+        image=Image.fromarray(frames[0]),
         prompt=PROMPT,
         negative_prompt=NEGATIVE_PROMPT,
         num_inference_steps=NUM_STEPS,
@@ -97,6 +119,24 @@ async def test_wan_s_two_experts_make_the_pipeline_s_video(
     decode = DecodeRequest(state.to_bytes(), 32, 48, 0, 3)
     chunks = [decoded.frames async for decoded in client.decode_frames("wan", decode)]
     assert [chunk.shape for chunk in chunks] == [(1, 32, 48, 3), (4, 32, 48, 3), (4, 32, 48, 3)]
+
+
+async def test_wan_keeps_more_of_a_source_the_weaker_it_is_changed(client: TritonClient) -> None:
+    encoded = await encode(client, "wan", random_frames(SIZES["wan"]["num_frames"]))
+    source = torch.from_numpy(np.array(encoded.latents))[None]
+    options = {"guidance_scale": 1.0, "sampler": "euler", "fps": 16}
+    errors = []
+    for strength in (0.25, 0.5, 1.0):
+        inputs = ClipInputs(
+            conditioning=encoded.conditioning,
+            source_latents=encoded.latents,
+            strength=strength,
+        )
+        state = await run_in_two_slices(client, "wan", inputs=inputs, **options)
+        errors.append(float((state.latents - source).abs().mean() / source.abs().mean()))
+    assert errors[0] < errors[1] < errors[2]
+    # The last step alone is done, from the schedule's last noise level.
+    assert errors[0] < 0.75 * errors[2]
 
 
 async def test_ltx2_makes_the_pipeline_s_picture_and_sound(

@@ -32,7 +32,7 @@ CARD = model_pb2.Model(
     limits=model_pb2.ModelLimits(
         sizes=[video_pb2.Size(width=64, height=64), video_pb2.Size(width=256, height=256)],
         min_num_frames=1,
-        max_num_frames=97,
+        max_num_frames=961,
         frames_multiple=4,
         min_num_inference_steps=1,
         max_num_inference_steps=400,
@@ -44,6 +44,7 @@ CARD = model_pb2.Model(
         audio_modes=[video_pb2.AUDIO_MODE_NONE],
         max_duration=duration_pb2.Duration(seconds=60),
         max_prompt_tokens=32,
+        attention_strategies=["full", "causal", "window"],
     ),
     defaults=video_pb2.VideoSpec(
         num_inference_steps=6,

@@ -26,6 +26,7 @@ async def test_a_prompt_becomes_a_playable_video(
     assert video.state == video_pb2.Video.STATE_SUCCEEDED, video.failure
     assert (video.num_frames, video.spec.seed, video.progress_percent) == (9, 5, 100)
     assert video.model_digest.startswith("sha256:")
+    assert video.charged_microcredits == video.estimated_microcredits > 0
     stages = [e.stage_changed.stage for e in events if e.HasField("stage_changed")]
     assert stages == [
         video_pb2.STAGE_LOADING,
@@ -49,6 +50,22 @@ async def test_a_prompt_becomes_a_playable_video(
     with Image.open(tmp_path / "still.webp") as still:
         assert still.size == (64, 64)
     await until(service.has_no_checkpoints)
+
+
+async def test_a_video_of_a_minute_is_made_with_a_window(
+    service: Service, client: AsyncClient, tmp_path: Path
+) -> None:
+    service.start_worker()
+    await until_ready(client)
+    created = await client.create_video(
+        "a red circle bouncing", duration_seconds=60.0, fps=16, num_inference_steps=2
+    )
+    assert (created.num_frames, created.attention) == (961, "window")
+    video = await client.wait_for_video(created.name)
+    assert video.state == video_pb2.Video.STATE_SUCCEEDED, video.failure
+    await client.download_video(video.name, tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 961
 
 
 async def test_the_same_seed_gives_the_same_file_and_another_seed_another(

@@ -4,13 +4,14 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from submissions import end_slice, make_pointer, make_step
+from submissions import NUM_STEPS, end_slice, make_pointer, make_step
 
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.job_types import Lease, Verdict
 from telecine.v1 import video_pb2
 
 FAILURE = video_pb2.Failure(reason="MODEL_FAILED")
+PRICE = 4711
 Call = Callable[[JobStore, Lease], Coroutine[Any, Any, Any]]
 Ending = Callable[[JobStore, Lease, float], Coroutine[Any, Any, Any]]
 ENDINGS: dict[str, tuple[Ending, str]] = {
@@ -58,6 +59,17 @@ class ExpectedVideo:
     slice_start: int = 0
     last_slice: tuple[int, Verdict] | None = None
     last_ending: tuple[str, int] = ("", 0)
+
+    @property
+    def charge(self) -> int:
+        """What it costs by how it ended; what it holds until then."""
+        match self.state:
+            case "FAILED":
+                return 0
+            case "CANCELLED":
+                return PRICE * self.step_index // NUM_STEPS
+            case _:
+                return PRICE
 
     @property
     def state(self) -> str:

@@ -26,6 +26,7 @@ from submissions import (
 )
 
 from telecine.errors import LeaseLostError, NotFoundError, QueueFullError, VideoStateError
+from telecine.jobs.account_store import AccountStore
 from telecine.jobs.event_log import EventLog
 from telecine.jobs.job_store import MAX_LOST_LEASES, JobStore
 from telecine.jobs.job_types import Assignment, Lease, QueueLimits, SliceReport, Verdict
@@ -34,7 +35,8 @@ from telecine.jobs.redis_server import RedisServer
 from telecine.jobs.transitions import ENDED_STATES, TRANSITIONS
 from telecine.v1 import video_pb2
 
-from .expected_video import ENDINGS, RETURNS, WRITES, ExpectedVideo
+from .balances import require_credits
+from .expected_video import ENDINGS, PRICE, RETURNS, WRITES, ExpectedVideo
 from .ledger import charged_seconds, open_charge, read_hash, virtual_times
 
 T = TypeVar("T")
@@ -55,10 +57,12 @@ class JobStoreMachine(RuleBasedStateMachine):
         self.client = connect_redis(url)
         self.store = JobStore(self.client, limits=LIMITS, quantum_seconds=1.0)
         self.log = EventLog(self.client)
+        self.accounts = AccountStore(self.client)
         self.videos: dict[str, ExpectedVideo] = {}
         self.requests: dict[tuple[str, str], str] = {}
         self.newest_token = 0
         self.num_claims = 0
+        self.deleted: list[ExpectedVideo] = []
         self.used = dict.fromkeys(TENANTS, 0.0)
         self.virtual_times: dict[str, float] = {}
         self.held: list[Lease] = []
@@ -108,7 +112,9 @@ class JobStoreMachine(RuleBasedStateMachine):
         deadline=st.sampled_from([None, None, 60.0, 1e-6]),
     )
     def submit(self, tenant: str, request_id: str, deadline: float | None) -> None:
-        submission = make_submission(tenant, request_id=request_id, start_within_seconds=deadline)
+        submission = make_submission(
+            tenant, request_id=request_id, start_within_seconds=deadline, price=PRICE
+        )
         known = self.requests.get((tenant, request_id))
         queued = self.names_in("QUEUED")
         of_tenant = [name for name in queued if self.videos[name].tenant == tenant]
@@ -323,7 +329,7 @@ class JobStoreMachine(RuleBasedStateMachine):
                 self.run(self.store.delete(name))
             return
         self.run(self.store.delete(name))
-        del self.videos[name]
+        self.deleted.append(self.videos.pop(name))
         self.requests = {key: used for key, used in self.requests.items() if used != name}
         with pytest.raises(NotFoundError):
             self.run(self.store.get(name))
@@ -367,6 +373,12 @@ class JobStoreMachine(RuleBasedStateMachine):
             assert charged == pytest.approx(expected, abs=1e-9)
         for name in self.videos.keys() - set(self.names_in("RUNNING")):
             assert self.run(open_charge(self.client, name)) == 0
+
+    @invariant()
+    def credits_are_reserved_until_the_end_and_settled_once(self) -> None:
+        for tenant in TENANTS:
+            videos = [v for v in (*self.videos.values(), *self.deleted) if v.tenant == tenant]
+            self.run(require_credits(self.accounts, tenant, videos))
 
     @invariant()
     def virtual_time_never_goes_back(self) -> None:

@@ -1,8 +1,14 @@
 from pathlib import Path
 
-from telecine.config import load_settings
+from telecine.config import (
+    AccessTokenSettings,
+    AuthSettings,
+    GatewaySettings,
+    TlsSettings,
+    load_settings,
+)
 from telecine.local.data_folder import DataFolder
-from telecine.local.settings_file import write_settings
+from telecine.local.settings_file import to_toml, write_settings
 
 
 def test_what_is_written_is_what_a_process_loads(tmp_path: Path) -> None:
@@ -17,3 +23,22 @@ def test_what_is_written_is_what_a_process_loads(tmp_path: Path) -> None:
     assert settings.triton.grpc_url.endswith(f":{ports.triton_grpc}")
     assert settings.storage.url == str(folder.objects)
     assert settings.worker.checkpoint_folder == folder.checkpoints
+    assert settings.gateway.auth.is_required
+
+
+def test_tables_in_tables_are_written_as_toml_has_them(tmp_path: Path) -> None:
+    gateway = GatewaySettings(
+        auth=AuthSettings(
+            is_required=True,
+            access_tokens=AccessTokenSettings(
+                issuer="https://issuer.test",
+                audience="telecine",
+                jwks_url="https://issuer.test/jwks",
+                types=("at+jwt", "jwt"),
+            ),
+        ),
+        tls=TlsSettings(cert=tmp_path / "cert", key=tmp_path / "key"),
+    )
+    file = tmp_path / "telecine.toml"
+    file.write_text(to_toml({"gateway": gateway}))
+    assert load_settings(file).gateway == gateway

@@ -11,7 +11,14 @@ from simulation.coverage import (
     registered_functions,
 )
 from simulation.faults import Fault, Place
-from simulation.plants import LOST_REQUEUE, MISSING_FENCING, RUN_TO_COMPLETION, Plant, planted
+from simulation.plants import (
+    FORGOTTEN_REFUND,
+    LOST_REQUEUE,
+    MISSING_FENCING,
+    RUN_TO_COMPLETION,
+    Plant,
+    planted,
+)
 from simulation.runs import run_seed, run_seeds
 from simulation.simulated_redis import SimulatedRedis
 from telecine.jobs.function_library import library_source
@@ -46,6 +53,7 @@ def test_a_seed_replays_exactly(simulated_redis: SimulatedRedis) -> None:
         (MISSING_FENCING, "was accepted"),
         (LOST_REQUEUE, "are leased"),
         (RUN_TO_COMPLETION, "of their bound apart"),
+        (FORGOTTEN_REFUND, "was not settled"),
     ],
     ids=lambda value: value.name if isinstance(value, Plant) else "",
 )

@@ -5,6 +5,7 @@ The model server is a fake: a real one neither dies on command nor waits within 
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -192,19 +193,13 @@ async def test_a_video_whose_model_does_not_load_here_waits_for_another_worker(
     assert done.attempt == 2
 
 
-@pytest.mark.parametrize(
-    ("fields", "attention"),
-    [
-        ({}, "full"),
-        ({"tier": "REALTIME"}, "causal"),
-        ({"fps": 1}, "full"),  # nine seconds
-    ],
-)
-async def test_each_tier_and_length_has_its_attention(
-    jobs: JobStore, redis: Redis, tmp_path: Path, fields: dict[str, object], attention: str
+@pytest.mark.parametrize("attention", ["full", "window"])
+async def test_a_video_is_denoised_with_the_attention_that_it_was_given(
+    jobs: JobStore, redis: Redis, tmp_path: Path, attention: str
 ) -> None:
     triton = FakeTriton()
-    video = await jobs.submit(lane_submission(BATCH, **fields))  # type: ignore[arg-type]
+    video = await jobs.submit(replace(lane_submission(BATCH), attention=attention))
+    assert video.attention == attention
     async with lane_worker(redis, triton, tmp_path):
         await in_state(jobs, video.name, Video.STATE_SUCCEEDED)
     assert set(triton.attentions) == {attention}

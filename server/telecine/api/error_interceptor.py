@@ -75,9 +75,8 @@ def _client_streaming(
     handler: Handler,
 ) -> Callable[[AsyncIterator[bytes], Context], Awaitable[Any]]:
     async def answer(stream: AsyncIterator[bytes], context: Context) -> Any:
-        requests = (_parse(handler, data) async for data in stream)
         try:
-            return await handler.stream_unary(requests, context)
+            return await handler.stream_unary(_parse_all(handler, stream), context)
         except grpc.aio.AbortError:
             raise
         except Exception as error:
@@ -91,6 +90,13 @@ def _parse(handler: Handler, data: bytes) -> Any:
         return handler.request_deserializer(data)
     except DecodeError as error:
         raise InvalidFieldError("request", f"is not a message of this call: {error}") from error
+
+
+async def _parse_all(handler: Handler, stream: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+    # No generator expression, which opens the stream at once: a refused call never reads it, and
+    # gRPC warns of a stream that was opened and not read.
+    async for data in stream:
+        yield _parse(handler, data)
 
 
 async def _abort(context: Context, error: Exception) -> NoReturn:

@@ -42,6 +42,8 @@ _STATUSES: tuple[tuple[type[errors.TelecineError], grpc.StatusCode, HTTPStatus],
     (errors.NotImplementedYetError, grpc.StatusCode.UNIMPLEMENTED, HTTPStatus.NOT_IMPLEMENTED),
     (errors.UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED, HTTPStatus.UNAUTHORIZED),
     (errors.PermissionDeniedError, grpc.StatusCode.PERMISSION_DENIED, HTTPStatus.FORBIDDEN),
+    (errors.QuotaExceededError, grpc.StatusCode.RESOURCE_EXHAUSTED, HTTPStatus.TOO_MANY_REQUESTS),
+    (errors.RateLimitedError, grpc.StatusCode.RESOURCE_EXHAUSTED, HTTPStatus.TOO_MANY_REQUESTS),
     (errors.QueueFullError, grpc.StatusCode.RESOURCE_EXHAUSTED, HTTPStatus.TOO_MANY_REQUESTS),
     (errors.UnavailableError, grpc.StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
 )
@@ -108,6 +110,9 @@ def _details(error: errors.TelecineError) -> list[Message]:
             metadata.update(field="request_id", request_id=error.request_id)
         case errors.PermissionDeniedError() if error.scope:
             metadata["scope"] = error.scope
+        case errors.QuotaExceededError() | errors.RateLimitedError():
+            metadata.update(_quota_metadata(error))
+            parts.extend(_exhausted(error))
         case errors.EventsTrimmedError():
             metadata["field"] = "after_event_id"
         case errors.VideoStateError():
@@ -117,9 +122,7 @@ def _details(error: errors.TelecineError) -> list[Message]:
             )
             parts.append(details.PreconditionFailure(violations=[violation]))
         case errors.QueueFullError() | errors.UnavailableError():
-            retry = details.RetryInfo()
-            retry.retry_delay.FromMilliseconds(round(error.retry_seconds * 1000))
-            parts.append(retry)
+            parts.append(_retry(error.retry_seconds))
     info = details.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=metadata)
     return [info, *parts]
 
@@ -127,3 +130,27 @@ def _details(error: errors.TelecineError) -> list[Message]:
 def _bad_request(field: str, description: str) -> details.BadRequest:
     violation = details.BadRequest.FieldViolation(field=field, description=description)
     return details.BadRequest(field_violations=[violation])
+
+
+def _exhausted(error: errors.QuotaExceededError | errors.RateLimitedError) -> list[Message]:
+    violation = details.QuotaFailure.Violation(subject=error.quota, description=error.message)
+    parts: list[Message] = [details.QuotaFailure(violations=[violation])]
+    if error.retry_seconds is not None:
+        parts.append(_retry(error.retry_seconds))
+    return parts
+
+
+def _quota_metadata(error: errors.QuotaExceededError | errors.RateLimitedError) -> dict[str, str]:
+    metadata = {"quota": error.quota, "limit": str(error.limit)}
+    if isinstance(error, errors.RateLimitedError):
+        metadata["remaining"] = str(error.remaining)
+        metadata["reset_seconds"] = f"{error.reset_seconds:.3f}"
+    else:
+        metadata["used"] = str(error.used)
+    return metadata
+
+
+def _retry(seconds: float) -> details.RetryInfo:
+    retry = details.RetryInfo()
+    retry.retry_delay.FromMilliseconds(round(seconds * 1000))
+    return retry

@@ -14,15 +14,22 @@ import structlog
 from redis.asyncio import Redis
 
 from telecine.api.auth.authenticator import open_authenticator, require_safe_address
+from telecine.api.device_memory import DeviceMemory
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.grpc_server import SERVICE_NAMES, build_server
+from telecine.api.guarded_client import GuardedClient
 from telecine.api.health_service import NOT_SERVING, HealthServicer
 from telecine.api.http_server import HttpServer, build_app
 from telecine.api.model_catalog import ModelCatalog
+from telecine.api.price_list import PriceList
+from telecine.api.quota_manager import QuotaManager
+from telecine.api.rate_limiter import open_rate_limiter
+from telecine.api.request_router import RequestRouter
 from telecine.api.store_monitor import StoreMonitor
 from telecine.api.tls import server_credentials
 from telecine.config import GatewaySettings, Settings
 from telecine.errors import StoreUnavailableError
+from telecine.jobs.account_store import AccountStore
 from telecine.jobs.api_key_store import ApiKeyStore
 from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore, open_job_store
@@ -110,21 +117,31 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
     hub = EventHub(redis)
     feed = VideoFeed(redis)
     workers = WorkerDirectory(redis)
+    models = ModelCatalog(ModelDirectory(redis))
+    quotas = QuotaManager(AccountStore(redis), settings.quota)
     expander = open_expander(settings.prompts)
     api_keys = ApiKeyStore(redis)
-    authenticator = open_authenticator(settings.gateway.auth, api_keys)
+    authenticator = open_authenticator(settings.gateway, api_keys)
+    web = GuardedClient(settings.gateway.outside_hosts)
     try:
         parts = GatewayParts(
             jobs=jobs,
             hub=hub,
             feed=feed,
-            models=ModelCatalog(ModelDirectory(redis)),
+            models=models,
             workers=workers,
+            devices=DeviceMemory(workers),
             objects=open_object_store(settings.storage.url),
             expander=expander,
             api_keys=api_keys,
             authenticator=authenticator,
-            default_model=f"models/{settings.gateway.default_model}",
+            router=RequestRouter(
+                models, settings.router, default_model=settings.gateway.default_model
+            ),
+            prices=PriceList(settings.prices),
+            quotas=quotas,
+            rate_limiter=open_rate_limiter(jobs, quotas, settings.quota),
+            web=web,
             max_message_bytes=settings.gateway.max_message_bytes,
             upload_idle_seconds=settings.gateway.upload_idle_seconds,
         )
@@ -132,6 +149,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
     finally:
         await expander.close()
         await authenticator.close()
+        await web.close()
         await hub.close()
         await feed.close()
         await workers.close()

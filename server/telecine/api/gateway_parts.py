@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 
 from telecine.api.auth.authenticator import Authenticator
+from telecine.api.device_memory import DeviceMemory
+from telecine.api.guarded_client import GuardedClient
 from telecine.api.model_catalog import ModelCatalog
+from telecine.api.price_list import PriceList
+from telecine.api.quota_manager import QuotaManager
+from telecine.api.rate_limiter import RateLimiter
+from telecine.api.request_router import RequestRouter
 from telecine.jobs.api_key_store import ApiKeyStore
 from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore
@@ -19,7 +25,11 @@ class GatewayParts:
 
     Attributes:
         authenticator: says who makes a call; an edge asks it before anything else.
-        default_model: the name of the model that a request without one gets.
+        router: finds the models of requests.
+        prices: what videos cost.
+        quotas: how much tenants may use.
+        rate_limiter: how fast callers may call; None where the settings name no pace.
+        web: for what callers point to by URL.
         max_message_bytes: what an answer must stay under, so that every client can read it.
         upload_idle_seconds: how long an upload may bring nothing before it is dropped.
     """
@@ -29,10 +39,15 @@ class GatewayParts:
     feed: VideoFeed
     models: ModelCatalog
     workers: WorkerDirectory
+    devices: DeviceMemory
     objects: ObjectStore
     expander: PromptExpander
     api_keys: ApiKeyStore
     authenticator: Authenticator
-    default_model: str
+    router: RequestRouter
+    prices: PriceList
+    quotas: QuotaManager
+    rate_limiter: RateLimiter | None
+    web: GuardedClient
     max_message_bytes: int
     upload_idle_seconds: float

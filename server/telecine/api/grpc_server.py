@@ -14,6 +14,8 @@ from telecine.api.grpc_services import (
     WorkerServicer,
 )
 from telecine.api.health_service import HealthServicer
+from telecine.api.rate_limit_interceptor import RateLimitInterceptor
+from telecine.api.rate_limiter import RateLimiter
 from telecine.v1 import (
     account_service_pb2,
     account_service_pb2_grpc,
@@ -36,7 +38,11 @@ SERVICE_NAMES = (
 def build_server(parts: GatewayParts, health_servicer: HealthServicer) -> grpc.aio.Server:
     """Returns a server with every service, not started and not bound."""
     server = grpc.aio.server(
-        interceptors=[ErrorInterceptor(), AuthInterceptor(parts.authenticator)],
+        interceptors=[
+            ErrorInterceptor(),
+            AuthInterceptor(parts.authenticator),
+            *rate_limit_interceptors(parts.rate_limiter),
+        ],
         options=[
             ("grpc.max_receive_message_length", parts.max_message_bytes),
             # A second gateway on the same port must fail, not take half of the calls.
@@ -54,3 +60,10 @@ def build_server(parts: GatewayParts, health_servicer: HealthServicer) -> grpc.a
     names = (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
     return server
+
+
+def rate_limit_interceptors(
+    rate_limiter: RateLimiter | None,
+) -> list[grpc.aio.ServerInterceptor]:
+    """Returns what holds callers to their pace; nothing where the settings name none."""
+    return [] if rate_limiter is None else [RateLimitInterceptor(rate_limiter)]

@@ -11,6 +11,7 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from telecine.api import (
+    accounts,
     api_keys,
     media_uploads,
     models,
@@ -28,6 +29,7 @@ from telecine.v1 import (
     model_pb2,
     model_service_pb2,
     model_service_pb2_grpc,
+    usage_pb2,
     video_pb2,
     video_service_pb2,
     video_service_pb2_grpc,
@@ -50,6 +52,12 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
     ) -> video_pb2.Video:
         """Accepts a video."""
         return await videos.create_video(self._parts, request, caller=current_caller())
+
+    async def EstimateCost(
+        self, request: video_service_pb2.EstimateCostRequest, _context: Context
+    ) -> usage_pb2.CostEstimate:
+        """Prices a video."""
+        return await videos.estimate_cost(self._parts, request, caller=current_caller())
 
     async def BatchCreateVideos(
         self, request: video_service_pb2.BatchCreateVideosRequest, _context: Context
@@ -210,3 +218,27 @@ class AccountServicer(account_service_pb2_grpc.AccountServiceServicer):
     ) -> account_pb2.ApiKey:
         """Ends a key."""
         return await api_keys.revoke_api_key(self._parts, request, caller=current_caller())
+
+    async def GetUsage(
+        self, request: account_service_pb2.GetUsageRequest, _context: Context
+    ) -> usage_pb2.Usage:
+        """Returns what a tenant uses."""
+        return await accounts.get_usage(self._parts, request, caller=current_caller())
+
+    async def ListLedger(
+        self, request: account_service_pb2.ListLedgerRequest, _context: Context
+    ) -> account_service_pb2.ListLedgerResponse:
+        """Lists what a tenant was charged."""
+        return await accounts.list_ledger(self._parts, request, caller=current_caller())
+
+    async def GetQuota(
+        self, request: account_service_pb2.GetQuotaRequest, _context: Context
+    ) -> usage_pb2.Quota:
+        """Returns what a tenant may use."""
+        return await accounts.get_quota(self._parts, request, caller=current_caller())
+
+    async def UpdateQuota(
+        self, request: account_service_pb2.UpdateQuotaRequest, _context: Context
+    ) -> usage_pb2.Quota:
+        """Sets what a tenant may use."""
+        return await accounts.update_quota(self._parts, request, caller=current_caller())

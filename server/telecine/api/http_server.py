@@ -3,17 +3,25 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
 
 import telecine
 from telecine.api.gateway_parts import GatewayParts
-from telecine.api.http import content_routes, event_routes, model_routes, video_routes
+from telecine.api.http import (
+    content_routes,
+    derived_routes,
+    event_routes,
+    model_routes,
+    video_routes,
+    websocket_hub,
+)
 from telecine.api.http.api_document import describe_api
 from telecine.api.http.error_answers import (
     answer_bad_parameter,
@@ -23,11 +31,29 @@ from telecine.api.http.error_answers import (
 from telecine.api.http.header_deadline import HeaderDeadlineProtocol
 from telecine.api.http.request_frame import RequestFrame
 from telecine.api.http.web_application import add_web_application
-from telecine.config import GatewaySettings
+from telecine.api.tls import server_ssl_context
+from telecine.config import GatewaySettings, TlsSettings
 from telecine.errors import TelecineError
 
+_ROUTES = (
+    video_routes,
+    derived_routes,
+    content_routes,
+    event_routes,
+    websocket_hub,
+    model_routes,
+)
 _START_POLL_SECONDS = 0.01
-_EXPOSED_HEADERS = ("x-request-id", "openai-poll-after-ms", "retry-after", "content-range", "etag")
+_EXPOSED_HEADERS = (
+    "x-request-id",
+    "openai-poll-after-ms",
+    "retry-after",
+    "content-range",
+    "etag",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+)
 
 
 def build_app(parts: GatewayParts, settings: GatewaySettings) -> FastAPI:
@@ -40,11 +66,13 @@ def build_app(parts: GatewayParts, settings: GatewaySettings) -> FastAPI:
         openapi_url="/openapi.json",
     )
     app.state.parts = parts
-    for routes in (video_routes, content_routes, event_routes, model_routes):
+    app.state.routes = [route for routes in _ROUTES for route in routes.router.routes]
+    for routes in _ROUTES:
         app.include_router(routes.router)
     add_web_application(app)
     app.add_exception_handler(TelecineError, answer_telecine_error)
     app.add_exception_handler(RequestValidationError, answer_bad_parameter)
+    app.add_exception_handler(WebSocketRequestValidationError, answer_bad_parameter)
     app.add_exception_handler(HTTPException, answer_http_error)
     if settings.cors_origins:
         app.add_middleware(
@@ -54,7 +82,9 @@ def build_app(parts: GatewayParts, settings: GatewaySettings) -> FastAPI:
             allow_headers=["*"],
             expose_headers=_EXPOSED_HEADERS,
         )
-    app.add_middleware(RequestFrame, idle_seconds=settings.upload_idle_seconds)
+    app.add_middleware(
+        RequestFrame, idle_seconds=settings.upload_idle_seconds, origins=settings.cors_origins
+    )
     describe_api(app)
     return app
 
@@ -69,11 +99,14 @@ class HttpServer:
                 app,
                 http=HeaderDeadlineProtocol,
                 ws="websockets-sansio",
+                ws_max_size=websocket_hub.MAX_MESSAGE_BYTES,
+                ws_per_message_deflate=False,  # its buffers would be most of a watcher's memory
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=max(1, round(settings.stop_grace_seconds)),
+                ssl_context_factory=_context_factory(settings.tls),
             )
         )
         self._running: asyncio.Task[None] | None = None
@@ -97,6 +130,10 @@ class HttpServer:
         self._server.should_exit = True
         if self._running is not None:
             await self._running
+
+
+def _context_factory(tls: TlsSettings | None) -> Callable[..., ssl.SSLContext] | None:
+    return None if tls is None else lambda *_: server_ssl_context(tls)
 
 
 class _QuietServer(uvicorn.Server):

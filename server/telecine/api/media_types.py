@@ -7,7 +7,7 @@ MediaKind = Literal["image", "video", "audio"]
 
 HEAD_BYTES = 16  # as much of a file as the checks look at
 
-_MAX_IMAGE_BYTES = 16 * 1024 * 1024
+MAX_IMAGE_BYTES = 16 * 1024 * 1024
 _MAX_TRACK_BYTES = 32 * 1024 * 1024
 _MAX_VIDEO_BYTES = 256 * 1024 * 1024
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
@@ -57,11 +57,11 @@ def _is_adts(head: bytes) -> bool:
 
 
 MEDIA_TYPES = {
-    "image/jpeg": MediaType(_MAX_IMAGE_BYTES, _starts_with(b"\xff\xd8\xff")),
-    "image/png": MediaType(_MAX_IMAGE_BYTES, _starts_with(b"\x89PNG\r\n\x1a\n")),
-    "image/webp": MediaType(_MAX_IMAGE_BYTES, _is_riff(b"WEBP")),
-    "image/avif": MediaType(_MAX_IMAGE_BYTES, _has_brand(_AVIF_BRANDS, _IMAGE_BRANDS)),
-    "image/heic": MediaType(_MAX_IMAGE_BYTES, _has_brand(_HEIC_BRANDS, _IMAGE_BRANDS)),
+    "image/jpeg": MediaType(MAX_IMAGE_BYTES, _starts_with(b"\xff\xd8\xff")),
+    "image/png": MediaType(MAX_IMAGE_BYTES, _starts_with(b"\x89PNG\r\n\x1a\n")),
+    "image/webp": MediaType(MAX_IMAGE_BYTES, _is_riff(b"WEBP")),
+    "image/avif": MediaType(MAX_IMAGE_BYTES, _has_brand(_AVIF_BRANDS, _IMAGE_BRANDS)),
+    "image/heic": MediaType(MAX_IMAGE_BYTES, _has_brand(_HEIC_BRANDS, _IMAGE_BRANDS)),
     "video/mp4": MediaType(_MAX_VIDEO_BYTES, _is_mp4),
     "video/webm": MediaType(_MAX_VIDEO_BYTES, _starts_with(b"\x1a\x45\xdf\xa3")),
     "audio/wav": MediaType(_MAX_TRACK_BYTES, _is_riff(b"WAVE")),

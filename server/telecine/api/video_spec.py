@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 
+from telecine.api.device_memory import UNLIMITED
 from telecine.api.request_validation import check_labels, shown
 from telecine.api.video_adapters import copy_loras
 from telecine.api.video_inputs import (
@@ -18,6 +19,7 @@ from telecine.api.video_inputs import (
     plan_extension,
 )
 from telecine.errors import InvalidFieldError, NotImplementedYetError
+from telecine.jobs.attention_strategy import ClipDemand, choose_attention, needed_bytes
 from telecine.prompts.prompt_parser import parse_optional_prompt, parse_prompt
 from telecine.v1 import model_pb2, video_pb2
 
@@ -25,7 +27,7 @@ MAX_UPSCALE = 8
 MAX_OUTPUT_SIDE = 4096  # pixels; the largest that every H.264 player takes
 
 # A drawn seed is exact as a JavaScript number too, so that a web client can send it back.
-_DRAWN_SEEDS = 2**53
+_DRAWN_SEED_BITS = 53
 _MAX_SEED = 2**63 - 1
 _NANOS = 1_000_000_000
 _MAX_DURATION_SECONDS = 315_576_000_000  # as google.protobuf.Duration has it
@@ -56,6 +58,7 @@ class ResolvedSpec:
             it denoises x evaluations of the network.
         memory_bytes: device memory that the model and the video take; 0 where that is unknown.
         start_within_seconds: how long it may wait for its first worker; None for ever.
+        attention: which frames see which.
     """
 
     spec: video_pb2.VideoSpec
@@ -64,10 +67,15 @@ class ResolvedSpec:
     step_units: float
     memory_bytes: int
     start_within_seconds: float | None
+    attention: str
 
 
 def resolve_spec(
-    sent: video_pb2.VideoSpec, model: model_pb2.Model, source: video_pb2.Video | None = None
+    sent: video_pb2.VideoSpec,
+    model: model_pb2.Model,
+    source: video_pb2.Video | None = None,
+    *,
+    device_bytes: int = UNLIMITED,
 ) -> ResolvedSpec:
     """Returns `sent` with the model's defaults in its unset fields and a seed drawn.
 
@@ -75,6 +83,7 @@ def resolve_spec(
         sent: the request's.
         model: that of the request.
         source: the video of this service that it is made from, if it is.
+        device_bytes: memory of the largest device that has the model.
 
     Raises:
         InvalidFieldError: a field is not within the model's limits.
@@ -89,13 +98,20 @@ def resolve_spec(
     copy_loras(sent, spec, model)
     plan = _frame_plan(sent, spec, model, source)
     num_chunks = _num_chunks(spec, plan.clip_frames, limits)
+    demand = ClipDemand(
+        seconds=plan.clip_frames / spec.fps,
+        num_pixels=plan.clip_frames * spec.size.width * spec.size.height,
+        is_chunked=_is_chunked(spec, limits),
+    )
+    attention = choose_attention(demand, limits, device_bytes=device_bytes)
     return ResolvedSpec(
         spec,
         plan.num_frames,
         num_steps=num_chunks * spec.num_inference_steps,
         step_units=_step_units(spec, plan.clip_frames) / num_chunks,
-        memory_bytes=_memory_bytes(spec, plan.clip_frames, limits),
+        memory_bytes=needed_bytes(limits, demand.num_pixels, attention=attention),
         start_within_seconds=_copy_start_within(sent, spec),
+        attention=attention,
     )
 
 
@@ -180,7 +196,7 @@ def _negative_prompt(sent: video_pb2.VideoSpec, defaults: video_pb2.VideoSpec) -
 
 def _seed(sent: video_pb2.VideoSpec) -> int:
     if not sent.HasField("seed"):
-        return secrets.randbelow(_DRAWN_SEEDS)
+        return secrets.randbits(_DRAWN_SEED_BITS)
     return _within("seed", sent.seed, (0, _MAX_SEED))
 
 
@@ -270,15 +286,17 @@ def _copy_start_within(sent: video_pb2.VideoSpec, spec: video_pb2.VideoSpec) -> 
     return duration.seconds + duration.nanos / _NANOS
 
 
-def _num_chunks(spec: video_pb2.VideoSpec, clip_frames: int, limits: model_pb2.ModelLimits) -> int:
-    """Returns how many chunks the clip is denoised in, one after another.
+def _is_chunked(spec: video_pb2.VideoSpec, limits: model_pb2.ModelLimits) -> bool:
+    """Whether the clip is made chunk by chunk: in realtime, and after given frames."""
+    is_wanted = spec.tier == video_pb2.TIER_REALTIME or num_given_latent_frames(spec, limits) > 0
+    return is_wanted and limits.chunk_latent_frames > 0
 
-    What comes after given frames is made in chunks wherever the model can.
-    """
-    given_frames = num_given_latent_frames(spec, limits)
-    is_realtime = spec.tier == video_pb2.TIER_REALTIME
-    if not (is_realtime or given_frames) or not limits.chunk_latent_frames:
+
+def _num_chunks(spec: video_pb2.VideoSpec, clip_frames: int, limits: model_pb2.ModelLimits) -> int:
+    """Returns how many chunks the clip is denoised in, one after another."""
+    if not _is_chunked(spec, limits):
         return 1
+    given_frames = num_given_latent_frames(spec, limits)
     latent_frames = (clip_frames - 1) // limits.frames_multiple + 1 - given_frames
     return -(-latent_frames // limits.chunk_latent_frames)
 
@@ -287,9 +305,3 @@ def _step_units(spec: video_pb2.VideoSpec, num_frames: int) -> float:
     evaluations = _EVALUATIONS.get(spec.sampler, 1) * (2 if spec.guidance_scale > 1 else 1)
     num_pixels = num_frames * spec.size.width * spec.size.height
     return evaluations * num_pixels / _PIXELS_PER_UNIT
-
-
-def _memory_bytes(spec: video_pb2.VideoSpec, num_frames: int, limits: model_pb2.ModelLimits) -> int:
-    num_pixels = num_frames * spec.size.width * spec.size.height
-    video_bytes = limits.memory_bytes_per_megapixel * num_pixels // _PIXELS_PER_UNIT
-    return limits.memory_bytes + video_bytes

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from telecine.api.caller import Caller
 from telecine.api.gateway_parts import GatewayParts
+from telecine.api.priced_requests import price_request
 from telecine.api.request_validation import (
     check_labels,
     check_page_size,
@@ -17,13 +18,11 @@ from telecine.api.request_validation import (
     check_video_name,
     parse_model_name,
 )
-from telecine.api.video_inputs import check_inputs, find_source
-from telecine.api.video_spec import resolve_spec
 from telecine.errors import InvalidFieldError
 from telecine.jobs.job_types import Submission, VideoQuery
 from telecine.prompts.prompt_expander import Expansion, PromptLimits
 from telecine.storage.keys import video_prefix
-from telecine.v1 import video_pb2, video_service_pb2
+from telecine.v1 import usage_pb2, video_pb2, video_service_pb2
 
 _LISTED_STATES = frozenset(video_pb2.Video.State.values()) - {video_pb2.Video.STATE_UNSPECIFIED}
 
@@ -40,12 +39,8 @@ async def create_video(
     A `fingerprint` tells a repeat from another request where the spec as sent cannot.
     """
     check_request_id(request.request_id)
-    name = request.spec.model or parts.default_model
-    parse_model_name(name, field="spec.model")
-    model = await parts.models.find(name, field="spec.model")
-    check_inputs(request.spec, model)
-    source = await find_source(parts, request.spec, caller=caller)
-    resolved = resolve_spec(request.spec, model, source)
+    priced = await price_request(parts, request.spec, caller=caller)
+    resolved, model = priced.resolved, priced.model
     fingerprint = fingerprint or _fingerprint(request.spec)
     expansion = Expansion("")
     if resolved.spec.expand_prompt:
@@ -70,7 +65,25 @@ async def create_video(
             step_units=resolved.step_units,
             memory_bytes=resolved.memory_bytes,
             start_within_seconds=resolved.start_within_seconds,
+            attention=resolved.attention,
+            price_microcredits=priced.price_microcredits,
+            limits=priced.limits,
         )
+    )
+
+
+async def estimate_cost(
+    parts: GatewayParts, request: video_service_pb2.EstimateCostRequest, *, caller: Caller
+) -> usage_pb2.CostEstimate:
+    """Returns what a video would cost; nothing is reserved and nothing is taken."""
+    priced = await price_request(parts, request.spec, caller=caller)
+    if not request.spec.HasField("seed"):
+        priced.resolved.spec.ClearField("seed")
+    return usage_pb2.CostEstimate(
+        microcredits=priced.price_microcredits,
+        available_microcredits=await parts.quotas.available_microcredits(caller.tenant),
+        spec=priced.resolved.spec,
+        num_frames=priced.resolved.num_frames,
     )
 
 
@@ -149,7 +162,8 @@ async def delete_video(
 ) -> None:
     """Removes a video that has ended, with its events and files."""
     check_video_name(request.name)
-    await parts.jobs.delete(request.name, tenant=caller.tenant)
+    deleted = await parts.jobs.delete(request.name, tenant=caller.tenant)
+    await parts.jobs.keep_place(deleted, tenant=caller.tenant)
     await parts.objects.delete_prefix(video_prefix(request.name))
 
 

@@ -9,6 +9,8 @@ import torch
 from telecine.engine.adapters.lora import applied
 from telecine.engine.adapters.lora_shelf import LoraShelf
 from telecine.engine.denoise import (
+    FROM_NOISE,
+    ClipStart,
     Conditioning,
     SamplingConfig,
     StepOutput,
@@ -31,6 +33,7 @@ class Slice:
     Attributes:
         state: what the slice before returned; empty to start from noise.
         preview_steps: steps, counted from 1, to show a preview of.
+        start: what the video is made from; needed without a state alone.
     """
 
     prompt: Conditioning
@@ -39,6 +42,7 @@ class Slice:
     state: bytes
     num_steps: int
     preview_steps: frozenset[int]
+    start: ClipStart = FROM_NOISE
 
     def on(self, device: torch.device) -> Self:
         """The same with its tensors on a device."""
@@ -122,10 +126,11 @@ class Denoising:
 
         Raises:
             CheckpointError: the bytes are no state.
+            ValueError: what the video is made from does not fit it.
         """
         if asked.state:
             return DenoiseState.from_bytes(asked.state, self.device)
-        return initial_state(asked.config, self.device)
+        return initial_state(asked.config, self.device, asked.start)
 
     @torch.inference_mode()
     def steps(self, asked: Slice, state: DenoiseState) -> Generator[StepOutput, None, None]:

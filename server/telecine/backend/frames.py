@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -23,6 +24,12 @@ def to_frames(video: Tensor) -> NDArray[np.uint8]:
     pixels = (video[0].float() + 1.0).mul(127.5).round().clamp(0, 255)
     frames: NDArray[np.uint8] = pixels.byte().permute(1, 2, 3, 0).contiguous().cpu().numpy()
     return frames
+
+
+def to_video(frames: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """[T, H, W, 3] uint8 -> [1, 3, T, H, W] in [-1, 1]; undoes `to_frames`."""
+    pixels = torch.from_numpy(np.array(frames)).to(device)
+    return pixels.permute(3, 0, 1, 2)[None].float().div(127.5).sub(1.0).contiguous()
 
 
 def encode_preview(denoised: Tensor, vae: VideoVAE) -> NDArray[np.uint8]:

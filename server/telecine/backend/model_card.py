@@ -48,6 +48,8 @@ def model_card(card: FamilyCard, *, version: str, memory_bytes: int) -> model_pb
             chunk_latent_frames=card.chunk_latent_frames,
             is_image_required=card.is_image_required,
             max_context_frames=card.max_context_frames,
+            attention_strategies=card.attention_strategies,
+            window_memory_bytes_per_megapixel=card.window_memory_bytes_per_megapixel,
         ),
         defaults=video_pb2.VideoSpec(
             num_inference_steps=card.default_num_inference_steps,

@@ -114,13 +114,7 @@ def build_repository(
         role.name: "torch" if options.target == "cuda" else role.runtime
         for role in family.encoder_roles
     }
-    onnx_paths = {
-        role: folder / f"{model}__{role}" / "1" / "model.onnx"
-        for role, runtime in runtimes.items()
-        if runtime == "onnx"
-    }
-    for path in onnx_paths.values():
-        path.parent.mkdir(parents=True, exist_ok=True)
+    onnx_paths = _make_onnx_paths(folder, model, runtimes)
     exported, tensors = export_encoders(family, onnx_paths, options.export)
     for role, encoder in exported.items():
         _finish_encoder(tensorrt, encoder, model=model, role=role, options=options)
@@ -137,6 +131,17 @@ def build_repository(
         # Last: without it Triton sees no model.
         (role_folder / "config.pbtxt").write_text(text)
     return tensors
+
+
+def _make_onnx_paths(folder: Path, model: str, runtimes: Mapping[str, str]) -> dict[str, Path]:
+    paths = {
+        role: folder / f"{model}__{role}" / "1" / "model.onnx"
+        for role, runtime in runtimes.items()
+        if runtime == "onnx"
+    }
+    for path in paths.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return paths
 
 
 def _describe(
@@ -158,6 +163,7 @@ def _describe(
             **{name: _describe_tensor(tensor) for name, tensor in tensors.items()},
         },
         conditioning=family.conditioning,
+        image_conditioning=dict(family.image_conditioning) if family.card.features else None,
         encoder_threads=encoder_threads,
     )
 

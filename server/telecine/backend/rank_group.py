@@ -26,7 +26,6 @@ from telecine.engine.parallel.layout import require_layout
 from telecine.engine.state import DenoiseState
 from telecine.errors import ModelServerUnavailableError, TelecineError
 
-_STOP_SECONDS = 5.0
 _REASON_SECONDS = 1.0
 _STUCK_SECONDS = 10.0
 _CPU = torch.device("cpu")
@@ -105,14 +104,8 @@ class RankGroup:
                 yield step
 
     def close(self) -> None:
-        """End the other ranks."""
+        """End the other ranks, which keep nothing between slices."""
         self._is_closing = True
-        for rank in self._ranks:
-            with contextlib.suppress(OSError):
-                rank.link.socket.shutdown(socket.SHUT_RDWR)
-        for rank in self._ranks:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                rank.process.wait(_STOP_SECONDS)
         self._kill()
 
     def _meet(self) -> None:
@@ -155,12 +148,18 @@ class RankGroup:
             raise ModelServerUnavailableError(self._lost) from error
 
     def _watch(self) -> None:
-        """Wait for the end of any rank: it never says anything while it runs."""
-        first, *_ = wait([rank.link.socket for rank in self._ranks])
+        """Wait for the end of any rank, which never says anything while it runs, or of Triton.
+
+        Triton's Python backend notices the latter between two requests alone.
+        """
+        server = os.pidfd_open(os.getppid())
+        ended = wait([server, *(rank.link.socket for rank in self._ranks)])
+        if server in ended:
+            os._exit(1)
         if self._is_closing:
             return
-        (ended,) = (rank for rank in self._ranks if rank.link.socket is first)
-        self._lose(f"rank {ended.number} has ended with {ended.process.wait()}")
+        first = next(rank for rank in self._ranks if rank.link.socket in ended)
+        self._lose(f"rank {first.number} has ended with {first.process.wait()}")
         # A GPU waits for ever for a rank that is gone. Then this process is lost as well.
         timer = threading.Timer(_STUCK_SECONDS, self._end_if_stuck)
         timer.daemon = True

@@ -48,6 +48,14 @@ class RequestReader:
         """Return the only number of a tensor."""
         return int(self.array(name).item())
 
+    def optional_integer(self, name: str, default: int) -> int:
+        """Return the only number of a tensor, or the default where there is no such tensor."""
+        return self.integer(name) if self.has(name) else default
+
+    def optional_number(self, name: str, default: float) -> float:
+        """Return the only number of a tensor, or the default where there is no such tensor."""
+        return self.number(name) if self.has(name) else default
+
     def number(self, name: str) -> float:
         """Return the only number of a tensor."""
         return float(self.array(name).item())

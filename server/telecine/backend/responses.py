@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -40,14 +41,15 @@ def stream_responses(
     Cancellation is looked for before each result is asked for, so that at most the one
     that is being made is wasted. The request's lifeline is held until the final flag is sent.
     """
+    final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
     with held(request.parameters()):
         try:
-            _send_each(results, sender, request)
+            with closing(results):
+                _send_each(results, sender, request)
         except Exception as error:
-            sender.send(_failure(error))
-        finally:
-            results.close()
-            sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+            sender.send(_failure(error), flags=final)
+        else:
+            sender.send(flags=final)
 
 
 def _send_each(

@@ -41,6 +41,11 @@ class SliceSampler:
         """Whose denoiser it is."""
         return self._denoising.family
 
+    @property
+    def image_conditioning(self) -> tuple[str, ...]:
+        """Names of what the denoiser may read of a first frame."""
+        return tuple(self.family.image_conditioning) if self.family.card.features else ()
+
     def conditioning(self, arrays: Arrays) -> Conditioning:
         """Bring one video's conditioning to the device as a batch of one."""
         return {
@@ -62,9 +67,10 @@ class SliceSampler:
         state = self._denoising.start(asked)
         numerics = self._denoising.numerics
         is_foreign = bool(asked.state) and state.numerics != numerics
-        chunk = asked.config.chunk_at(state.step_index)
-        last_index = min(state.step_index + asked.num_steps, chunk.end_step)
-        if last_index <= state.step_index:
+        first_index = asked.config.first_step_from(state.step_index)
+        chunk = asked.config.chunk_at(first_index)
+        last_index = min(first_index + asked.num_steps, chunk.end_step)
+        if last_index <= first_index:
             raise ValueError(f"num_steps: nothing to do after step {state.step_index}")
         start_time = time.perf_counter()
         for step in self._steps(asked, state):

@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from telecine.cli import doctor, generate, keys, models, processes, up, videos, workers
+from telecine.cli import accounts, doctor, generate, keys, models, processes, up, videos, workers
 from telecine.cli.console import console
 from telecine.cli.options import connection_options
 from telecine.client import TelecineClientError
@@ -27,6 +27,8 @@ app.command("pause")(videos.pause)
 app.command("resume")(videos.resume)
 app.command("delete")(videos.delete)
 app.command("download")(videos.download)
+app.command("estimate")(accounts.estimate)
+app.command("usage")(accounts.usage)
 app.add_typer(models.app, name="models")
 app.add_typer(workers.app, name="workers")
 app.add_typer(keys.app, name="keys")

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -31,13 +31,42 @@ LoraOption = Annotated[
 ]
 
 
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Where the video goes. Default: by its name."),
+]
+TierOption = Annotated[
+    str | None,
+    typer.Option(help="realtime, premium, standard or batch; realtime is saved as it is made."),
+]
+ImageOption = Annotated[
+    str | None, typer.Option(help="The first frame: a picture's file, or media/MEDIA.")
+]
+EditOption = Annotated[
+    str | None,
+    typer.Option(help="The video to change: a file, videos/VIDEO or media/MEDIA."),
+]
+StrengthOption = Annotated[
+    float | None, typer.Option(help="How much of it is made anew, from above 0 to 1.")
+]
+ExtendOption = Annotated[
+    str | None,
+    typer.Option(
+        help="The video to go on with: as for --edit; for a file --duration is that of the result."
+    ),
+]
+SecondsOption = Annotated[float | None, typer.Option(help="How much --extend adds.")]
+_SOURCES: tuple[Literal["input_image", "edit_source", "extend_source"], ...] = (
+    "input_image",
+    "edit_source",
+    "extend_source",
+)
+
+
 def generate(
     prompt: Annotated[str, typer.Argument(help="What the video should show.")],
     data_dir: DataDirOption,
-    path: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Where the video goes. Default: by its name."),
-    ] = None,
+    path: OutputOption = None,
     server: ServerOption = "",
     model: Annotated[str | None, typer.Option(help="The model's name.")] = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What it should not show.")] = None,
@@ -48,14 +77,16 @@ def generate(
     fps: Annotated[int | None, typer.Option(help="Frames a second.")] = None,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels.")] = None,
     sampler: Annotated[str | None, typer.Option(help="The sampler's name.")] = None,
-    tier: Annotated[
-        str | None,
-        typer.Option(help="realtime, premium, standard or batch; realtime is saved as it is made."),
-    ] = None,
+    tier: TierOption = None,
     upscale: Annotated[int | None, typer.Option(help="Repeat every pixel this often.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, any number.")] = None,
     start_within: Annotated[float | None, typer.Option(help="Seconds it may wait.")] = None,
     lora: LoraOption = None,
+    image: ImageOption = None,
+    edit: EditOption = None,
+    strength: StrengthOption = None,
+    extend: ExtendOption = None,
+    seconds: SecondsOption = None,
     expand: Annotated[bool, typer.Option(help="Enrich the prompt first.")] = False,
 ) -> None:
     """Make a video; starts what it needs when no server runs, and stops it afterwards."""
@@ -74,11 +105,49 @@ def generate(
         "labels": parse_labels(label) if label else None,
         "start_within_seconds": start_within,
         "loras": parse_loras(lora) if lora else None,
+        **parse_sources(image, edit, strength, extend, seconds),
         "expand_prompt": expand or None,
     }
     options = VideoOptions(**{k: v for k, v in given.items() if v is not None})  # type: ignore[typeddict-item]
     with _client(server, data_dir) as client:
-        _generate(client, prompt, options, path)
+        _generate(client, prompt, with_uploads(client, options), path)
+
+
+def parse_sources(
+    image: str | None,
+    edit: str | None,
+    strength: float | None,
+    extend: str | None,
+    seconds: float | None,
+) -> dict[str, object]:
+    """What a video is made from beside its prompt, by the client's names."""
+    if strength is not None and edit is None:
+        raise typer.BadParameter("goes with --edit", param_hint="--strength")
+    if (seconds is None) != (extend is None):
+        raise typer.BadParameter("--extend and --seconds go together", param_hint="--extend")
+    return {
+        "input_image": image,
+        "edit_source": edit,
+        "edit_strength": strength,
+        "extend_source": extend,
+        "extend_seconds": seconds,
+    }
+
+
+def with_uploads(client: Client, options: VideoOptions) -> VideoOptions:
+    """Upload the files that a video is to be made from, and name them instead."""
+    named = options.copy()
+    for field in _SOURCES:
+        source = options.get(field)
+        if source is None or source.partition("/")[0] in {"media", "videos"}:
+            continue
+        if not Path(source).is_file():
+            raise typer.BadParameter(f"{source} is neither a file nor videos/VIDEO or media/MEDIA")
+        try:
+            named[field] = client.upload_media(source).name
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+    return named
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from telecine.cli.options import DataDirOption, JsonOption, ServerOption, connec
 from telecine.config import load_settings
 from telecine.errors import TelecineError
 from telecine.local.operator_key import make_operator_key
-from telecine.v1 import account_pb2, video_pb2
+from telecine.v1 import account_pb2
 
 DEFAULT_SCOPES = ("videos:read", "videos:write")
 
@@ -75,15 +75,13 @@ def show(
         for key in keys:
             output.print_json(json_format.MessageToJson(key, preserving_proto_field_name=True))
         return
-    table = plain_table("name", "called", "tenant", "state", "scopes", "tiers", "last use", "ends")
+    table = plain_table("name", "called", "tenant", "scopes", "last use", "ends")
     for key in keys:
         table.add_row(
             key.name,
-            key.display_name,
+            escape(key.display_name),
             key.tenant,
-            account_pb2.ApiKey.State.Name(key.state).removeprefix("STATE_").lower(),
-            ", ".join(key.scopes),
-            ", ".join(map(_tier_word, key.tiers)) or "all",
+            "\n".join(key.scopes),
             _day(key.last_use_time) if key.HasField("last_use_time") else "never",
             _day(key.expire_time) if key.HasField("expire_time") else "never",
         )
@@ -118,9 +116,5 @@ def bootstrap(
     output.print(secret, highlight=False, soft_wrap=True)
 
 
-def _tier_word(tier: video_pb2.Tier.ValueType) -> str:
-    return video_pb2.Tier.Name(tier).removeprefix("TIER_").lower()
-
-
 def _day(time: Timestamp) -> str:
-    return time.ToDatetime(tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    return time.ToDatetime(tzinfo=UTC).astimezone().strftime("%Y-%m-%d")

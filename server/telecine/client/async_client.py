@@ -16,8 +16,11 @@ from telecine.client.errors import LiveFileChangedError, client_error
 from telecine.client.requests import (
     VideoFilter,
     VideoOptions,
+    account_name,
     create_video_request,
+    create_videos_request,
     download_video_request,
+    estimate_cost_request,
     list_videos_request,
     resource_name,
     upload_requests,
@@ -29,6 +32,7 @@ from telecine.v1 import (
     model_pb2,
     model_service_pb2,
     model_service_pb2_grpc,
+    usage_pb2,
     video_pb2,
     video_service_pb2,
     video_service_pb2_grpc,
@@ -95,6 +99,18 @@ class AsyncClient:
         request = create_video_request(prompt, options, request_id)
         return await self._call(self._videos.CreateVideo, request)
 
+    async def create_videos(
+        self,
+        prompt: str,
+        num_videos: int,
+        *,
+        request_id: str | None = None,
+        **options: Unpack[VideoOptions],
+    ) -> list[video_pb2.Video]:
+        """Ask for several videos of one prompt, each with a seed of its own."""
+        request = create_videos_request(prompt, num_videos, options, request_id=request_id)
+        return list((await self._call(self._videos.BatchCreateVideos, request)).videos)
+
     async def get_video(self, name: str) -> video_pb2.Video:
         """Return a video as it is now."""
         request = video_service_pb2.GetVideoRequest(name=resource_name("videos", name))
@@ -133,6 +149,24 @@ class AsyncClient:
                         yield event
                 return
             except grpc.RpcError as error:
+                await asyncio.sleep(resumption.delay_after(client_error(error)))
+            finally:
+                stream.cancel()
+
+    async def watch_videos(self) -> AsyncGenerator[video_service_pb2.WatchVideosResponse, None]:
+        """Yield this caller's videos that have not ended, then every change of any of them.
+
+        It never ends; after a break the videos that have not ended come again.
+        """
+        resumption = Resumption(self._patience_seconds)
+        while True:
+            stream = self._videos.WatchVideos(video_service_pb2.WatchVideosRequest())
+            try:
+                async for response in stream:
+                    resumption.note_progress()
+                    if response.WhichOneof("change"):
+                        yield response
+            except grpc.aio.AioRpcError as error:
                 await asyncio.sleep(resumption.delay_after(client_error(error)))
             finally:
                 stream.cancel()
@@ -208,6 +242,43 @@ class AsyncClient:
             return await self._videos.UploadMedia(upload_requests(Path(path), content_type))
         except grpc.RpcError as error:
             raise client_error(error) from error
+
+    async def estimate_cost(
+        self, prompt: str, **options: Unpack[VideoOptions]
+    ) -> usage_pb2.CostEstimate:
+        """Return what a video would cost; it is not made."""
+        request = estimate_cost_request(prompt, options)
+        return await self._call(self._videos.EstimateCost, request)
+
+    async def get_usage(self, tenant: str = "") -> usage_pb2.Usage:
+        """Return what a tenant uses, the own one by default."""
+        request = account_service_pb2.GetUsageRequest(name=account_name(tenant, "usage"))
+        return await self._call(self._account.GetUsage, request)
+
+    async def list_ledger(
+        self, tenant: str = "", *, page_size: int = 50
+    ) -> AsyncGenerator[usage_pb2.LedgerEntry, None]:
+        """Yield what a tenant was charged, newest first; the next page is asked for when needed."""
+        parent = resource_name("tenants", tenant)
+        request = account_service_pb2.ListLedgerRequest(parent=parent, page_size=page_size)
+        while True:
+            page = await self._call(self._account.ListLedger, request)
+            for entry in page.entries:
+                yield entry
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def get_quota(self, tenant: str = "") -> usage_pb2.Quota:
+        """Return what a tenant may use, the own one by default; -1 is no limit."""
+        request = account_service_pb2.GetQuotaRequest(name=account_name(tenant, "quota"))
+        return await self._call(self._account.GetQuota, request)
+
+    async def update_quota(self, tenant: str, quota: usage_pb2.Quota) -> usage_pb2.Quota:
+        """Set those numbers of a tenant's quota that are set in `quota`; -1 is no limit."""
+        request = account_service_pb2.UpdateQuotaRequest(quota=quota)
+        request.quota.name = account_name(tenant, "quota")
+        return await self._call(self._account.UpdateQuota, request)
 
     async def list_models(self) -> list[model_pb2.Model]:
         """Return the models the server has."""

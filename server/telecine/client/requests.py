@@ -36,6 +36,12 @@ class VideoOptions(TypedDict, total=False):
     start_within_seconds: float
     loras: Mapping[str, float]
     """Adapters of the model by name, each with its scale: 1 as it was trained."""
+    edit_source: str
+    """The video that is changed; excludes `input_image` and `extend_source`, as each does."""
+    edit_strength: float
+    extend_source: str
+    """The video that is gone on with."""
+    extend_seconds: float
 
 
 @dataclass(frozen=True)
@@ -53,12 +59,31 @@ def create_video_request(
     prompt: str, options: VideoOptions, request_id: str | None
 ) -> video_service_pb2.CreateVideoRequest:
     """Ask for a video; without an id the request gets a random one, so that a retry is safe."""
+    if request_id is None:
+        request_id = uuid.uuid4().hex
+    return video_service_pb2.CreateVideoRequest(
+        spec=video_spec(prompt, options), request_id=request_id
+    )
+
+
+def estimate_cost_request(
+    prompt: str, options: VideoOptions
+) -> video_service_pb2.EstimateCostRequest:
+    """Ask what a video would cost."""
+    return video_service_pb2.EstimateCostRequest(spec=video_spec(prompt, options))
+
+
+def account_name(tenant: str, part: str) -> str:
+    """Name the usage or the quota of a tenant; the own one's name is empty."""
+    return f"{resource_name('tenants', tenant)}/{part}" if tenant else ""
+
+
+def video_spec(prompt: str, options: VideoOptions) -> video_pb2.VideoSpec:
+    """Put a prompt and what else is asked for into a spec."""
     fields = dict(options)
     spec = video_pb2.VideoSpec(prompt=prompt)
-    if (seconds := fields.pop("duration_seconds", None)) is not None:
-        spec.duration.FromTimedelta(timedelta(seconds=float(str(seconds))))
-    if (seconds := fields.pop("start_within_seconds", None)) is not None:
-        spec.start_within.FromTimedelta(timedelta(seconds=float(str(seconds))))
+    _take_durations(fields, spec)
+    _take_sources(fields, spec)
     if (size := options.get("size")) is not None:
         fields.pop("size")
         spec.size.CopyFrom(video_pb2.Size(width=size[0], height=size[1]))
@@ -67,9 +92,37 @@ def create_video_request(
     if (model := options.get("model")) is not None:
         fields["model"] = resource_name("models", model)
     spec.MergeFrom(video_pb2.VideoSpec(**fields))  # type: ignore[arg-type]  # a TypedDict's rest
-    if request_id is None:
-        request_id = uuid.uuid4().hex
-    return video_service_pb2.CreateVideoRequest(spec=spec, request_id=request_id)
+    return spec
+
+
+def create_videos_request(
+    prompt: str, num_videos: int, options: VideoOptions, *, request_id: str | None
+) -> video_service_pb2.BatchCreateVideosRequest:
+    """Ask for several videos of one spec; a retry is as safe as that of one."""
+    single = create_video_request(prompt, options, request_id)
+    return video_service_pb2.BatchCreateVideosRequest(
+        spec=single.spec, num_videos=num_videos, request_id=single.request_id
+    )
+
+
+def _take_durations(fields: dict[str, object], spec: video_pb2.VideoSpec) -> None:
+    durations = {
+        "duration_seconds": spec.duration,
+        "start_within_seconds": spec.start_within,
+        "extend_seconds": spec.extend.duration,
+    }
+    for name, duration in durations.items():
+        if (seconds := fields.pop(name, None)) is not None:
+            duration.FromTimedelta(timedelta(seconds=float(str(seconds))))
+
+
+def _take_sources(fields: dict[str, object], spec: video_pb2.VideoSpec) -> None:
+    if (source := fields.pop("edit_source", None)) is not None:
+        spec.edit.source = resource_name("videos", str(source))
+    if (strength := fields.pop("edit_strength", None)) is not None:
+        spec.edit.strength = float(str(strength))
+    if (source := fields.pop("extend_source", None)) is not None:
+        spec.extend.source = resource_name("videos", str(source))
 
 
 def list_videos_request(

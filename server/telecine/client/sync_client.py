@@ -15,8 +15,11 @@ from telecine.client.errors import LiveFileChangedError, client_error
 from telecine.client.requests import (
     VideoFilter,
     VideoOptions,
+    account_name,
     create_video_request,
+    create_videos_request,
     download_video_request,
+    estimate_cost_request,
     list_videos_request,
     resource_name,
     upload_requests,
@@ -28,6 +31,7 @@ from telecine.v1 import (
     model_pb2,
     model_service_pb2,
     model_service_pb2_grpc,
+    usage_pb2,
     video_pb2,
     video_service_pb2,
     video_service_pb2_grpc,
@@ -92,6 +96,18 @@ class Client:
         request = create_video_request(prompt, options, request_id)
         return self._call(self._videos.CreateVideo, request)
 
+    def create_videos(
+        self,
+        prompt: str,
+        num_videos: int,
+        *,
+        request_id: str | None = None,
+        **options: Unpack[VideoOptions],
+    ) -> list[video_pb2.Video]:
+        """Ask for several videos of one prompt, each with a seed of its own."""
+        request = create_videos_request(prompt, num_videos, options, request_id=request_id)
+        return list((self._call(self._videos.BatchCreateVideos, request)).videos)
+
     def get_video(self, name: str) -> video_pb2.Video:
         """Return a video as it is now."""
         request = video_service_pb2.GetVideoRequest(name=resource_name("videos", name))
@@ -128,6 +144,24 @@ class Client:
                         request.after_event_id = event.event_id
                         yield event
                 return
+            except grpc.RpcError as error:
+                time.sleep(resumption.delay_after(client_error(error)))
+            finally:
+                stream.cancel()
+
+    def watch_videos(self) -> Generator[video_service_pb2.WatchVideosResponse, None, None]:
+        """Yield this caller's videos that have not ended, then every change of any of them.
+
+        It never ends; after a break the videos that have not ended come again.
+        """
+        resumption = Resumption(self._patience_seconds)
+        while True:
+            stream = self._videos.WatchVideos(video_service_pb2.WatchVideosRequest())
+            try:
+                for response in stream:
+                    resumption.note_progress()
+                    if response.WhichOneof("change"):
+                        yield response
             except grpc.RpcError as error:
                 time.sleep(resumption.delay_after(client_error(error)))
             finally:
@@ -200,6 +234,40 @@ class Client:
             return self._videos.UploadMedia(upload_requests(Path(path), content_type))
         except grpc.RpcError as error:
             raise client_error(error) from error
+
+    def estimate_cost(self, prompt: str, **options: Unpack[VideoOptions]) -> usage_pb2.CostEstimate:
+        """Return what a video would cost; it is not made."""
+        request = estimate_cost_request(prompt, options)
+        return self._call(self._videos.EstimateCost, request)
+
+    def get_usage(self, tenant: str = "") -> usage_pb2.Usage:
+        """Return what a tenant uses, the own one by default."""
+        request = account_service_pb2.GetUsageRequest(name=account_name(tenant, "usage"))
+        return self._call(self._account.GetUsage, request)
+
+    def list_ledger(
+        self, tenant: str = "", *, page_size: int = 50
+    ) -> Generator[usage_pb2.LedgerEntry, None, None]:
+        """Yield what a tenant was charged, newest first; the next page is asked for when needed."""
+        parent = resource_name("tenants", tenant)
+        request = account_service_pb2.ListLedgerRequest(parent=parent, page_size=page_size)
+        while True:
+            page = self._call(self._account.ListLedger, request)
+            yield from page.entries
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def get_quota(self, tenant: str = "") -> usage_pb2.Quota:
+        """Return what a tenant may use, the own one by default; -1 is no limit."""
+        request = account_service_pb2.GetQuotaRequest(name=account_name(tenant, "quota"))
+        return self._call(self._account.GetQuota, request)
+
+    def update_quota(self, tenant: str, quota: usage_pb2.Quota) -> usage_pb2.Quota:
+        """Set those numbers of a tenant's quota that are set in `quota`; -1 is no limit."""
+        request = account_service_pb2.UpdateQuotaRequest(quota=quota)
+        request.quota.name = account_name(tenant, "quota")
+        return self._call(self._account.UpdateQuota, request)
 
     def list_models(self) -> list[model_pb2.Model]:
         """Return the models the server has."""

@@ -61,6 +61,8 @@ class ModelDescription:
         encoders: the networks behind the tokenizer.
         tensors: all that the tokenizer and they give, by name.
         conditioning: which of these the sampler reads.
+        image_conditioning: what the sampler reads of pictures beside their latents, by name: how
+            many dimensions; None for a model that makes videos of text alone.
         encoder_threads: threads of each ONNX session.
         weights_mode: how the denoiser's are held; see `telecine.engine.offload.LoadOptions`.
         parallel_sizes: ranks that share the denoiser, by the names of
@@ -72,6 +74,7 @@ class ModelDescription:
     encoders: tuple[EncoderDescription, ...]
     tensors: Mapping[str, TensorDescription]
     conditioning: tuple[str, ...]
+    image_conditioning: Mapping[str, int] | None = None
     encoder_threads: int = 1
     weights_mode: str = FULL_WEIGHTS
     parallel_sizes: Mapping[str, int] = field(default_factory=dict)
@@ -86,6 +89,12 @@ def write_configs(description: ModelDescription, target: Target = "cpu") -> dict
         "dit_sampler": _dit_sampler(description),
         "vae_decoder": _vae_decoder(description),
     }
+    if description.image_conditioning is not None:
+        configs |= {
+            "image_preprocess": _image_preprocess(description),
+            "image_encoder": _image_encoder(description, description.image_conditioning),
+            "image_conditioner": _image_conditioner(description, description.image_conditioning),
+        }
     return {role: _HEADER + text_format.MessageToString(pb) for role, pb in configs.items()}
 
 
@@ -127,22 +136,20 @@ def _prompt_encoder(description: ModelDescription) -> Any:
     steps = [("tokenizer", ("prompt",), TOKENIZER_OUTPUTS)]
     steps += [(each.name, each.inputs, each.outputs) for each in description.encoders]
     for role, inputs, outputs in steps:
-        step = config.ensemble_scheduling.step.add(
-            model_name=f"{description.model}__{role}", model_version=-1
-        )
-        step.input_map.update({name: name for name in inputs})
-        step.output_map.update({name: name for name in outputs})
+        _add_step(config, f"{description.model}__{role}", inputs, outputs)
     return config
+
+
+def _add_step(config: Any, name: str, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    step = config.ensemble_scheduling.step.add(model_name=name, model_version=-1)
+    step.input_map.update({each: each for each in inputs})
+    step.output_map.update({each: each for each in outputs})
 
 
 def _dit_sampler(description: ModelDescription) -> Any:
     config = _python_model(description, "dit_sampler", max_batch_size=0)
     config.model_transaction_policy.decoupled = True
-    if description.weights_mode != FULL_WEIGHTS:
-        config.parameters["weights_mode"].string_value = description.weights_mode
-    for name, size in description.parallel_sizes.items():
-        if size > 1:
-            config.parameters[name].string_value = str(size)
+    _set_holding(config, description)
     for prefix in ("", "negative_"):
         _add_tensors(config.input, description, description.conditioning, prefix=prefix)
     for name in SLICE_INTEGERS:
@@ -152,6 +159,8 @@ def _dit_sampler(description: ModelDescription) -> Any:
         config.input.add(name=name, data_type=pb.TYPE_STRING, dims=[1])
     config.input.add(name="lora_names", data_type=pb.TYPE_STRING, dims=[_ANY], optional=True)
     config.input.add(name="lora_scales", data_type=pb.TYPE_FP64, dims=[_ANY], optional=True)
+    if description.image_conditioning is not None:
+        _add_clip_start(config, description.image_conditioning)
     config.input.add(name="state", data_type=pb.TYPE_UINT8, dims=[_ANY], optional=True)
     config.input.add(name="preview_steps", data_type=pb.TYPE_INT64, dims=[_ANY], optional=True)
     for name in ("step_index", "num_final_frames", "is_numerics_changed"):
@@ -161,6 +170,65 @@ def _dit_sampler(description: ModelDescription) -> Any:
     for name in ("preview", "state"):
         config.output.add(name=name, data_type=pb.TYPE_UINT8, dims=[_ANY])
     return config
+
+
+def _set_holding(config: Any, description: ModelDescription) -> None:
+    """How the denoiser's weights are held, and over how many ranks."""
+    if description.weights_mode != FULL_WEIGHTS:
+        config.parameters["weights_mode"].string_value = description.weights_mode
+    for name, size in description.parallel_sizes.items():
+        if size > 1:
+            config.parameters[name].string_value = str(size)
+
+
+def _add_clip_start(config: Any, image_conditioning: Mapping[str, int]) -> None:
+    """What a video is made from beside its prompt."""
+    for name, num_dims in {**image_conditioning, "given_latents": 4, "source_latents": 4}.items():
+        dims = [_ANY] * num_dims
+        config.input.add(name=name, data_type=pb.TYPE_FP32, dims=dims, optional=True)
+    config.input.add(name="given_latent_frames", data_type=pb.TYPE_INT64, dims=[1], optional=True)
+    config.input.add(name="strength", data_type=pb.TYPE_FP64, dims=[1], optional=True)
+
+
+def _image_preprocess(description: ModelDescription) -> Any:
+    config = _python_model(description, "image_preprocess", max_batch_size=0)
+    _add_frames(config.input, "frames")
+    for name in ("height", "width"):
+        config.input.add(name=name, data_type=pb.TYPE_INT64, dims=[1])
+    _add_frames(config.output, "fitted_frames")
+    return config
+
+
+def _image_encoder(description: ModelDescription, image_conditioning: Mapping[str, int]) -> Any:
+    config = _python_model(description, "image_encoder", max_batch_size=0)
+    _add_frames(config.input, "fitted_frames")
+    config.input.add(name="num_frames", data_type=pb.TYPE_INT64, dims=[1])
+    _add_encoded_images(config.output, image_conditioning)
+    return config
+
+
+def _image_conditioner(description: ModelDescription, image_conditioning: Mapping[str, int]) -> Any:
+    config = pb.ModelConfig(name=f"{description.model}__image_conditioner", platform="ensemble")
+    _add_frames(config.input, "frames")
+    for name in ("height", "width", "num_frames"):
+        config.input.add(name=name, data_type=pb.TYPE_INT64, dims=[1])
+    _add_encoded_images(config.output, image_conditioning)
+    steps = (
+        ("image_preprocess", ("frames", "height", "width"), ("fitted_frames",)),
+        ("image_encoder", ("fitted_frames", "num_frames"), ("latents", *image_conditioning)),
+    )
+    for role, inputs, outputs in steps:
+        _add_step(config, f"{description.model}__{role}", inputs, outputs)
+    return config
+
+
+def _add_frames(tensors: Any, name: str) -> None:
+    tensors.add(name=name, data_type=pb.TYPE_UINT8, dims=[_ANY, _ANY, _ANY, 3])
+
+
+def _add_encoded_images(tensors: Any, image_conditioning: Mapping[str, int]) -> None:
+    for name, num_dims in {"latents": 4, **image_conditioning}.items():
+        tensors.add(name=name, data_type=pb.TYPE_FP32, dims=[_ANY] * num_dims)
 
 
 def _vae_decoder(description: ModelDescription) -> Any:

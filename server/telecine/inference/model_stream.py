@@ -1,6 +1,7 @@
 """One request to a decoupled model of Triton, as an iterator of its responses."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -14,6 +15,7 @@ from telecine.inference.failures import translate
 from telecine.inference.lifeline import PARAMETER, Lifeline
 from telecine.inference.tensor_exchange import TensorExchange
 
+_END_SECONDS = 1.0
 _PROBE_SECONDS = 0.2
 # What a process sent before its end may still be on the way.
 _MAX_CUT_PROBES = 5
@@ -107,8 +109,19 @@ class _Responses:
             if coming.cancel():
                 await asyncio.wait((coming,))
         if error is not None:
+            await self._wait_for_end()
             raise translate(error, called=self._model_name) from error
         return cast(InferResult, result)
+
+    async def _wait_for_end(self) -> None:
+        """After an error, let the stream end by itself.
+
+        A stream that is cancelled at the moment at which Triton ends it may leave a request
+        behind in Triton, which then never unloads the model.
+        """
+        with contextlib.suppress(TimeoutError, StopAsyncIteration, grpc.RpcError):
+            async with asyncio.timeout(_END_SECONDS):
+                await anext(self._responses)
 
     async def _wait_for(self, coming: asyncio.Future[Any]) -> None:
         """Return once the response is there; raise where its process has ended without it."""

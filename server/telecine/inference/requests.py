@@ -1,7 +1,7 @@
 """What the callers of Triton's models hand over and get back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +28,36 @@ class PromptEmbeds:
     is_truncated: bool
 
 
+@dataclass(frozen=True)
+class EncodedImages:
+    """Pictures as a sampler reads them.
+
+    Attributes:
+        latents: of all frames, [C, T', H', W'].
+        conditioning: what the model's sampler reads of the first one beside them, by its own names.
+    """
+
+    latents: Array
+    conditioning: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class ClipInputs:
+    """What a video is made from beside its prompt.
+
+    Attributes:
+        conditioning: as in `EncodedImages`.
+        given_latents: of the frames that it begins with, [C, T, H, W].
+        source_latents: of the whole video that it changes, [C, T, H, W].
+        strength: the share of the steps that is done on that.
+    """
+
+    conditioning: Mapping[str, Array] = field(default_factory=dict)
+    given_latents: Array | None = None
+    source_latents: Array | None = None
+    strength: float = 1.0
+
+
 class LoraScale(NamedTuple):
     """An adapter by its name, and how strongly it acts: 1 as it was trained, 0 not at all."""
 
@@ -47,6 +77,7 @@ class SliceRequest:
         num_steps: steps in this slice, at most: it ends where a chunk ends.
         preview_steps: steps, counted from 1, whose result carries a preview image.
         loras: adapters of the model's `loras` folder.
+        inputs: what it is made from beside the prompt; None for noise alone.
     """
 
     prompt: PromptEmbeds
@@ -64,6 +95,7 @@ class SliceRequest:
     num_steps: int
     preview_steps: tuple[int, ...] = ()
     loras: tuple[LoraScale, ...] = ()
+    inputs: ClipInputs | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,11 @@
 """One step of a model, from a prompt to frames: whether all of its roles work together."""
 
+from dataclasses import replace
+
+import numpy as np
+
 from telecine.errors import ModelError
-from telecine.inference.requests import DecodeRequest, SliceRequest
+from telecine.inference.requests import ClipInputs, DecodeRequest, SliceRequest
 from telecine.inference.triton_client import TritonClient
 from telecine.v1 import model_pb2
 
@@ -32,6 +36,8 @@ async def smoke_test(triton: TritonClient, model_id: str, card: model_pb2.Model)
         state=b"",
         num_steps=1,
     )
+    if card.features:
+        request = replace(request, inputs=await _from_gray(triton, model_id, card, request))
     *_, last = [result async for result in triton.denoise_slice(model_id, request)]
     assert last.state is not None
     decode = DecodeRequest(last.state, size.height, size.width, 0, last.num_final_frames)
@@ -48,3 +54,18 @@ async def smoke_test(triton: TritonClient, model_id: str, card: model_pb2.Model)
             f"asked for {request.num_frames} frames of {size.width}x{size.height}, its decoder "
             f"gave {num_frames}: {shapes}"
         )
+
+
+async def _from_gray(
+    triton: TritonClient, model_id: str, card: model_pb2.Model, request: SliceRequest
+) -> ClipInputs:
+    """Makes the video of a gray first frame, or out of a gray video."""
+    starts_with_image = model_pb2.Model.FEATURE_IMAGE_TO_VIDEO in card.features
+    num_frames = 1 if starts_with_image else request.num_frames
+    frames = np.full((num_frames, request.height, request.width, 3), 128, np.uint8)
+    encoded = await triton.encode_images(
+        model_id, frames, size=(request.width, request.height), num_frames=request.num_frames
+    )
+    if not starts_with_image:
+        return ClipInputs(source_latents=encoded.latents)
+    return ClipInputs(conditioning=encoded.conditioning, given_latents=encoded.latents)

@@ -18,8 +18,10 @@ from telecine.inference.model_loader import ModelLoader
 from telecine.inference.model_stream import StreamTimeouts, stream_responses
 from telecine.inference.requests import (
     Array,
+    ClipInputs,
     DecodedFrames,
     DecodeRequest,
+    EncodedImages,
     PromptEmbeds,
     SliceRequest,
     StepResult,
@@ -38,6 +40,8 @@ __all__ = [
 _PREVIEW_CONTENT_TYPE = "image/webp"
 _STATE_BYTES_PER_PIXEL = 12
 """More than any state takes: the whole video as float32, where latents are a fraction of it."""
+_IMAGE_FEATURE_BYTES = 16 << 20
+"""Room for what a vision network makes of a picture, whatever its size: ten times CLIP's."""
 _CACHE_BYTES_PER_PIXEL = 512
 """Room for what a decoder remembers: ten times toybox's."""
 _NO_FRAMES = np.empty((0, 0, 0, 3), np.uint8)
@@ -133,6 +137,24 @@ class TritonClient:
             except (InferenceServerException, grpc.RpcError) as error:
                 raise translate(error, called=name) from error
 
+    async def encode_images(
+        self, model: str, frames: NDArray[np.uint8], *, size: tuple[int, int], num_frames: int
+    ) -> EncodedImages:
+        """Encode the first frames, or all, of a video of `num_frames`.
+
+        Args:
+            model: a model that makes videos of pictures.
+            frames: [n, H, W, 3] of any one size; they are scaled to cover the video, and cropped.
+            size: width and height of the video.
+            num_frames: of the video.
+        """
+        name = f"{model}__image_conditioner"
+        with self._loader.watching():
+            try:
+                return await self._encode_images(name, frames, size=size, num_frames=num_frames)
+            except (InferenceServerException, grpc.RpcError) as error:
+                raise translate(error, called=name) from error
+
     async def denoise_slice(
         self, model: str, request: SliceRequest
     ) -> AsyncGenerator[StepResult, None]:
@@ -216,6 +238,31 @@ class TritonClient:
                 is_truncated=bool(is_truncated),
             )
 
+    async def _encode_images(
+        self, name: str, frames: NDArray[np.uint8], *, size: tuple[int, int], num_frames: int
+    ) -> EncodedImages:
+        width, height = size
+        max_bytes = _STATE_BYTES_PER_PIXEL * num_frames * width * height + _IMAGE_FEATURE_BYTES
+        output_names = await self._fixed_output_bytes(name)
+        async with TensorExchange(self._triton) as exchange:
+            await exchange.add_input("frames", frames)
+            for field, value in {
+                "height": height,
+                "width": width,
+                "num_frames": num_frames,
+            }.items():
+                await exchange.add_input(field, scalar(value, np.int64))
+            for output in output_names:
+                await exchange.add_output(output, max_bytes=max_bytes)
+            result = await self._triton.infer(
+                name,
+                exchange.inputs,
+                outputs=exchange.outputs,
+                client_timeout=self._timeouts.first_seconds,
+            )
+            outputs = {output: _required(exchange, result, output) for output in output_names}
+            return EncodedImages(latents=outputs.pop("latents"), conditioning=outputs)
+
     async def _fixed_output_bytes(self, model_name: str) -> dict[str, int]:
         """How large each output of a model with fixed shapes is, for a batch of one."""
         if model_name not in self._output_bytes:
@@ -244,8 +291,25 @@ async def _add_slice_inputs(exchange: TensorExchange, request: SliceRequest) -> 
         names, scales = zip(*request.loras, strict=True)
         await exchange.add_input("lora_names", text(list(names), (len(names),)))
         await exchange.add_input("lora_scales", np.array(scales, np.float64))
+    if request.inputs is not None:
+        await _add_clip_inputs(exchange, request.inputs, has_state=bool(request.state))
     if request.preview_steps:
         await exchange.add_input("preview_steps", np.array(request.preview_steps, np.int64))
+
+
+async def _add_clip_inputs(
+    exchange: TensorExchange, inputs: ClipInputs, *, has_state: bool
+) -> None:
+    for name, values in inputs.conditioning.items():
+        await exchange.add_input(name, values)
+    await exchange.add_input("strength", scalar(inputs.strength, np.float64))
+    if inputs.given_latents is not None:
+        num_given = inputs.given_latents.shape[1]
+        await exchange.add_input("given_latent_frames", scalar(num_given, np.int64))
+    # A state holds what the video was begun with.
+    for name in () if has_state else ("given_latents", "source_latents"):
+        if (latents := getattr(inputs, name)) is not None:
+            await exchange.add_input(name, latents)
 
 
 async def _add_decode_inputs(exchange: TensorExchange, request: DecodeRequest) -> None:

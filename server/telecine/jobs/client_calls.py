@@ -5,19 +5,25 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-import redis.exceptions
+from google.protobuf.timestamp_pb2 import Timestamp
 from redis.asyncio import Redis
 
+from telecine.errors import NotFoundError
 from telecine.jobs import events, keys
+from telecine.jobs.account_calls import encode_limits
+from telecine.jobs.call_batcher import Argument
 from telecine.jobs.fair_scheduler import MIN_STEP_UNITS, flow_name, resolve_tier
-from telecine.jobs.function_library import Argument, FunctionLibrary
+from telecine.jobs.function_library import FunctionLibrary
 from telecine.jobs.job_types import QueueLimits, Submission, VideoPage, VideoQuery
-from telecine.jobs.store_answers import refusal_of, to_video
+from telecine.jobs.redis_client import translated_errors
+from telecine.jobs.store_answers import refusals_raised, to_video
 from telecine.jobs.video_listing import list_page
 from telecine.jobs.video_record import encode_submitted, new_record
 from telecine.v1 import video_pb2
 
 _GIB = 1 << 30
+_QUEUED = events.state_event(video_pb2.Video.STATE_QUEUED)
+_PLACE_SECONDS = 3600
 
 
 class ClientCalls:
@@ -38,6 +44,8 @@ class ClientCalls:
         Raises:
             AlreadyExistsError: the request id was used for another request.
             QueueFullError: as many videos wait, of all tenants or of this one, as may.
+            QuotaExceededError: the tenant has used what it may.
+            RateLimitedError: it spends too fast.
         """
         tier = resolve_tier(submission.spec.tier)
         model = submission.spec.model.removeprefix("models/")
@@ -61,7 +69,9 @@ class ClientCalls:
                 "start_within_seconds": "" if start_within is None else start_within,
                 "max_queued": self._limits.max_queued,
                 "max_queued_per_tenant": self._limits.max_queued_per_tenant,
-                "queued_event": events.state_event(video_pb2.Video.STATE_QUEUED),
+                "queued_event": _QUEUED,
+                "price": submission.price_microcredits,
+                **encode_limits(submission.limits),
             },
         )
         return to_video(answer, known=new_record(submitted))
@@ -74,7 +84,7 @@ class ClientCalls:
         Raises:
             AlreadyExistsError: the request id was used for another request.
         """
-        answer = await self._call(
+        answer = await self._read(
             "find_repeat",
             {"tenant": tenant, "request_id": request_id, "fingerprint": fingerprint},
         )
@@ -86,7 +96,7 @@ class ClientCalls:
         Raises:
             NotFoundError: there is no such video.
         """
-        return to_video(await self._call("get", asked(name, tenant)), name)
+        return to_video(await self._read("get", asked(name, tenant)), name)
 
     async def list_videos(self, query: VideoQuery) -> VideoPage:
         """Returns a page of videos, newest first; pages stay stable while videos are added.
@@ -126,8 +136,7 @@ class ClientCalls:
             NotFoundError: there is no such video.
             VideoStateError: it has ended.
         """
-        queued = events.state_event(video_pb2.Video.STATE_QUEUED)
-        answer = await self._call("resume", asked(name, tenant) | {"queued_event": queued})
+        answer = await self._call("resume", asked(name, tenant) | {"queued_event": _QUEUED})
         return to_video(answer, name)
 
     async def delete(self, name: str, *, tenant: str = "") -> video_pb2.Video:
@@ -139,14 +148,40 @@ class ClientCalls:
         """
         return to_video(await self._call("delete", asked(name, tenant)), name)
 
-    async def _call(self, function: str, arguments: Mapping[str, Argument]) -> Any:
+    async def keep_place(self, video: video_pb2.Video, *, tenant: str) -> None:
+        """Remembers, for an hour, where a deleted video stood in its tenant's list.
+
+        Who deletes the last video of a page can then still ask for the page after it.
+        """
+        key = keys.place_key(self._library.queue, tenant, keys.video_id_of(video.name))
+        with translated_errors():
+            await self._redis.set(key, video.create_time.ToJsonString(), ex=_PLACE_SECONDS)
+
+    async def find_place(self, name: str, *, tenant: str) -> Timestamp:
+        """Returns the create time of a video, also of one whose place is remembered.
+
+        Raises:
+            NotFoundError: there is, and was, no such video.
+        """
         try:
-            return await self._library.call(function, arguments)
-        except redis.exceptions.ResponseError as error:
-            refusal = refusal_of(str(error))
-            if refusal is None:
+            return (await self.get(name, tenant=tenant)).create_time
+        except NotFoundError:
+            key = keys.place_key(self._library.queue, tenant, keys.video_id_of(name))
+            with translated_errors():
+                place: Any = await self._redis.get(key)
+            if place is None:
                 raise
-            raise refusal from None
+            create_time = Timestamp()
+            create_time.FromJsonString(place.decode())
+            return create_time
+
+    async def _call(self, function: str, arguments: Mapping[str, Argument]) -> Any:
+        with refusals_raised():
+            return await self._library.call(function, arguments)
+
+    async def _read(self, function: str, arguments: Mapping[str, Argument]) -> Any:
+        with refusals_raised():
+            return await self._library.read(function, arguments)
 
 
 def asked(name: str, tenant: str) -> dict[str, Argument]:

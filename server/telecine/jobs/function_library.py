@@ -6,22 +6,20 @@ side during an upgrade, each with the functions it was written for.
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import redis.exceptions
 import structlog
 from redis.asyncio import Redis
 
-from telecine.jobs.call_batcher import CallBatcher
+from telecine.jobs.call_batcher import Argument, Call, CallBatcher
 from telecine.jobs.events import notice_event
-from telecine.jobs.redis_client import translated_errors
+from telecine.jobs.redis_client import KeptConnections, translated_errors
 from telecine.jobs.store_epoch import RESTORED, RESTORED_MESSAGE, StoreMemory, for_each_record
 from telecine.jobs.transitions import lua_table
-
-Argument: TypeAlias = str | bytes | int | float
 
 _log = structlog.get_logger(__name__)
 _FOLDER = Path(__file__).parent / "functions"
@@ -29,11 +27,14 @@ _FOLDER = Path(__file__).parent / "functions"
 _FILES = (
     "records",
     "store_epoch",
+    "calls",
     "event_log",
     "store_restarts",
     "costs",
     "fair_scheduler",
     "tenants",
+    "accounts",
+    "rate_limits",
     "slices",
     "places",
     "deadlines",
@@ -70,7 +71,9 @@ class FunctionLibrary:
         self, redis_client: Redis, queue: str, *, memory: StoreMemory | None = None
     ) -> None:
         self._redis = redis_client
-        self._calls = CallBatcher(redis_client)
+        self._connections = KeptConnections(redis_client)
+        self._writes = CallBatcher(self.send_writes)
+        self._reads = CallBatcher(self._send_reads)
         self._joins = asyncio.Lock()
         self.memory = memory or StoreMemory()
         self.queue = queue
@@ -90,7 +93,7 @@ class FunctionLibrary:
                     raise
 
     async def call(self, function: str, arguments: Mapping[str, Argument]) -> Any:
-        """Calls a function with named arguments and returns its answer.
+        """Calls a function that may write, with named arguments, and returns its answer.
 
         After a restart of Redis the first call finds the process its place there.
 
@@ -98,30 +101,42 @@ class FunctionLibrary:
             StoreUnavailableError: Redis cannot be reached.
             redis.exceptions.ResponseError: the function refused; the message starts with a code.
         """
+        with translated_errors():
+            return await self._writes.call(Call(function, arguments))
+
+    async def read(self, function: str, arguments: Mapping[str, Argument]) -> Any:
+        """Calls a function that only reads; as `call`, but the store need not take writes."""
+        with translated_errors():
+            return await self._reads.call(Call(function, arguments))
+
+    async def send_writes(self, calls: Sequence[Call]) -> Sequence[Any]:
+        """Calls several functions that may write; returns an exception for one that refused."""
+        parts = _parts_of(calls)
         while True:
             run = self.memory.run
             try:
-                tick, *answer = await self._fcall(function, {**arguments, "run": run})
+                tick, answers = await self._fcall("write", run, *parts)
             except redis.exceptions.ResponseError as error:
                 if not str(error).startswith("OTHER_RUN"):
                     raise
             else:
                 await self._note(run, int(tick))
-                return answer[0] if answer else None
+                return list(answers)
             await self._leave(run)
 
-    async def _fcall(self, function: str, arguments: Mapping[str, Argument]) -> Any:
-        """Calls a function; a Redis that has lost the library, emptied say, gets it again."""
-        flat = [part for pair in arguments.items() for part in pair]
-        name = f"{self._name}_{function}"
-        with translated_errors():
-            try:
-                return await self._calls.fcall(name, 1, self.queue, *flat)
-            except redis.exceptions.ResponseError as error:
-                if "Function not found" not in str(error):
-                    raise
-            await self.load()
-            return await self._calls.fcall(name, 1, self.queue, *flat)
+    async def _send_reads(self, calls: Sequence[Call]) -> Sequence[Any]:
+        return list(await self._fcall("read", *_parts_of(calls)))
+
+    async def _fcall(self, function: str, *arguments: Argument) -> Any:
+        """Calls a Redis function; a Redis that has lost the library, emptied say, gets it again."""
+        fcall = ("FCALL", f"{self._name}_{function}", 1, self.queue, *arguments)
+        try:
+            return await self._connections.execute(*fcall)
+        except redis.exceptions.ResponseError as error:
+            if "Function not found" not in str(error):
+                raise
+        await self.load()
+        return await self._connections.execute(*fcall)
 
     async def _note(self, run: str, tick: int) -> None:
         if run == self.memory.run:
@@ -141,7 +156,8 @@ class FunctionLibrary:
     async def _join(self, run: str, tick: int) -> bool:
         """Says what was seen in `run`; returns whether all videos know of every loss."""
         seen: dict[str, Argument] = {"run": run, "tick": tick, "token": self.memory.token}
-        own_tick, (new_run, epoch, announced_epoch, missing) = await self._fcall("join_run", seen)
+        answer = await self._fcall("join_run", *_flat(seen))
+        own_tick, (new_run, epoch, announced_epoch, missing) = answer
         self.memory.enter(new_run.decode(), int(own_tick), epoch=int(epoch))
         if int(missing):
             _log.error(
@@ -159,7 +175,20 @@ class FunctionLibrary:
         async def tell(video_ids: list[str], is_last: bool) -> None:  # noqa: FBT001
             arguments: dict[str, Argument] = {"event": event, "epoch": epoch}
             arguments |= {"videos": ",".join(video_ids), "is_last": int(is_last)}
-            await self.call("announce_restored", arguments)
+            # Not by the batcher: all its senders may wait for this.
+            await self.send_writes([Call("announce_restored", arguments)])
 
         with translated_errors():
             await for_each_record(self._redis, self.queue, tell)
+
+
+def _parts_of(calls: Sequence[Call]) -> list[Argument]:
+    """Returns calls as functions/calls.lua reads them."""
+    parts: list[Argument] = []
+    for call in calls:
+        parts += (call.function, 2 * len(call.arguments), *_flat(call.arguments))
+    return parts
+
+
+def _flat(arguments: Mapping[str, Argument]) -> list[Argument]:
+    return [part for pair in arguments.items() for part in pair]

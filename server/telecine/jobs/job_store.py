@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from telecine.config import QueueSettings
 from telecine.jobs import keys
+from telecine.jobs.account_calls import AccountCalls
 from telecine.jobs.client_calls import ClientCalls
 from telecine.jobs.fair_scheduler import TIER_WEIGHTS, tier_word
 from telecine.jobs.function_library import FunctionLibrary
@@ -43,7 +44,7 @@ def open_job_store(
     )
 
 
-class JobStore(ClientCalls, WorkerCalls):
+class JobStore(ClientCalls, WorkerCalls, AccountCalls):
     """The videos of one shard.
 
     All methods raise StoreUnavailableError while Redis cannot be reached, and need no restart

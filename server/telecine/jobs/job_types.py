@@ -5,11 +5,56 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
+from telecine.jobs.attention_strategy import FULL
 from telecine.v1 import video_pb2
 
 # Values of protobuf enums: ints at run time, types of their own for mypy.
 VideoState: TypeAlias = video_pb2.Video.State.ValueType
 Stage: TypeAlias = video_pb2.Stage.ValueType
+
+
+@dataclass(frozen=True)
+class RateBucket:
+    """Something that a tenant or a key may take, so fast on average and so much at once."""
+
+    name: str
+    units_per_second: float
+    burst: float
+
+
+@dataclass(frozen=True)
+class RateState:
+    """How much a bucket holds now.
+
+    Attributes:
+        limit: what it can hold.
+        remaining: what it holds.
+        reset_seconds: when it will be full.
+        retry_seconds: when there is enough for what was asked; 0 where it was given.
+    """
+
+    limit: int
+    remaining: int
+    reset_seconds: float
+    retry_seconds: float
+
+
+@dataclass(frozen=True)
+class SpendingLimits:
+    """How much a tenant may take on, as telecine.v1.Quota names it; None for no limit.
+
+    Attributes:
+        credit_buckets: what a video's price is taken from, in micro-credits.
+    """
+
+    max_open_videos: int | None = None
+    max_stored_bytes: int | None = None
+    daily_microcredits: int | None = None
+    monthly_microcredits: int | None = None
+    credit_buckets: tuple[RateBucket, ...] = ()
+
+
+NO_LIMITS = SpendingLimits()
 
 
 @dataclass(frozen=True)
@@ -30,6 +75,9 @@ class Submission:
         step_units: what a step costs: megapixels of all frames x evaluations of the network.
         memory_bytes: GPU memory it needs; 0 where any worker will do.
         start_within_seconds: how long it may wait for its first worker; None for ever.
+        attention: which frames see which; see telecine.jobs.attention_strategy.
+        price_microcredits: what is reserved for it.
+        limits: what the tenant may take on.
     """
 
     spec: video_pb2.VideoSpec
@@ -45,6 +93,9 @@ class Submission:
     step_units: float
     memory_bytes: int = 0
     start_within_seconds: float | None = None
+    attention: str = FULL
+    price_microcredits: int = 0
+    limits: SpendingLimits = NO_LIMITS
 
 
 @dataclass(frozen=True)

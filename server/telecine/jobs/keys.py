@@ -32,6 +32,26 @@ def index_key(queue: str, tenant: str) -> str:
     return f"{queue}:index:{tenant}"
 
 
+def account_key(queue: str, tenant: str) -> str:
+    """Returns the key of what a tenant uses."""
+    return f"{queue}:account:{tenant}"
+
+
+def ledger_key(queue: str, tenant: str) -> str:
+    """Returns the key of a tenant's ledger."""
+    return f"{queue}:ledger:{tenant}"
+
+
+def quota_key(queue: str, tenant: str) -> str:
+    """Returns the key of what a tenant may use, where that is not what the settings say."""
+    return f"{queue}:quota:{tenant}"
+
+
+def place_key(queue: str, tenant: str, video_id: str) -> str:
+    """Returns the key of a deleted video's place in its tenant's list."""
+    return f"{queue}:place:{tenant}:{video_id}"
+
+
 def notify_key(queue: str) -> str:
     """Returns the key of the stream that says whose event log has grown."""
     return f"{queue}:notify"

@@ -36,6 +36,11 @@ class _TunedConnection(AbstractConnection):
         words = name.split() if isinstance(name, str) else [name]
         return [hiredis.pack_command((*words, *arguments))]
 
+    async def can_read(self) -> bool:
+        """Whether it is unfit for a command; redis-py sees its end, but no reset by the server."""
+        is_reset = self._reader is not None and self._reader.exception() is not None
+        return is_reset or await super().can_read()
+
     async def send_packed_command(
         self,
         command: bytes | str | Iterable[bytes],
@@ -77,6 +82,28 @@ def blocking_twin(client: Redis) -> Redis:
         connection_class=client.connection_pool.connection_class, max_connections=2, **settings
     )
     return Redis.from_pool(pool)
+
+
+class KeptConnections:
+    """A client's connections for one command at a time each, kept from one to the next.
+
+    The bookkeeping of a pool takes longer than a small command. They end with the client's pool.
+    """
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._idle: list[AbstractConnection] = []
+
+    async def execute(self, *command: str | bytes | int | float) -> Any:
+        """Sends a command and returns its answer; raises what redis-py raises."""
+        pool: Any = self._client.connection_pool
+        connection = self._idle.pop() if self._idle else await pool.get_connection()
+        try:
+            await pool.ensure_connection(connection)
+            await connection.send_packed_command(connection.pack_command(*command))
+            return await connection.read_response()
+        finally:
+            self._idle.append(connection)
 
 
 @contextmanager

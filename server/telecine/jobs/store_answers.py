@@ -1,8 +1,11 @@
 """What the job store's functions answer: videos, and refusals as errors of the one tree."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
+
+import redis.exceptions
 
 from telecine.errors import (
     AlreadyExistsError,
@@ -12,6 +15,7 @@ from telecine.errors import (
     TelecineError,
     VideoStateError,
 )
+from telecine.jobs.account_answers import account_refusal_of
 from telecine.jobs.video_record import Record, assemble_video, decode_record
 from telecine.v1 import video_pb2
 
@@ -32,10 +36,21 @@ def to_video(answer: Sequence[Any], name: str = "", *, known: Record = _NOTHING)
     return assemble_video(whole, queue_position=answer[1], start_micros=answer[2])
 
 
-def refusal_of(message: str) -> TelecineError | None:
+@contextmanager
+def refusals_raised() -> Iterator[None]:
+    """Raises what a function refused with as an error of the tree."""
+    try:
+        yield
+    except redis.exceptions.ResponseError as error:
+        refusal = _refusal_of(str(error))
+        if refusal is None:
+            raise
+        raise refusal from None
+
+
+def _refusal_of(message: str) -> TelecineError | None:
     """Returns what a function refused with; None where it did not refuse but break."""
-    code, _, rest = message.partition(" ")
-    detail = rest.split(" script: ")[0]  # Redis adds where the function stood
+    code, _, detail = message.partition(" ")
     match code:
         case "LEASE_LOST":
             return LeaseLostError(detail)
@@ -50,4 +65,4 @@ def refusal_of(message: str) -> TelecineError | None:
         case "WRONG_STATE":
             return VideoStateError(f"not possible while the video is {detail}", state=detail)
         case _:
-            return None
+            return account_refusal_of(code, detail)

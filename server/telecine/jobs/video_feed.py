@@ -136,7 +136,7 @@ class VideoFeed:
         return changes
 
     async def _read(self, watcher: _Watcher, video_ids: list[str]) -> list[VideoChange]:
-        snapshots: Any = await self._library.call("get_many", {"videos": ",".join(video_ids)})
+        snapshots: Any = await self._library.read("get_many", {"videos": ",".join(video_ids)})
         changes: list[VideoChange] = []
         gone = set(video_ids)
         for answer, position, start_micros in snapshots:

@@ -75,7 +75,7 @@ def _range(query: VideoQuery, cursor: int | None) -> tuple[str, str]:
 
 
 async def _read(library: FunctionLibrary, ids: list[bytes]) -> list[tuple[Record, int, int]]:
-    snapshots: list[Any] = await library.call("get_many", {"videos": b",".join(ids)})
+    snapshots: list[Any] = await library.read("get_many", {"videos": b",".join(ids)})
     return [(decode_record(answer), *place) for answer, *place in snapshots]
 
 

@@ -31,10 +31,12 @@ def encode_submitted(submission: Submission) -> bytes:
         spec=submission.spec,
         num_frames=submission.num_frames,
         num_steps=submission.num_steps,
+        attention=submission.attention,
         model_version=submission.model_version,
         model_digest=submission.model_digest,
         expanded_prompt=submission.expanded_prompt,
         warnings=submission.warnings,
+        estimated_microcredits=submission.price_microcredits,
     ).SerializeToString()
 
 
@@ -63,6 +65,8 @@ def assemble_video(record: Record, *, queue_position: int, start_micros: int) ->
     video.step_index = int(record[b"step_index"])
     video.progress_percent = _progress_percent(video)
     video.timings.extend(_timings(record))
+    if b"paid" in record:
+        video.charged_microcredits = int(record[b"paid"])
     _set_time(video.create_time, record, b"create_time")
     _set_time(video.start_time, record, b"start_time")
     _set_time(video.end_time, record, b"end_time")

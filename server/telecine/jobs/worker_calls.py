@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from telecine.jobs import events
+from telecine.jobs.call_batcher import Argument
 from telecine.jobs.client_calls import named
-from telecine.jobs.function_library import Argument, FunctionLibrary
+from telecine.jobs.function_library import FunctionLibrary
 from telecine.jobs.job_types import (
     Assignment,
     Capability,
@@ -30,6 +31,8 @@ WORKER_LOST = "WORKER_LOST"
 START_DEADLINE_EXCEEDED = "START_DEADLINE_EXCEEDED"
 
 _CANCEL_ASKED, _PAUSE_ASKED = 1, 2
+_RUNNING = events.state_event(video_pb2.Video.STATE_RUNNING)
+_SUCCEEDED = events.state_event(video_pb2.Video.STATE_SUCCEEDED)
 _OVERDUE = video_pb2.Failure(
     reason=START_DEADLINE_EXCEEDED, message="no worker was free within the time it could wait"
 )
@@ -63,7 +66,7 @@ class WorkerCalls:
                 "lease_seconds": lease_seconds,
                 "claim_id": claim_id,
                 "max_running_per_tenant": self._limits.max_running_per_tenant,
-                "running_event": events.state_event(video_pb2.Video.STATE_RUNNING),
+                "running_event": _RUNNING,
                 **_EXPIRY,
             },
         )
@@ -152,9 +155,10 @@ class WorkerCalls:
     ) -> video_pb2.Video:
         """Ends the video SUCCEEDED with its artifacts; decoding them took `gpu_seconds`."""
         arguments: dict[str, Argument] = {
-            "event": events.state_event(video_pb2.Video.STATE_SUCCEEDED),
+            "event": _SUCCEEDED,
             "outcome": video_pb2.Video(artifacts=artifacts).SerializeToString(),
             "num_artifacts": len(artifacts),
+            "stored_bytes": sum(artifact.size_bytes for artifact in artifacts),
             "gpu_seconds": gpu_seconds,
         }
         for number, artifact in enumerate(artifacts, start=1):

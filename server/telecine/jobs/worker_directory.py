@@ -52,7 +52,7 @@ class WorkerDirectory:
 
     async def list_workers(self) -> list[worker_pb2.Worker]:
         """Returns all workers by name."""
-        rows: Any = await self._library.call("list_workers", {})
+        rows: Any = await self._library.read("list_workers", {})
         return sorted((_assemble(*row) for row in rows), key=lambda worker: worker.name)
 
     async def get(self, name: str) -> worker_pb2.Worker:

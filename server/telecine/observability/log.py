@@ -42,6 +42,17 @@ def configure_logging(*, service: str, level: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    logging.basicConfig(handlers=[_Forwarder()], level=logging.WARNING, force=True)
+
+
+class _Forwarder(logging.Handler):
+    """Writes what libraries log by the standard logging as lines of ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes one line."""
+        structlog.get_logger(record.name).log(
+            record.levelno, record.getMessage(), exc_info=record.exc_info
+        )
 
 
 def rename_to_ecs(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from telecine.errors import CheckpointError, ModelError, ModelServerUnavailableError
 from telecine.inference.embeddings_cache import EmbeddingsCache
-from telecine.inference.requests import LoraScale
+from telecine.inference.requests import ClipInputs, LoraScale
 from telecine.inference.triton_client import PromptEmbeds, SliceRequest, TritonClient
 from telecine.jobs.job_types import FinishedStep, Verdict
 from telecine.media.transcoder import Frames
@@ -24,12 +24,11 @@ from telecine.worker.progress_manager import (
     TailEstimate,
     choose_preview_steps,
 )
+from telecine.worker.video_inputs import InputReader, VideoInputs
 from telecine.worker.worker_models import MODEL_NOT_LOADED, WorkerModels
 from telecine.worker.worker_state import WorkerState
 
 _T = TypeVar("_T")
-# Longer videos attend to a sliding window of frames and to the first one.
-_FULL_ATTENTION_SECONDS = 30.0
 # A video that ends the model server so often, with no slice finished between, is to blame.
 _MAX_SERVER_LOSSES = 3
 _NUMERICS_CHANGED = (
@@ -67,12 +66,14 @@ class GpuLane:
         *,
         draining: asyncio.Event,
         models: WorkerModels,
+        inputs: InputReader,
     ) -> None:
         self._triton = triton
         self._watch = watch
         self._options = options
         self._draining = draining
         self._models = models
+        self._inputs = inputs
         self._embeddings = EmbeddingsCache(triton, max_bytes=options.embeddings_cache_bytes)
         self.tail = TailEstimate()
 
@@ -99,12 +100,22 @@ class GpuLane:
                 too long or was lost again and again.
             VideoPaused: its owner wants it set aside.
             ModelError: the model failed on this input.
+            InputUnusableError: what it is made from is gone, or cannot be used.
         """
         held.state.enter(WorkerState.INITIALIZING)
         await held.enter_stage(video_pb2.STAGE_CONDITIONING)
-        request = await self._insist(held, lambda: self._condition(held))
-        decoding = Decoding(self._triton, held)
-        while decoding.num_frames < held.video.num_frames:
+        async with self._inputs.open(held) as inputs:
+            request = await self._insist(held, lambda: self._condition(held, inputs))
+            decoding = Decoding(self._triton, held, inputs)
+            async with aclosing(self._make(held, request, decoding)) as chunks:
+                async for frames in chunks:
+                    yield frames
+
+    async def _make(
+        self, held: HeldVideo, request: SliceRequest, decoding: Decoding
+    ) -> AsyncGenerator[Frames, None]:
+        """Yields frames, from the newest checkpoint that can be used."""
+        while not decoding.is_done:
             if held.has_checkpoints:
                 held.state.enter(WorkerState.RECOVERING)
             state, step_index = await held.load_checkpoint()
@@ -138,7 +149,7 @@ class GpuLane:
                 await self._recover_from_loss(held, error)
         held.decode_seconds += time.monotonic() - held.tail_start
 
-    async def _condition(self, held: HeldVideo) -> SliceRequest:
+    async def _condition(self, held: HeldVideo, inputs: VideoInputs) -> SliceRequest:
         spec = held.video.spec
         expanded = held.video.expanded_prompt
         return SliceRequest(
@@ -154,17 +165,32 @@ class GpuLane:
             num_inference_steps=spec.num_inference_steps,
             guidance_scale=spec.guidance_scale,
             sampler=spec.sampler,
-            num_frames=held.video.num_frames,
+            num_frames=inputs.clip_frames,
             height=spec.size.height,
             width=spec.size.width,
             fps=spec.fps,
-            attention=_choose_attention(held.video),
+            attention=held.video.attention,
+            inputs=await self._encode_inputs(held, inputs),
             state=b"",
             num_steps=0,
             preview_steps=choose_preview_steps(
                 held.video.num_steps, self._options.previews_per_video
             ),
             loras=tuple(LoraScale(lora.name, lora.scale) for lora in spec.loras),
+        )
+
+    async def _encode_inputs(self, held: HeldVideo, inputs: VideoInputs) -> ClipInputs | None:
+        if inputs.frames is None:
+            return None
+        size = held.video.spec.size
+        encoded = await self._triton.encode_images(
+            held.model_id,
+            inputs.frames,
+            size=(size.width, size.height),
+            num_frames=inputs.clip_frames,
+        )
+        return inputs.for_sampler(
+            encoded, is_image_required=self._models.needs_image(held.model_id)
         )
 
     async def _encode(self, held: HeldVideo, field: str, text: str) -> PromptEmbeds:
@@ -292,11 +318,3 @@ class GpuLane:
 def num_pixels(video: video_pb2.Video) -> int:
     """Returns the pixels of all frames together, what decoding and encoding cost by."""
     return video.num_frames * video.spec.size.width * video.spec.size.height
-
-
-def _choose_attention(video: video_pb2.Video) -> str:
-    """Returns which frames see which: all see all, or the past alone, or a sliding window."""
-    if video.num_steps > video.spec.num_inference_steps:
-        return "causal"  # made in chunks: its first frames are done before its last ones
-    seconds = video.num_frames / video.spec.fps
-    return "full" if seconds <= _FULL_ATTENTION_SECONDS else "window"

@@ -5,15 +5,16 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from telecine.errors import ModelError, ModelServerUnavailableError
+from telecine.jobs.attention_strategy import video_bytes
 from telecine.jobs.job_types import Capability
 from telecine.v1 import model_pb2, video_pb2
 from telecine.worker.model_registry import RegisteredModel
 from telecine.worker.model_residency import ModelResidency
 from telecine.worker.model_server_watch import ModelServerWatch
 from telecine.worker.served_models import ServedModels
+from telecine.worker.video_inputs import num_clip_frames
 
 MODEL_NOT_LOADED = "MODEL_NOT_LOADED"
-_PIXELS_PER_MEGAPIXEL = 1_000_000
 # A model that did not load gets another try after this long, with the next video that needs it.
 _SHUN_SECONDS = 60.0
 
@@ -75,6 +76,10 @@ class WorkerModels:
         """
         return self._model(model_id).card.digest
 
+    def needs_image(self, model_id: str) -> bool:
+        """Whether a model always reads a first frame; raises as `digest_of` does."""
+        return self._model(model_id).card.limits.is_image_required
+
     def is_shunned(self, model_id: str) -> bool:
         """Whether the model did not load lately."""
         failure_time = self._failure_times.get(model_id)
@@ -109,10 +114,10 @@ class WorkerModels:
         """
         model_id = video.spec.model.removeprefix("models/")
         async with AsyncExitStack() as stack:
-            video_bytes = self._video_bytes(model_id, video)
+            num_bytes = self._video_bytes(model_id, video)
             try:
                 await stack.enter_async_context(
-                    self._residency.using(model_id, video_bytes=video_bytes)
+                    self._residency.using(model_id, video_bytes=num_bytes)
                 )
             except ModelError:
                 self._failure_times[model_id] = time.monotonic()
@@ -126,8 +131,9 @@ class WorkerModels:
 
     def _video_bytes(self, model_id: str, video: video_pb2.Video) -> int:
         limits = self._model(model_id).card.limits
-        num_pixels = video.num_frames * video.spec.size.width * video.spec.size.height
-        return limits.memory_bytes_per_megapixel * num_pixels // _PIXELS_PER_MEGAPIXEL
+        size = video.spec.size
+        num_pixels = num_clip_frames(video) * size.width * size.height
+        return video_bytes(limits, num_pixels, attention=video.attention)
 
     def _model(self, model_id: str) -> RegisteredModel:
         if model_id not in self._models:

@@ -21,6 +21,7 @@ from telecine.jobs.store_epoch import StoreMemory, memory_of
 from telecine.jobs.transitions import ENDED_STATES
 from telecine.jobs.worker_directory import WorkerDirectory
 from telecine.storage import open_object_store
+from telecine.storage.object_store import ObjectStore
 from telecine.v1 import video_pb2
 from telecine.worker.claim_loop import ClaimLoop, ClaimOptions
 from telecine.worker.finishing_lane import FinishingLane
@@ -30,6 +31,7 @@ from telecine.worker.model_publisher import ModelPublisher
 from telecine.worker.model_residency import ModelResidency
 from telecine.worker.model_server_watch import ModelServerWatch
 from telecine.worker.served_models import ServedModels
+from telecine.worker.video_inputs import InputReader
 from telecine.worker.worker_manager import WorkerManager, WorkerOptions
 from telecine.worker.worker_models import WorkerModels
 
@@ -99,6 +101,7 @@ class _Worker:
         publisher = ModelPublisher(
             ModelDirectory(self._redis), self._jobs, models=models, watch=watch, worker_id=self._id
         )
+        store = open_object_store(self._settings.storage.url)
         gpu_lane = GpuLane(
             triton,
             watch,
@@ -109,10 +112,13 @@ class _Worker:
             ),
             draining=self._draining,
             models=models,
+            inputs=InputReader(
+                store, self._jobs, patience_seconds=self._options.model_server_patience_seconds
+            ),
         )
         claim_loop = ClaimLoop(
             self._jobs,
-            self._make_runner(gpu_lane, checkpoints, manager),
+            self._make_runner(gpu_lane, checkpoints, manager, store),
             watch=watch,
             options=self._claim_options(models),
             draining=self._draining,
@@ -134,14 +140,18 @@ class _Worker:
         _log.info("worker_drained", worker_id=self._id)
 
     def _make_runner(
-        self, gpu_lane: GpuLane, checkpoints: CheckpointStore, manager: WorkerManager
+        self,
+        gpu_lane: GpuLane,
+        checkpoints: CheckpointStore,
+        manager: WorkerManager,
+        store: ObjectStore,
     ) -> JobRunner:
         return JobRunner(
             self._jobs,
             checkpoints,
             manager,
             gpu_lane=gpu_lane,
-            finishing_lane=FinishingLane(open_object_store(self._settings.storage.url), self._jobs),
+            finishing_lane=FinishingLane(store, self._jobs),
             heartbeat_seconds=self._options.heartbeat_seconds,
         )
 

@@ -50,9 +50,9 @@ class IssuerKeys:
             UnauthenticatedError: the issuer has none of that id.
             UnavailableError: none is known, and the issuer cannot be asked.
         """
-        if self._is_fetch_due(key_id):
-            async with self._lock:
-                if self._is_fetch_due(key_id):  # not fetched while waiting
+        if key_id not in self._keys or self._is_fetch_due(key_id):
+            async with self._lock:  # one fetch for all who wait
+                if self._is_fetch_due(key_id):
                     await self._fetch()
         self._drop_stale()
         if key_id in self._keys:

@@ -8,6 +8,7 @@ _SCOPES: dict[str, dict[str, Scope | None]] = {
     "telecine.v1.VideoService": {
         "CreateVideo": Scope.VIDEOS_WRITE,
         "BatchCreateVideos": Scope.VIDEOS_WRITE,
+        "EstimateCost": Scope.VIDEOS_READ,
         "GetVideo": Scope.VIDEOS_READ,
         "ListVideos": Scope.VIDEOS_READ,
         "WatchVideo": Scope.VIDEOS_READ,
@@ -32,6 +33,11 @@ _SCOPES: dict[str, dict[str, Scope | None]] = {
         "GetApiKey": Scope.KEYS_MANAGE,
         "ListApiKeys": Scope.KEYS_MANAGE,
         "RevokeApiKey": Scope.KEYS_MANAGE,
+        # Another tenant's takes `admin` too.
+        "GetUsage": Scope.VIDEOS_READ,
+        "ListLedger": Scope.VIDEOS_READ,
+        "GetQuota": Scope.VIDEOS_READ,
+        "UpdateQuota": Scope.ADMIN,
     },
 }
 METHOD_SCOPES: dict[str, Scope | None] = {

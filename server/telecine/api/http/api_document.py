@@ -5,22 +5,59 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from telecine.api.http.error_answers import ErrorBody
-from telecine.api.http.video_request import CreateBody, LoraField, ReferenceUrl
+from telecine.api.http.error_answers import ErrorBody, ErrorDetails
+from telecine.api.http.video_request import (
+    CreateBody,
+    EditBody,
+    ExtendBody,
+    LoraField,
+    ReferenceUrl,
+    RemixBody,
+    SourceVideo,
+)
 
-_BODIES = (CreateBody, LoraField, ReferenceUrl, ErrorBody)
+_BODIES = (
+    CreateBody,
+    EditBody,
+    ExtendBody,
+    RemixBody,
+    LoraField,
+    ReferenceUrl,
+    SourceVideo,
+    ErrorBody,
+    ErrorDetails,
+)
+# Those that a form may bring too, with the field of theirs that may be a file.
+_FORMS = {"CreateBody": "input_reference", "EditBody": "video", "ExtendBody": "video"}
 _REFERENCE = "#/components/schemas/{model}"
+# A key or an access token, in either header.
+_KEYS = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+}
+# What is done next with a video that was made.
+_NEXT = (
+    ("retrieve", "/v1/videos/{video_id}", "get"),
+    ("watch", "/v1/videos/{video_id}/events", "get"),
+    ("download", "/v1/videos/{video_id}/content", "get"),
+    ("pause", "/v1/videos/{video_id}/pause", "post"),
+    ("resume", "/v1/videos/{video_id}/resume", "post"),
+    ("cancel", "/v1/videos/{video_id}/cancel", "post"),
+    ("remix", "/v1/videos/{video_id}/remix", "post"),
+    ("delete", "/v1/videos/{video_id}", "delete"),
+)
 _ERROR = {
     "description": "What is wrong, with the field's name.",
     "content": {"application/json": {"schema": {"$ref": _REFERENCE.format(model="ErrorBody")}}},
 }
 
 
-def body_content(json_schema: str, form_schema: str) -> dict[str, Any]:
-    """Returns how the document describes a body that comes as JSON or as a form."""
+def body_content(body: str) -> dict[str, Any]:
+    """Returns how the document describes a body, which comes as JSON or as a form."""
+    forms = {"application/json": body, "multipart/form-data": _form_name(body)}
     content = {
-        "application/json": {"schema": {"$ref": _REFERENCE.format(model=json_schema)}},
-        "multipart/form-data": {"schema": {"$ref": _REFERENCE.format(model=form_schema)}},
+        content_type: {"schema": {"$ref": _REFERENCE.format(model=name)}}
+        for content_type, name in forms.items()
     }
     return {"requestBody": {"required": True, "content": content}}
 
@@ -45,18 +82,34 @@ def _document_of(app: FastAPI) -> dict[str, Any]:
         schema = body.model_json_schema(ref_template=_REFERENCE)
         schema.pop("$defs", None)
         schemas[body.__name__] = schema
-    schemas["CreateForm"] = _form_of(schemas["CreateBody"], file="input_reference")
+        schemas[_form_name(body.__name__)] = _form_of(body.__name__, schema)
     for path in document["paths"].values():
         for operation in path.values():
             operation["responses"].pop("422", None)
             operation["responses"]["default"] = _ERROR
+    document["components"]["securitySchemes"] = _KEYS
+    document["security"] = [{name: []} for name in _KEYS]
+    made = document["paths"]["/v1/videos"]["post"]["responses"]["202"]
+    made["links"] = {name: _link(document["paths"], path, method) for name, path, method in _NEXT}
     return document
 
 
-def _form_of(body: dict[str, Any], *, file: str) -> dict[str, Any]:
+def _link(paths: dict[str, Any], path: str, method: str) -> dict[str, Any]:
+    """Returns how the video that an answer shows is the parameter of another call."""
+    operation = paths[path][method]["operationId"]
+    return {"operationId": operation, "parameters": {"video_id": "$response.body#/id"}}
+
+
+def _form_name(body: str) -> str:
+    return body.replace("Body", "Form") if body in _FORMS else body
+
+
+def _form_of(name: str, body: dict[str, Any]) -> dict[str, Any]:
     """Returns a body's schema as a form has it: one of its fields may be a file.
 
-    Objects and lists are flattened with brackets, `input_reference[image_url]`, `loras[]`.
+    Objects and lists are flattened with brackets: `input_reference[image_url]`, `loras[]`.
     """
-    properties = body["properties"] | {file: {"type": "string", "format": "binary"}}
-    return body | {"title": "CreateForm", "properties": properties}
+    if name not in _FORMS:
+        return body
+    file = {_FORMS[name]: {"type": "string", "format": "binary"}}
+    return body | {"title": _form_name(name), "properties": body["properties"] | file}

@@ -9,7 +9,7 @@ from starlette.datastructures import UploadFile
 
 from telecine.api.caller import Caller
 from telecine.api.gateway_parts import GatewayParts
-from telecine.api.http.references import digest_of, store_file
+from telecine.api.http.references import Given, RemoteFile, fetch, identity_of, store_file
 from telecine.api.media_types import MediaKind
 from telecine.api.videos import create_video
 from telecine.errors import InvalidFieldError, NotImplementedYetError, QueueFullError
@@ -26,13 +26,13 @@ class Source:
     """What a video is made from beside its prompt.
 
     Attributes:
-        given: a form's file, or the name of an upload or a video.
+        given: a file, or the name of an upload or a video.
         kind: what a file must be.
         field: where the request has it.
         place: writes its name into the spec.
     """
 
-    given: UploadFile | str
+    given: Given
     kind: MediaKind
     field: str
     place: Callable[[video_pb2.VideoSpec, str], None]
@@ -57,7 +57,7 @@ async def create(
     )
     if source is None:
         return await create_video(parts, request, caller=caller)
-    if isinstance(source.given, UploadFile):
+    if not isinstance(source.given, str):
         return await _create_from_file(parts, request, source, source.given, caller=caller)
     source.place(request.spec, source.given)
     return await create_video(parts, request, caller=caller)
@@ -67,17 +67,18 @@ async def _create_from_file(
     parts: GatewayParts,
     request: video_service_pb2.CreateVideoRequest,
     source: Source,
-    file: UploadFile,
+    given: UploadFile | RemoteFile,
     *,
     caller: Caller,
 ) -> video_pb2.Video:
-    fingerprint = await _fingerprint(request.spec, source, file)
+    fingerprint = await _fingerprint(request.spec, source, given)
     if request.request_id:
         known = await parts.jobs.find_repeat(
             tenant=caller.tenant, request_id=request.request_id, fingerprint=fingerprint
         )
         if known is not None:
             return known
+    file = given if isinstance(given, UploadFile) else await fetch(parts.web, given)
     name = await store_file(parts, file, source.kind, caller=caller, field=source.field)
     source.place(request.spec, name)
     try:
@@ -87,11 +88,13 @@ async def _create_from_file(
         raise
 
 
-async def _fingerprint(spec: video_pb2.VideoSpec, source: Source, file: UploadFile) -> bytes:
+async def _fingerprint(
+    spec: video_pb2.VideoSpec, source: Source, given: UploadFile | RemoteFile
+) -> bytes:
     """Returns a digest of the request as sent: the same file is stored under another name."""
     sent = video_pb2.VideoSpec()
     sent.CopyFrom(spec)
-    source.place(sent, await digest_of(file))
+    source.place(sent, await identity_of(given))
     return hashlib.sha256(sent.SerializeToString(deterministic=True)).digest()
 
 

@@ -10,6 +10,7 @@ from telecine.api.auth.credentials import only_headers
 from telecine.api.auth.method_scopes import require_scope
 from telecine.api.caller import Caller, Scope
 from telecine.api.gateway_parts import GatewayParts
+from telecine.api.rate_limiter import rate_limit_headers
 from telecine.api.request_validation import RESOURCE_ID
 
 _READS = frozenset({"GET", "HEAD"})
@@ -30,6 +31,7 @@ async def caller_of(connection: HTTPConnection, parts: Parts) -> Caller:
     Raises:
         UnauthenticatedError: nobody whom the service knows.
         PermissionDeniedError: the caller may not read, or not write.
+        RateLimitedError: the request came too early.
     """
     headers = only_headers(
         (name.decode("latin-1"), value.decode("latin-1")) for name, value in connection.headers.raw
@@ -37,6 +39,9 @@ async def caller_of(connection: HTTPConnection, parts: Parts) -> Caller:
     caller = await parts.authenticator.authenticate(headers)
     is_read = connection.scope["type"] == "websocket" or connection.scope["method"] in _READS
     require_scope(Scope.VIDEOS_READ if is_read else Scope.VIDEOS_WRITE, caller)
+    if parts.rate_limiter is not None:
+        state = await parts.rate_limiter.admit(caller)
+        connection.state.headers = {} if state is None else rate_limit_headers(state)
     return caller
 
 

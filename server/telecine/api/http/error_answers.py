@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 
 from telecine import errors
 from telecine.api.error_status import http_status_of, log_unknown_error
+from telecine.api.rate_limiter import rate_limit_headers
 
 _TYPES = {
     HTTPStatus.UNAUTHORIZED: "authentication_error",
@@ -33,7 +34,12 @@ _PARAMS = {
     "name": "video_id",
 }
 # Trying the same again cannot help, which a client would else do after a 409, 429 or 5xx.
-_FINAL = (errors.VideoStateError, errors.NotImplementedYetError, errors.BodyTooLargeError)
+_FINAL = (
+    errors.VideoStateError,
+    errors.NotImplementedYetError,
+    errors.BodyTooLargeError,
+    errors.QuotaExceededError,
+)
 
 
 class ErrorDetails(BaseModel):
@@ -109,22 +115,35 @@ async def answer_telecine_error(_: HTTPConnection, error: Exception) -> JSONResp
 
 async def answer_bad_parameter(_: HTTPConnection, error: Exception) -> JSONResponse:
     """Answers a query parameter, a path or a header that is not what the route takes."""
-    assert isinstance(error, RequestValidationError)
+    assert isinstance(error, RequestValidationError | WebSocketRequestValidationError)
     first = error.errors()[0]
     place = [str(part) for part in first["loc"][1:]]
     return answer_for(errors.InvalidFieldError(".".join(place) or "request", first["msg"]))
 
 
-async def answer_http_error(_: HTTPConnection, error: Exception) -> JSONResponse:
+async def answer_http_error(connection: HTTPConnection, error: Exception) -> JSONResponse:
     """Answers what the framework itself refuses: an unknown path, a method that is not there."""
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
+    headers = dict(error.headers or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"allow": _methods_of(connection)}
     return envelope(
         status,
         str(error.detail) or status.phrase,
         code=status.name.lower(),
-        headers=error.headers,
+        headers=headers,
     )
+
+
+def _methods_of(connection: HTTPConnection) -> str:
+    """Returns the methods of a path; the framework knows those of its first route alone."""
+    path = connection.scope["path"]
+    matching = [route for route in connection.app.state.routes if route.path_regex.fullmatch(path)]
+    # `/v1/videos/edits` is a path of its own, although it could be that of a video.
+    nearest = [route for route in matching if route.path == path] or matching
+    methods = {method for route in nearest for method in getattr(route, "methods", None) or ()}
+    return ", ".join(sorted(methods))
 
 
 def field_error(error: ValidationError) -> errors.InvalidFieldError:
@@ -139,12 +158,13 @@ def field_error(error: ValidationError) -> errors.InvalidFieldError:
 
 
 def _headers(error: errors.TelecineError) -> dict[str, str]:
-    if isinstance(error, _FINAL):
-        return {"x-should-retry": "false"}
+    headers = {"x-should-retry": "false"} if isinstance(error, _FINAL) else {}
+    if isinstance(error, errors.UnauthenticatedError):
+        headers["www-authenticate"] = "Bearer"
+    if isinstance(error, errors.RateLimitedError):
+        headers.update(rate_limit_headers(error))
     retry_seconds: float | None = getattr(error, "retry_seconds", None)
-    if retry_seconds is None:
-        return {}
-    return {
-        "retry-after": str(math.ceil(retry_seconds)),
-        "retry-after-ms": str(round(retry_seconds * 1000)),
-    }
+    if retry_seconds is not None:
+        headers["retry-after"] = str(math.ceil(retry_seconds))
+        headers["retry-after-ms"] = str(round(retry_seconds * 1000))
+    return headers

@@ -32,6 +32,7 @@ class ModelObject(BaseModel):
     digest: str
     features: list[str]
     loras: list[str]
+    aliases: list[str]
     limits: dict[str, Any]
     defaults: dict[str, Any]
 
@@ -62,7 +63,7 @@ def _model_object(model: model_pb2.Model, call: Call) -> ModelObject:
     return ModelObject(
         id=model.name.removeprefix("models/"),
         display_name=model.display_name,
-        is_default=model.name == call.parts.default_model,
+        is_default=call.parts.router.is_default(model),
         state=enum_word(model_pb2.Model.State.Name(model.state), "STATE_"),
         version=model.version,
         digest=model.digest,
@@ -71,6 +72,7 @@ def _model_object(model: model_pb2.Model, call: Call) -> ModelObject:
             for feature in model.features
         ],
         loras=list(model.loras),
+        aliases=list(model.aliases),
         limits=_limits(model.limits),
         defaults=_defaults(model.defaults),
     )

@@ -4,16 +4,21 @@ import base64
 import hashlib
 import io
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 from starlette.datastructures import UploadFile
 
 from telecine.api.caller import Caller
 from telecine.api.gateway_parts import GatewayParts
+from telecine.api.guarded_client import GuardedClient, OutsideError
 from telecine.api.http.video_request import ReferenceUrl
-from telecine.api.media_types import HEAD_BYTES, MEDIA_TYPES, MediaKind
+from telecine.api.media_types import HEAD_BYTES, MAX_IMAGE_BYTES, MEDIA_TYPES, MediaKind
 from telecine.api.media_uploads import MAX_CHUNK_BYTES, upload_media
 from telecine.errors import InvalidFieldError
 from telecine.v1 import video_service_pb2
+
+_URL_FIELD = "input_reference.image_url"
+_FETCH_SECONDS = 15.0
 
 _Upload = video_service_pb2.UploadMediaRequest
 
@@ -34,8 +39,18 @@ async def store_file(
     return media.name
 
 
-def reference_of(reference: ReferenceUrl | UploadFile | None) -> UploadFile | str | None:
-    """Returns the file or the upload's name that a picture's field gives, None for none.
+class RemoteFile(NamedTuple):
+    """A file that is fetched from where a URL says."""
+
+    url: str
+
+
+Given = UploadFile | RemoteFile | str
+"""A file, or the name of what is stored already."""
+
+
+def reference_of(reference: ReferenceUrl | UploadFile | None) -> Given | None:
+    """Returns what a picture's field gives, None for nothing.
 
     Raises:
         InvalidFieldError: it gives neither, or both.
@@ -44,12 +59,27 @@ def reference_of(reference: ReferenceUrl | UploadFile | None) -> UploadFile | st
         return reference
     if (reference.image_url is None) == (reference.file_id is None):
         raise InvalidFieldError("input_reference", "needs either image_url or file_id")
-    if reference.image_url is not None:
-        return read_data_url(reference.image_url, field="input_reference.image_url")
+    url = reference.image_url
+    if url is not None:
+        is_inline = url[:5].lower() == "data:"
+        return _read_data_url(url, field=_URL_FIELD) if is_inline else RemoteFile(url)
     return f"media/{(reference.file_id or '').removeprefix('media/')}"
 
 
-def read_data_url(url: str, *, field: str) -> UploadFile:
+async def fetch(web: GuardedClient, remote: RemoteFile) -> UploadFile:
+    """Returns a picture that lies elsewhere.
+
+    Raises:
+        InvalidFieldError: it may not be fetched, or is not there.
+    """
+    try:
+        content = await web.get(remote.url, max_bytes=MAX_IMAGE_BYTES, seconds=_FETCH_SECONDS)
+    except OutsideError as error:
+        raise InvalidFieldError(_URL_FIELD, str(error)) from None
+    return UploadFile(io.BytesIO(content), size=len(content))
+
+
+def _read_data_url(url: str, *, field: str) -> UploadFile:
     """Returns the file in a `data:` URL.
 
     Raises:
@@ -65,10 +95,12 @@ def read_data_url(url: str, *, field: str) -> UploadFile:
     return UploadFile(io.BytesIO(content), size=len(content))
 
 
-async def digest_of(file: UploadFile) -> str:
-    """Returns a digest of a form's file, to tell a repeated request from another one."""
+async def identity_of(given: UploadFile | RemoteFile) -> str:
+    """Returns what tells a repeated request's file from another one."""
+    if isinstance(given, RemoteFile):
+        return given.url
     digest = hashlib.sha256()
-    async for chunk in _chunks(file):
+    async for chunk in _chunks(given):
         digest.update(chunk)
     return f"sha256:{digest.hexdigest()}"
 

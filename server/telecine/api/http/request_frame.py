@@ -2,14 +2,15 @@
 
 import asyncio
 import secrets
-from collections.abc import Mapping
-from urllib.parse import parse_qsl
+from collections.abc import Collection, Mapping
+from http import HTTPStatus
+from urllib.parse import urlsplit
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from telecine.api.http.error_answers import answer_for
-from telecine.errors import BodyTooLargeError, InvalidFieldError, UploadIdleError
+from telecine.api.http.error_answers import answer_for, envelope
+from telecine.errors import BodyTooLargeError, UploadIdleError
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_IMAGE_BODY_BYTES = 24 * 1024 * 1024  # an image of 16 MiB as a data: URL
@@ -21,9 +22,12 @@ _BODY_LIMITS: Mapping[str, int] = {
     "/v1/videos/extensions": MAX_VIDEO_BODY_BYTES,
     "/v1/videos/characters": MAX_VIDEO_BODY_BYTES,
 }
-# A URL ends up in logs and histories, where a key must not be.
-_KEY_PARAMETERS = frozenset(
-    {"key", "api_key", "apikey", "api-key", "x-api-key", "access_token", "token", "authorization"}
+_STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_FOREIGN = envelope(
+    HTTPStatus.FORBIDDEN,
+    "the page's origin is not one of gateway.cors_origins",
+    code="foreign_origin",
 )
 
 
@@ -33,79 +37,115 @@ class RequestFrame:
     Args:
         app: what it stands around.
         idle_seconds: how long a body may bring nothing.
+        origins: web pages of these origins may change things, beside our own; `*` for any.
     """
 
-    def __init__(self, app: ASGIApp, *, idle_seconds: float) -> None:
+    def __init__(self, app: ASGIApp, *, idle_seconds: float, origins: Collection[str] = ()) -> None:
         self._app = app
         self._idle_seconds = idle_seconds
+        self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request or serves a WebSocket."""
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        answer = _Answer(send, request_id=f"req_{secrets.token_hex(12)}")
+        body = _Body(scope, receive, idle_seconds=self._idle_seconds)
+        answer = _Answer(send, scope, body)
+        if _is_foreign(scope, self._origins):
+            await _FOREIGN(scope, receive, answer.send)
+            return
         try:
-            _refuse_keys(scope)
-            limited = _limited(receive, scope, self._idle_seconds)
-            await self._app(scope, limited if scope["type"] == "http" else receive, answer.send)
+            body.check_declared()
+            await self._app(scope, body.receive, answer.send)
         except Exception as error:
-            if answer.is_begun or scope["type"] == "websocket":
+            if answer.is_begun:
                 raise
             await answer_for(error)(scope, receive, answer.send)
 
 
-class _Answer:
-    """Sends an answer, with the request's id in its headers."""
+class _Body:
+    """A request's body, whose bytes are counted as they come and not waited for for ever."""
 
-    def __init__(self, send: Send, *, request_id: str) -> None:
+    def __init__(self, scope: Scope, receive: Receive, *, idle_seconds: float) -> None:
+        self._receive = receive
+        self._idle_seconds = idle_seconds
+        self._limit = _BODY_LIMITS.get(scope["path"], MAX_BODY_BYTES)
+        self._num_bytes = 0
+        headers = Headers(scope=scope)
+        self._declared = int(headers.get("content-length", 0))
+        has_body = self._declared > 0 or "transfer-encoding" in headers
+        self.is_complete = scope["type"] == "websocket" or not has_body
+        self._is_refused = False
+
+    def check_declared(self) -> None:
+        """Refuses a body that says of itself that it is too large."""
+        if self._declared > self._limit:
+            raise self._too_large()
+
+    async def receive(self) -> Message:
+        """Returns the next message."""
+        if self.is_complete:
+            return await self._receive()  # only a disconnect can follow, whenever
+        try:
+            async with asyncio.timeout(self._idle_seconds):
+                message = await self._receive()
+        except TimeoutError:
+            self._is_refused = True
+            raise UploadIdleError(f"nothing came for {self._idle_seconds:g} s") from None
+        self._num_bytes += len(message.get("body", b""))
+        self.is_complete = not message.get("more_body", False)
+        if self._num_bytes > self._limit:
+            raise self._too_large()
+        return message
+
+    async def read_rest(self) -> bool:
+        """Reads what an answer did not need, within the limits; returns whether that was all.
+
+        A connection that is closed with bytes unread may lose the answer on its way.
+        """
+        try:
+            while not (self.is_complete or self._is_refused):
+                await self.receive()
+        except (BodyTooLargeError, UploadIdleError):
+            pass
+        return self.is_complete
+
+    def _too_large(self) -> BodyTooLargeError:
+        self._is_refused = True
+        return BodyTooLargeError(f"the body has more than {self._limit} bytes")
+
+
+class _Answer:
+    """Sends an answer, with the request's id in its headers, and those that its route has set."""
+
+    def __init__(self, send: Send, scope: Scope, body: _Body) -> None:
         self._send = send
-        self._request_id = request_id
+        self._scope = scope
+        self._body = body
         self.is_begun = False
 
     async def send(self, message: Message) -> None:
         """Passes one message on."""
-        if message["type"] in {"http.response.start", "websocket.http.response.start"}:
-            self.is_begun = True
-            MutableHeaders(scope=message)["x-request-id"] = self._request_id
+        self.is_begun = True
+        if message["type"] in _STARTS:
+            headers = MutableHeaders(scope=message)
+            headers["x-request-id"] = f"req_{secrets.token_hex(12)}"
+            headers.update(self._scope.get("state", {}).get("headers", {}))
+            if not await self._body.read_rest():
+                headers["connection"] = "close"
         await self._send(message)
 
 
-def _refuse_keys(scope: Scope) -> None:
-    for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
-        if name.lower() in _KEY_PARAMETERS:
-            raise InvalidFieldError(name, "does not belong in a URL; use the header Authorization")
+def _is_foreign(scope: Scope, origins: frozenset[str]) -> bool:
+    """Whether a web page of another origin wants to change something, or to watch.
 
-
-def _limited(receive: Receive, scope: Scope, idle_seconds: float) -> Receive:
-    """Returns a receiver that counts a body's bytes as they come, and does not wait for ever."""
-    limit = _BODY_LIMITS.get(scope["path"], MAX_BODY_BYTES)
-    received, is_complete = 0, False
-    _check_declared(scope, limit)
-
-    async def receive_limited() -> Message:
-        nonlocal received, is_complete
-        if is_complete:
-            return await receive()  # only a disconnect can follow, whenever
-        try:
-            async with asyncio.timeout(idle_seconds):
-                message = await receive()
-        except TimeoutError:
-            raise UploadIdleError(f"nothing came for {idle_seconds:g} s") from None
-        received += len(message.get("body", b""))
-        is_complete = not message.get("more_body", False)
-        if received > limit:
-            raise _too_large(limit)
-        return message
-
-    return receive_limited
-
-
-def _check_declared(scope: Scope, limit: int) -> None:
-    for name, value in scope["headers"]:
-        if name == b"content-length" and int(value) > limit:
-            raise _too_large(limit)
-
-
-def _too_large(limit: int) -> BodyTooLargeError:
-    return BodyTooLargeError(f"the body has more than {limit} bytes")
+    A browser sends a form, or opens a WebSocket, to any address that a page names; a gateway that
+    asks for no key must not do what a page found on the web says.
+    """
+    headers = Headers(scope=scope)
+    origin = headers.get("origin")
+    if origin is None or scope.get("method") in _SAFE_METHODS:
+        return False
+    is_own = urlsplit(origin).netloc == headers.get("host")
+    return not (is_own or origin in origins or "*" in origins)

@@ -77,6 +77,8 @@ class VideoObject(BaseModel):
     num_steps: int
     num_frames: int
     attempt: int
+    estimated_microcredits: int
+    charged_microcredits: int | None
     expanded_prompt: str | None
     warnings: list[str]
     model_version: str
@@ -186,6 +188,10 @@ def _progress_fields(video: video_pb2.Video) -> dict[str, Any]:
         "num_steps": video.num_steps,
         "num_frames": video.num_frames,
         "attempt": video.attempt,
+        "estimated_microcredits": video.estimated_microcredits,
+        "charged_microcredits": video.charged_microcredits
+        if video.HasField("charged_microcredits")
+        else None,
         "expanded_prompt": video.expanded_prompt or None,
         "warnings": list(video.warnings),
         "model_version": video.model_version,

@@ -91,7 +91,38 @@ class CreateBody(VideoOptions):
     input_reference: ReferenceUrl | SkipJsonSchema[UploadFile] | None = None
 
 
-def spec_of(body: VideoOptions, *, prompt: str, seconds: str | None) -> video_pb2.VideoSpec:
+class DerivedBody(VideoOptions):
+    """What may be said of a video that is made from another one, whose options it takes else."""
+
+    prompt: str
+    strength: Number | None = None
+
+
+class RemixBody(DerivedBody):
+    """What `POST /v1/videos/{video_id}/remix` takes."""
+
+
+class EditBody(DerivedBody):
+    """What `POST /v1/videos/edits` takes; `seconds` is the length of what is made."""
+
+    video: SourceVideo | SkipJsonSchema[UploadFile]
+    seconds: Seconds | None = None
+
+
+class ExtendBody(VideoOptions):
+    """What `POST /v1/videos/extensions` takes.
+
+    `seconds` is what is added, `total_seconds` the length of the whole, which must be said of a
+    file: the server does not know how long it is.
+    """
+
+    prompt: str
+    video: SourceVideo | SkipJsonSchema[UploadFile]
+    seconds: Seconds
+    total_seconds: Seconds | None = None
+
+
+def spec_of(body: VideoOptions, *, prompt: str, seconds: str | None = None) -> video_pb2.VideoSpec:
     """Returns the spec that a body asks for, less what the video is made from.
 
     Raises:

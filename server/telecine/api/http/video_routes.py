@@ -31,7 +31,7 @@ _Limit = Annotated[int, Query(ge=1, le=100, description="Videos a page.")]
 @router.post(
     "",
     status_code=202,
-    openapi_extra=body_content("CreateBody", "CreateForm"),
+    openapi_extra=body_content("CreateBody"),
 )
 async def create_video(
     call: CallOf,
@@ -115,14 +115,14 @@ def answered(video: video_pb2.Video, call: Call) -> VideoObject:
 async def _begin_after(query: video_service_pb2.ListVideosRequest, after: str, call: Call) -> None:
     """Has a list begin behind a video: no two have the same create time."""
     try:
-        known = await call.parts.jobs.get(f"videos/{after}", tenant=call.caller.tenant)
+        place = await call.parts.jobs.find_place(f"videos/{after}", tenant=call.caller.tenant)
     except NotFoundError:
         raise InvalidFieldError("after", "is not the id of a video") from None
     if query.is_oldest_first:
-        later = known.create_time.ToDatetime() + timedelta(microseconds=1)
+        later = place.ToDatetime() + timedelta(microseconds=1)
         query.create_time_from.FromDatetime(later)
     else:
-        query.create_time_until.CopyFrom(known.create_time)
+        query.create_time_until.CopyFrom(place)
 
 
 def _place_image(spec: video_pb2.VideoSpec, name: str) -> None:

@@ -86,9 +86,9 @@ class MochiFamily:
         return "prompt_embeds", "attention_mask"
 
     @property
-    def image_conditioning(self) -> tuple[str, ...]:
+    def image_conditioning(self) -> Mapping[str, int]:
         """No pictures."""
-        return ()
+        return {}
 
     def sigmas(
         self,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from telecine.engine.denoise import Denoiser
+from telecine.engine.dit.attention import AttentionKind
 from telecine.engine.offload.options import FULL, LoadOptions
 from telecine.engine.parallel.layout import ParallelPlan
 from telecine.engine.rollout import Rollout
@@ -57,6 +58,9 @@ class FamilyCard:
             frames_multiple x k + 1; 0 where it cannot.
         memory_bytes_per_megapixel: what a video takes beside the weights, for each million
             pixels of all its frames.
+        attention_strategies: which frames can see which, over time.
+        window_memory_bytes_per_megapixel: as memory_bytes_per_megapixel, of `window` attention; 0
+            where it is the same.
     """
 
     family: str
@@ -77,6 +81,8 @@ class FamilyCard:
     is_image_required: bool = False
     max_context_frames: int = 0
     memory_bytes_per_megapixel: int = 60_000_000
+    attention_strategies: tuple[AttentionKind, ...] = ("full",)
+    window_memory_bytes_per_megapixel: int = 0
 
 
 class Tokenizer(Protocol):
@@ -116,7 +122,7 @@ class ImageEncoder(Protocol):
 
         Returns:
             `latents` [1, C, T', H', W'] of the frames, normalised as the denoiser reads them,
-            and each of the family's `image_conditioning`, a batch of one.
+            and each of the family's `image_conditioning`, a batch of one, of the first frame.
         """
         ...
 
@@ -158,8 +164,11 @@ class Family(Protocol):
         ...
 
     @property
-    def image_conditioning(self) -> tuple[str, ...]:
-        """Names of the tensors that the denoiser reads of pictures, beside their latents."""
+    def image_conditioning(self) -> Mapping[str, int]:
+        """What the denoiser reads of pictures beside their latents: names and dimensions.
+
+        The dimensions are counted without the batch.
+        """
         ...
 
     def sigmas(

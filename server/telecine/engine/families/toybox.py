@@ -43,14 +43,14 @@ class ToyboxFamily:
 
     @property
     def card(self) -> FamilyCard:
-        """What the network was trained for: small videos of up to six seconds."""
+        """Small videos: it was trained on two seconds, which a window goes on with for a minute."""
         rollout, temporal_scale = self.rollout, self._vae_config().temporal_scale
         return FamilyCard(
             family="toybox",
             display_name="Toybox",
             sizes=((128, 128),),
             frames_multiple=temporal_scale,
-            max_num_frames=97,
+            max_num_frames=961,
             default_num_frames=33,
             fps=16,
             samplers=tuple(SAMPLERS),
@@ -61,6 +61,8 @@ class ToyboxFamily:
             chunk_latent_frames=rollout.chunk_frames if rollout else 0,
             features=("IMAGE_TO_VIDEO", "EDIT", "EXTEND") if rollout else ("EDIT",),
             max_context_frames=temporal_scale * (rollout.context_frames - 1) + 1 if rollout else 0,
+            attention_strategies=("full", "causal", "window") if rollout else ("full", "window"),
+            window_memory_bytes_per_megapixel=10_000_000,
         )
 
     @property
@@ -99,9 +101,9 @@ class ToyboxFamily:
         return "prompt_embeds", "attention_mask", "pooled_prompt_embeds"
 
     @property
-    def image_conditioning(self) -> tuple[str, ...]:
+    def image_conditioning(self) -> Mapping[str, int]:
         """Nothing beside the latents."""
-        return ()
+        return {}
 
     def sigmas(
         self,

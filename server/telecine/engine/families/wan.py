@@ -4,12 +4,13 @@ import json
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from telecine.engine.families.protocol import EncoderRole, FamilyCard, VideoVAE
+from telecine.engine.families.protocol import EncoderRole, FamilyCard, ImageEncoder
+from telecine.engine.families.vae_image_encoder import VAEImageEncoder
 from telecine.engine.offload import FULL, LoadOptions, load_network
 from telecine.engine.parallel.layout import ParallelPlan
 from telecine.engine.samplers import SAMPLERS
@@ -20,6 +21,9 @@ from telecine.engine.wan.job import WanExperts
 from telecine.engine.wan.model import FLOAT32_PARTS, WanTransformer
 from telecine.engine.wan.schedule import WanSchedule
 from telecine.engine.wan.tokenizer import UMT5Tokenizer
+
+if TYPE_CHECKING:
+    from telecine.engine.vae.wan_vae import WanVAE
 
 MAX_PROMPT_TOKENS = 512
 _TEXT_ENCODER = EncoderRole(
@@ -42,6 +46,7 @@ class WanFamily:
         """Of the published model that the transformer has the width of."""
         is_image_required = self._is_image_pipeline and not self._is_frame_wise
         is_2_2 = self._boundary_ratio is not None or self._is_frame_wise
+        takes_frame = is_image_required or self._is_frame_wise
         limits = limits_of(
             self._config("transformer").width, is_2_2=is_2_2, is_image_required=is_image_required
         )
@@ -59,8 +64,9 @@ class WanFamily:
             default_guidance_scale=limits.guidance_scale,
             default_negative_prompt=limits.default_negative_prompt,
             max_prompt_tokens=MAX_PROMPT_TOKENS,
-            features=("IMAGE_TO_VIDEO",) if is_image_required or self._is_frame_wise else (),
+            features=("IMAGE_TO_VIDEO", "EDIT", "EXTEND") if takes_frame else ("EDIT",),
             is_image_required=is_image_required,
+            max_context_frames=1 if takes_frame else 0,
         )
 
     @property
@@ -97,6 +103,14 @@ class WanFamily:
     def conditioning(self) -> tuple[str, ...]:
         """What the transformer reads of a prompt."""
         return ("prompt_embeds",)
+
+    @property
+    def image_conditioning(self) -> Mapping[str, int]:
+        """Of a first frame; nothing where the transformer knows none."""
+        if not (self._is_image_pipeline or self._is_frame_wise):
+            return {}
+        has_clip = self._has_part("image_encoder")
+        return {"image_latents": 4} | ({"image_embeds": 2} if has_clip else {})
 
     def sigmas(
         self,
@@ -154,11 +168,29 @@ class WanFamily:
             )
         )
 
-    def load_vae(self, device: torch.device) -> VideoVAE:
+    def load_vae(self, device: torch.device) -> "WanVAE":
         """The VAE, in float32."""
         from telecine.engine.vae.wan_vae import WanVAE  # noqa: PLC0415 - diffusers, seconds too
 
         return WanVAE.from_folder(self._folder / "vae", device)
+
+    def load_image_encoder(self, device: torch.device) -> ImageEncoder:
+        """The VAE's encoder and, in Wan 2.1 I2V, CLIP."""
+        vae = self.load_vae(device)
+        if not self.image_conditioning:
+            return VAEImageEncoder(vae)
+        from telecine.engine.wan.image_encoder import (  # noqa: PLC0415 - transformers
+            ClipVision,
+            WanImageEncoder,
+        )
+
+        has_clip = "image_embeds" in self.image_conditioning
+        return WanImageEncoder(
+            vae,
+            temporal_scale=self._vae_config["scale_factor_temporal"],
+            is_frame_wise=self._is_frame_wise,
+            clip=ClipVision.from_folder(self._folder, device) if has_clip else None,
+        )
 
     @property
     def _transformers(self) -> tuple[str, ...]:

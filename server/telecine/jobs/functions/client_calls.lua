@@ -58,6 +58,8 @@ register("submit", function(queue, args)
     return snapshot(queue, known)
   end
   check_queue_limits(queue, args)
+  check_quota(queue, args)
+  local buckets = check_rate(queue, args)
   local create_time = next_create_time(queue)
   if args.request_id ~= "" then
     put_all(record_at(request_key(queue, args.tenant, args.request_id)),
@@ -69,6 +71,8 @@ register("submit", function(queue, args)
   enqueue(queue, video)
   put(flow_of(queue, video), "weight", args.weight)
   watch_deadline(queue, video)
+  reserve(queue, video, tonumber(args.price))
+  take_from(buckets, tonumber(args.price), clock_micros())
   local rank = number(flow_of(queue, video), "num_waiting:" .. args.pool) - 1
   local place = place_of(queue, video, create_time, rank)
   log_event(queue, video, args.queued_event, place.position)
@@ -80,17 +84,17 @@ register("submit", function(queue, args)
 end)
 
 -- The video that a request id made before, with its caller's fingerprint; false for none.
-register("find_repeat", function(queue, args)
+register_reader("find_repeat", function(queue, args)
   local known = find_repeat(queue, args)
   return known and snapshot(queue, known)
-end, { "no-writes" })
+end)
 
-register("get", function(queue, args)
+register_reader("get", function(queue, args)
   return snapshot(queue, asked_video(queue, args))
-end, { "no-writes" })
+end)
 
 -- Snapshots of several videos, those that are gone left out.
-register("get_many", function(queue, args)
+register_reader("get_many", function(queue, args)
   local snapshots = {}
   for id in string.gmatch(args.videos, "[^,]+") do
     local video = video_record(queue, id)
@@ -99,7 +103,7 @@ register("get_many", function(queue, args)
     end
   end
   return snapshots
-end, { "no-writes" })
+end)
 
 -- Ends a video that no worker holds; asks the worker that holds a running one to end it.
 register("cancel", function(queue, args)
@@ -109,6 +113,7 @@ register("cancel", function(queue, args)
     end_waiting(queue, video, "cancel", { event = args.cancelled_event })
   elseif state == "PAUSED" then
     move(queue, video, "cancel")
+    settle_end(queue, video)
     put(video, "end_time", clock_micros())
     append_event(queue, video, args.cancelled_event)
   elseif state == "RUNNING" then
@@ -125,6 +130,7 @@ register("delete", function(queue, args)
   end
   local last = snapshot(queue, video)
   move(queue, video, "delete")
+  count_stored(queue, video, -number(video, "stored_bytes"))
   redis.call("ZREM", index_key(queue, values.tenant), args.video)
   redis.call("DEL", queue .. ":events:" .. args.video)
   if values.request_id ~= "" then

@@ -78,6 +78,7 @@ end
 
 local function finish(queue, video, trigger, ending)
   release(queue, video, trigger, tonumber(ending.gpu_seconds))
+  settle_end(queue, video)
   put_all(video, { end_time = clock_micros(), outcome = ending.outcome })
   drop(video, "checkpoints", "checkpoint_step")
   append_event(queue, video, ending.event)
@@ -85,7 +86,7 @@ local function finish(queue, video, trigger, ending)
 end
 
 local function forget_steps_not_kept(video)
-  put(video, "step_index", number(video, "checkpoint_step"))
+  put(video, "step_index", video.values.checkpoint_step or "0")
 end
 
 local function put_back(queue, video, trigger, queued_event)

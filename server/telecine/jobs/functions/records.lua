@@ -27,12 +27,13 @@ local function refuse(code, detail)
   error({ err = code .. " " .. detail })
 end
 
--- The hashes that this call has read, by key: each is read once, and written once when the
--- call ends. A value is a string, as Redis has it, or a number that this call has put there.
+-- The hashes that the calls of a batch have read, by key: each is read once, and written once
+-- when the batch ends. A value is a string, as Redis has it, or a number that was put there; what
+-- is compared with an argument must be put as a string.
 local records = {}
-local now_micros -- a call happens at one time
+local now_micros -- a batch happens at one time
 
-local function begin_call()
+local function begin_batch()
   records = {}
   now_micros = nil
 end
@@ -66,7 +67,7 @@ local function number(record, name)
   return tonumber(record.values[name] or 0)
 end
 
--- Some fields of a hash, in their order: from its record where this call has read it.
+-- Some fields of a hash, in their order: from its record where this batch has read it.
 local function fields_at(key, ...)
   local record = records[key]
   if not record then

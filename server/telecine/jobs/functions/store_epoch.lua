@@ -1,6 +1,6 @@
 -- What a store knows of its own restarts, so that one that lost its newest writes is found out.
--- A run is one life of the server process. Every call that may write names the run that its
--- caller knows, and takes a tick: the clock in microseconds, but always later than the one before.
+-- A run is one life of the server process. Whoever may write names the run that it knows, and
+-- takes a tick: the clock in microseconds, but always later than the one before.
 -- A caller that comes from an earlier run says first, by `join_run`, what tick it saw last there.
 
 local TICKS_OF_A_MILLISECOND = 1000
@@ -32,7 +32,7 @@ local function whole(number)
   return string.format("%.0f", number)
 end
 
--- The call's next tick: later than every one before, in this run and in those before it.
+-- The next tick: later than every one before, in this run and in those before it.
 local function next_tick()
   tick = tick + 1
   return tick
@@ -51,51 +51,15 @@ local function start_ticks(queue)
   tick = math.max(clock_micros(), number(record_at(queue), "tick"))
 end
 
--- FCALL's arguments are names and values in turn.
-local function named(args)
-  local values = {}
-  for i = 1, #args, 2 do
-    values[args[i]] = args[i + 1]
-  end
-  return values
-end
-
 local function write_records()
   for _, record in pairs(records) do
     write_record(record)
   end
 end
 
--- Ends a call that may have written: answers how far its caller has now seen the store.
+-- Ends a batch that may have written: answers how far its caller has now seen the store.
 local function end_writes(queue, answer)
   put(record_at(queue), "tick", next_tick())
   write_records()
   return { whole(tick), answer }
-end
-
-local function write_in_run(queue, args, body)
-  local run = record_at(queue).values.run
-  if run ~= current_run() or run ~= args.run then
-    refuse("OTHER_RUN", current_run())
-  end
-  start_ticks(queue)
-  return end_writes(queue, body(queue, args))
-end
-
--- A function that cannot write takes no tick, and any run will do.
-local function read_in_any_run(queue, args, body)
-  return { "0", body(queue, args) }
-end
-
-local function register(name, body, flags)
-  local is_reader = flags and flags[1] == "no-writes"
-  local call = is_reader and read_in_any_run or write_in_run
-  redis.register_function({
-    function_name = LIBRARY .. "_" .. name,
-    callback = function(keys, args)
-      begin_call()
-      return call(keys[1], named(args), body)
-    end,
-    flags = flags,
-  })
 end

@@ -56,8 +56,8 @@ end
 -- Says in which run a process works from now on, and whether the store lost writes that it saw:
 -- then a new epoch begins, one for each run at most.
 redis.register_function(LIBRARY .. "_join_run", function(keys, args)
-  begin_call()
-  local queue, seen = keys[1], named(args)
+  begin_batch()
+  local queue, seen = keys[1], named(args, 1, #args)
   local record = record_at(queue)
   enter_run(queue)
   local missing = seen.run == "" and 0 or ticks_missing(queue, seen.run, tonumber(seen.tick))

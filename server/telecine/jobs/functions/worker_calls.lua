@@ -40,7 +40,7 @@ local function hold(queue, video, step_index, args)
   move(queue, video, "claim")
   ignore_deadline(queue, video)
   put_all(video, {
-    token = next_token(queue), worker_id = args.worker_id,
+    token = whole(next_token(queue)), worker_id = args.worker_id,
     start_time = video.values.start_time or clock_micros(),
     units_held = units_left(video, step_index),
   })
@@ -152,8 +152,8 @@ local function account_slice(queue, video, args)
   local units = units_left(video, step_index)
   add(record_at(queue), "running_units:" .. video.values.pool, units - number(video, "units_held"))
   put_all(video, {
-    units_held = units, slice_start = step_index, slice_end = step_index, lost_leases = 0,
-    step_index = step_index,
+    units_held = units, slice_start = step_index, slice_end = args.step_index, lost_leases = 0,
+    step_index = args.step_index,
     charged_step = math.max(number(video, "charged_step"), step_index),
   })
 end
@@ -188,6 +188,7 @@ register_ending("complete", function(queue, video, args)
     append_event(queue, video, args["artifact_event_" .. i])
   end
   finish(queue, video, "complete", args)
+  count_stored(queue, video, tonumber(args.stored_bytes))
 end)
 
 register_ending("fail", function(queue, video, args)

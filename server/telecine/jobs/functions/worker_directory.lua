@@ -55,7 +55,7 @@ register("publish_worker", function(queue, args)
 end)
 
 -- Answers one row a worker: its record, when it was heard of, whether it is alive and to drain.
-register("list_workers", function(queue)
+register_reader("list_workers", function(queue)
   local now = clock_micros()
   local rows = {}
   local workers = redis.call("ZRANGE", workers_key(queue), 0, -1, "WITHSCORES")
@@ -68,7 +68,7 @@ register("list_workers", function(queue)
     end
   end
   return rows
-end, { "no-writes" })
+end)
 
 -- Answers whether there is such a worker.
 register("request_drain", function(queue, args)

@@ -1,0 +1,70 @@
+"""Picture files of strangers to pixels: upright, opaque, sRGB, within limits."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pi_heif
+from PIL import Image, ImageCms, ImageOps
+
+from telecine.media.transcoder import Frames
+
+MAX_PIXELS = 16_000_000
+_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")
+_BACKDROP = (255, 255, 255)  # what shows through, as on a page
+_HIGH_DEPTH_MODES = ("I;16", "I;16B", "I;16L", "I")
+
+pi_heif.register_heif_opener()
+# Pillow's own limit warns before it refuses; ours is checked once the header is read.
+Image.MAX_IMAGE_PIXELS = None
+
+
+def read_picture(data: bytes) -> Frames:
+    """Decodes a JPEG, PNG, WebP, AVIF or HEIC file; of a moving one the first picture.
+
+    Returns:
+        [1, H, W, 3]: turned as its EXIF says, over white where it is transparent, in sRGB.
+
+    Raises:
+        ValueError: it is none of these, cannot be decoded, or has too many pixels.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
+            width, height = opened.size
+            if width * height > MAX_PIXELS:
+                raise ValueError(f"{width}x{height} are more than {MAX_PIXELS} pixels")
+            opened.load()
+            upright = ImageOps.exif_transpose(opened)
+    except (OSError, SyntaxError, EOFError, RuntimeError, MemoryError) as error:
+        raise ValueError(f"not a picture that can be decoded: {error}") from error
+    return np.asarray(_to_rgb(upright), np.uint8)[None].copy()
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode in _HIGH_DEPTH_MODES:
+        picture = Image.fromarray((np.asarray(picture).astype(np.uint32) >> 8).astype(np.uint8))
+    if not picture.has_transparency_data:
+        return _to_srgb(picture, picture.info.get("icc_profile"))
+    rgba = picture.convert("RGBA")
+    flattened = Image.new("RGB", picture.size, _BACKDROP)
+    flattened.paste(
+        _to_srgb(rgba.convert("RGB"), picture.info.get("icc_profile")), mask=rgba.getchannel("A")
+    )
+    return flattened
+
+
+def _to_srgb(picture: Image.Image, icc_profile: Any) -> Image.Image:
+    """Colours by the picture's profile; one that cannot be used is as none."""
+    if icc_profile and picture.mode in {"RGB", "CMYK", "L"}:
+        try:
+            converted = ImageCms.profileToProfile(
+                picture,
+                ImageCms.ImageCmsProfile(io.BytesIO(icc_profile)),
+                ImageCms.createProfile("sRGB"),
+                outputMode="RGB",
+            )
+        except (ImageCms.PyCMSError, OSError, ValueError):
+            converted = None
+        if converted is not None:
+            return converted
+    return picture.convert("RGB")

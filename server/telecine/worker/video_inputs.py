@@ -1,0 +1,228 @@
+"""What a video is made from beside its prompt: fetched, decoded, fitted to its size."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from telecine.errors import InputUnusableError, NotFoundError, ObjectStoreUnavailableError
+from telecine.inference.requests import ClipInputs, EncodedImages
+from telecine.jobs.job_store import JobStore
+from telecine.media.clip_file import ClipFile
+from telecine.media.picture_file import read_picture
+from telecine.media.transcoder import Frames
+from telecine.storage.keys import artifact_key, media_key
+from telecine.storage.object_store import ObjectStore
+from telecine.v1 import video_pb2
+from telecine.worker.held_video import HeldVideo, until_stored
+from telecine.worker.interruptions import HandBack
+
+_T = TypeVar("_T")
+MAX_INPUT_BYTES = 512 << 20
+_VIDEO_ID = "video.mp4"
+_FIRST_RETRY_SECONDS = 0.2
+_LONGEST_RETRY_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class VideoInputs:
+    """The pictures of one video's input.
+
+    Attributes:
+        frames: what is encoded for the sampler, [n, H, W, 3]: a first frame, the frames that are
+            gone on from, or all of a source.
+        clip_frames: frames of the clip that the sampler makes, those it begins with included.
+        num_context_frames: how many of these are the source's last ones.
+        source: where an extended video is read from, as far as it is kept.
+        first_kept_frame: of the source, at the video's frame rate.
+    """
+
+    spec: video_pb2.VideoSpec
+    frames: Frames | None
+    clip_frames: int
+    num_context_frames: int = 0
+    num_kept_frames: int = 0
+    first_kept_frame: int = 0
+    source: ClipFile | None = None
+
+    def for_sampler(self, encoded: EncodedImages, *, is_image_required: bool) -> ClipInputs:
+        """Says what the sampler makes of the encoded frames."""
+        if self.spec.HasField("edit"):
+            return ClipInputs(
+                # A first frame that is given would stay as it is while the others change.
+                conditioning=encoded.conditioning if is_image_required else {},
+                source_latents=encoded.latents,
+                strength=self.spec.edit.strength,
+            )
+        return ClipInputs(conditioning=encoded.conditioning, given_latents=encoded.latents)
+
+    async def kept_frames(self) -> AsyncGenerator[Frames, None]:
+        """Yields the source's frames before those that an extended video was gone on from.
+
+        Raises:
+            InputUnusableError: they cannot be decoded.
+        """
+        if self.source is None:
+            return
+        chunks = self.source.frames(
+            fps=self.spec.fps,
+            size=(self.spec.size.width, self.spec.size.height),
+            first=self.first_kept_frame,
+            count=self.num_kept_frames - self.num_context_frames,
+        )
+        while (chunk := await asyncio.to_thread(_next, chunks)) is not None:
+            yield chunk
+
+    def stitched(self, decoded: Frames, *, first: int) -> Frames:
+        """Returns decoded frames of the clip, from number `first` on, as the video shows them.
+
+        Where an extended video goes on from the source, its own frames turn into what the VAE
+        makes of them, a little more with each: no single step shows the VAE's loss.
+        """
+        num_mixed = min(len(decoded), self.num_context_frames - first)
+        if self.source is None or self.frames is None or num_mixed <= 0:
+            return decoded
+        numbers = np.arange(first, first + num_mixed, dtype=np.float32)
+        share = ((numbers + 1) / (self.num_context_frames + 1))[:, None, None, None]
+        mixed = decoded.astype(np.float32)
+        mixed[:num_mixed] *= share
+        mixed[:num_mixed] += self.frames[first : first + num_mixed] * (1 - share)
+        return mixed.round().astype(np.uint8)
+
+
+class InputReader:
+    """Reads what videos are made from, out of the object store.
+
+    Args:
+        store: where uploads and finished videos lie.
+        jobs: knows the finished videos.
+        patience_seconds: how long a store that cannot be reached is waited for, before another
+            worker may have the video.
+    """
+
+    def __init__(self, store: ObjectStore, jobs: JobStore, *, patience_seconds: float) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._patience_seconds = patience_seconds
+
+    @asynccontextmanager
+    async def open(self, held: HeldVideo) -> AsyncIterator[VideoInputs]:
+        """Reads a video's input; nothing is left of it after the block.
+
+        Raises:
+            InputUnusableError: it is gone, cannot be decoded, or is beyond the limits.
+            HandBack: the object store was away for too long.
+        """
+        field, name = input_of(held.video.spec)
+        if not field:
+            yield VideoInputs(held.video.spec, None, clip_frames=held.video.num_frames)
+            return
+        with tempfile.TemporaryDirectory(prefix="telecine-input-") as folder:
+            path = Path(folder) / "input"
+            try:
+                await self._fetch(held, name, path)
+                yield await asyncio.to_thread(_read, held.video, path)
+            except NotFoundError as error:
+                raise InputUnusableError(field, f"{name} is gone") from error
+            except ValueError as error:
+                raise InputUnusableError(field, f"{name}: {error}") from error
+
+    async def _fetch(self, held: HeldVideo, name: str, path: Path) -> None:
+        key = media_key(name)
+        if name.startswith("videos/"):
+            source = await until_stored(lambda: self._jobs.get(name))
+            if source.state != video_pb2.Video.STATE_SUCCEEDED:
+                raise NotFoundError(name)
+            key = artifact_key(source, _VIDEO_ID)
+        await self._patiently(held, partial(_download, self._store, key, path))
+
+    async def _patiently(self, held: HeldVideo, fetch: Callable[[], Awaitable[_T]]) -> _T:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience_seconds
+        pause_seconds = _FIRST_RETRY_SECONDS
+        while True:
+            try:
+                return await fetch()
+            except ObjectStoreUnavailableError as error:
+                if pause_seconds == _FIRST_RETRY_SECONDS:
+                    await held.notify(
+                        error.reason, "the object store cannot be reached; the video waits for it"
+                    )
+                if loop.time() > deadline:
+                    raise HandBack(error.reason) from error
+            await asyncio.sleep(pause_seconds)
+            pause_seconds = min(2 * pause_seconds, _LONGEST_RETRY_SECONDS)
+
+
+def num_clip_frames(video: video_pb2.Video) -> int:
+    """Returns how many frames the sampler makes, those that it is given included."""
+    if video.spec.HasField("extend"):
+        return video.spec.extend.num_context_frames + video.spec.extend.num_frames
+    return video.num_frames
+
+
+def input_of(spec: video_pb2.VideoSpec) -> tuple[str, str]:
+    """Returns the field that names what a video is made from, and the name; else nothing."""
+    if spec.input_image:
+        return "spec.input_image", spec.input_image
+    for field in ("edit", "extend"):
+        if spec.HasField(field):
+            return f"spec.{field}.source", getattr(spec, field).source
+    return "", ""
+
+
+async def _download(store: ObjectStore, key: str, path: Path) -> None:
+    num_bytes = 0
+    with path.open("wb") as file:
+        async with aclosing(store.read(key)) as chunks:
+            async for chunk in chunks:
+                num_bytes += len(chunk)
+                if num_bytes > MAX_INPUT_BYTES:
+                    raise ValueError(f"it has more than {MAX_INPUT_BYTES} bytes")
+                await asyncio.to_thread(file.write, chunk)
+
+
+def _read(video: video_pb2.Video, path: Path) -> VideoInputs:
+    spec, num_frames = video.spec, video.num_frames
+    if spec.input_image:
+        return VideoInputs(spec, read_picture(path.read_bytes()), clip_frames=num_frames)
+    source = ClipFile(path)
+    has_frames = source.num_frames_at(spec.fps)
+    if spec.HasField("edit"):
+        if has_frames < num_frames:
+            raise ValueError(
+                f"it has {has_frames} frames at {spec.fps} fps; spec.duration asks for {num_frames}"
+            )
+        frames = _take(source, spec, first=0, count=num_frames)
+        return VideoInputs(spec, frames, clip_frames=num_frames)
+    extend = spec.extend
+    num_kept = num_frames - extend.num_frames
+    if has_frames < num_kept:
+        raise ValueError(
+            f"it has {has_frames} frames at {spec.fps} fps; spec.duration keeps {num_kept}"
+        )
+    first_context = has_frames - extend.num_context_frames
+    return VideoInputs(
+        spec,
+        _take(source, spec, first=first_context, count=extend.num_context_frames),
+        clip_frames=num_clip_frames(video),
+        num_context_frames=extend.num_context_frames,
+        num_kept_frames=num_kept,
+        first_kept_frame=has_frames - num_kept,
+        source=source,
+    )
+
+
+def _take(source: ClipFile, spec: video_pb2.VideoSpec, *, first: int, count: int) -> Frames:
+    size = (spec.size.width, spec.size.height)
+    return np.concatenate(list(source.frames(fps=spec.fps, size=size, first=first, count=count)))
+
+
+def _next(chunks: Iterator[Frames]) -> Frames | None:
+    return next(chunks, None)

@@ -1,0 +1,183 @@
+"""What callers point to by URL is fetched from public addresses alone."""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from telecine.api.guarded_client import GuardedClient, OutsideError, check_url, is_public
+
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def serving(answer: Answer) -> AsyncIterator[int]:
+    """A server on this machine that answers each connection once; yields its port."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            await answer(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def saying(text: str) -> Answer:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(text.replace("\n", "\r\n").encode())
+        await writer.drain()
+
+    return answer
+
+
+@asynccontextmanager
+async def opened(*hosts: str) -> AsyncIterator[GuardedClient]:
+    client = GuardedClient(hosts)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+PICTURE = saying("HTTP/1.1 200 OK\ncontent-length: 7\nconnection: close\n\npicture")
+
+
+async def test_listed_host_is_fetched_from() -> None:
+    async with serving(PICTURE) as port, opened("127.0.0.1") as client:
+        url = f"http://127.0.0.1:{port}/a.png"
+        assert await client.get(url, max_bytes=7, seconds=5) == b"picture"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433"])
+async def test_own_network_is_refused_under_every_name(host: str) -> None:
+    async with serving(PICTURE) as port, opened() as client:
+        with pytest.raises(OutsideError, match=r"not public|does not exist"):
+            await client.get(f"http://{host}:{port}/", max_bytes=7, seconds=5)
+
+
+async def test_host_that_is_not_listed_is_refused() -> None:
+    async with serving(PICTURE) as port, opened("example.com") as client:
+        with pytest.raises(OutsideError, match="not called"):
+            await client.get(f"http://127.0.0.1:{port}/", max_bytes=7, seconds=5)
+
+
+async def test_name_with_a_private_address_among_others_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def both(*_: Any, **__: Any) -> list[Any]:
+        return [(0, 0, 0, "", (address, 80)) for address in ("8.8.8.8", "10.0.0.1")]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both, raising=False)
+    async with opened() as client:
+        with pytest.raises(OutsideError, match="not public"):
+            await client.get("http://two.example/", max_bytes=7, seconds=5)
+
+
+async def test_address_that_was_checked_is_the_one_connected_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    resolve = socket.getaddrinfo
+
+    def count(host: Any, *args: Any, **kwargs: Any) -> Any:
+        asked.append(host)
+        return resolve("127.0.0.1" if host == "pictures.example" else host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", count)
+    async with serving(PICTURE) as port, opened("pictures.example") as client:
+        await client.get(f"http://pictures.example:{port}/", max_bytes=7, seconds=5)
+    assert asked.count("pictures.example") == 1
+
+
+async def test_redirect_is_followed_where_it_may_lead() -> None:
+    async with serving(PICTURE) as port:
+        to_picture = saying(
+            f"HTTP/1.1 302 Found\nlocation: http://127.0.0.1:{port}/b\nconnection: close\n\n"
+        )
+        async with serving(to_picture) as first, opened("127.0.0.1") as client:
+            url = f"http://127.0.0.1:{first}/a"
+            assert await client.get(url, max_bytes=7, seconds=5) == b"picture"
+
+
+@pytest.mark.parametrize("target", ["http://localhost/", "file:///etc/passwd", "gopher://x/"])
+async def test_redirect_to_where_none_may_lead_is_refused(target: str) -> None:
+    leading = saying(f"HTTP/1.1 302 Found\nlocation: {target}\nconnection: close\n\n")
+    async with serving(leading) as port, opened("127.0.0.1") as client:
+        with pytest.raises(OutsideError, match=r"not called|not an http"):
+            await client.get(f"http://127.0.0.1:{port}/", max_bytes=7, seconds=5)
+
+
+async def test_endless_redirects_end() -> None:
+    around = saying("HTTP/1.1 302 Found\nlocation: /again\nconnection: close\n\n")
+    async with serving(around) as port, opened("127.0.0.1") as client:
+        with pytest.raises(OutsideError, match="redirects"):
+            await client.get(f"http://127.0.0.1:{port}/", max_bytes=7, seconds=5)
+
+
+async def test_answer_that_is_too_large_is_not_read_on() -> None:
+    async def endless(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
+        while True:
+            writer.write(b"x" * 65536)
+            await writer.drain()
+
+    async with serving(endless) as port, opened("127.0.0.1") as client:
+        with pytest.raises(OutsideError, match="more than 100000 bytes"):
+            await client.get(f"http://127.0.0.1:{port}/", max_bytes=100_000, seconds=20)
+
+
+async def test_answer_that_does_not_come_is_given_up() -> None:
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with serving(silent) as port, opened("127.0.0.1") as client:
+        with pytest.raises(OutsideError, match=r"within 0\.2 s"):
+            await client.get(f"http://127.0.0.1:{port}/", max_bytes=7, seconds=0.2)
+
+
+async def test_status_of_an_answer_is_told() -> None:
+    missing = saying("HTTP/1.1 404 Not Found\ncontent-length: 0\nconnection: close\n\n")
+    async with serving(missing) as port, opened("127.0.0.1") as client:
+        url = f"http://127.0.0.1:{port}/"
+        with pytest.raises(OutsideError, match="404"):
+            await client.get(url, max_bytes=7, seconds=5)
+        assert await client.post(url, b"{}", headers={}, seconds=5) == 404
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "a", "ftp://x/", "http://", "http:///a", "http://u:p@x/", "http://x:99999/", "http://[",
+        "http://x/ y", "http://x/\r\ny", "http://x/" + "y" * 2048, "http://é/", "file:///etc",
+    ],
+)  # fmt: skip
+def test_url_of_another_form_is_refused(url: str) -> None:
+    with pytest.raises(OutsideError):
+        check_url(url)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0",
+        "100.64.0.1", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fc00::1", "ff02::1",
+        "::ffff:10.0.0.1", "2002:7f00:1::", "64:ff9b::7f00:1", "2001:0:1:2:3:4:5:6",
+    ],
+)  # fmt: skip
+def test_address_of_no_public_network_is_known(address: str) -> None:
+    assert not is_public(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700:4700::1111", "64:ff9b::808:808"])
+def test_address_of_the_internet_is_public(address: str) -> None:
+    assert is_public(ipaddress.ip_address(address))

@@ -1,0 +1,225 @@
+"""Videos made from pictures and from other videos, through every process."""
+
+import io
+import shutil
+import struct
+import zlib
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from google.protobuf import json_format
+from numpy.typing import NDArray
+from PIL import Image
+
+from telecine.backend.frames import to_frames, to_video
+from telecine.backend.picture_fitting import PillowFitter
+from telecine.client import AsyncClient, VideoOptions
+from telecine.engine.families import load_family
+from telecine.media.transcoder import EncodingOptions, Mp4Writer
+from telecine.v1 import model_pb2, video_pb2
+
+from .conftest import CARD, Service
+from .waiting import is_step, next_event, until_ready
+
+Frames = NDArray[np.uint8]
+CPU = torch.device("cpu")
+SIDE = 64
+
+
+@pytest.fixture(scope="session")
+def weights(random_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As the other tests have it, with what those weights can make videos from."""
+    folder: Path = tmp_path_factory.mktemp("models") / "toybox"
+    shutil.copytree(random_weights, folder)
+    card = model_pb2.Model()
+    card.CopyFrom(CARD)
+    card.features.extend(
+        (
+            model_pb2.Model.FEATURE_IMAGE_TO_VIDEO,
+            model_pb2.Model.FEATURE_EDIT,
+            model_pb2.Model.FEATURE_EXTEND,
+        )
+    )
+    card.limits.chunk_latent_frames, card.limits.max_context_frames = 3, 13
+    (folder / "model.json").write_text(json_format.MessageToJson(card))
+    return folder
+
+
+def smooth_picture(height: int, width: int) -> Frames:
+    rows, columns = np.mgrid[:height, :width]
+    waves = [np.sin(rows / 13 + k) * np.cos(columns / 17 - k) for k in range(3)]
+    return ((np.stack(waves, -1) + 1) * 127).astype(np.uint8)
+
+
+def write_png(path: Path, picture: Frames) -> Path:
+    Image.fromarray(picture).save(path)
+    return path
+
+
+def write_video(path: Path, num_frames: int) -> Path:
+    writer = Mp4Writer(path, EncodingOptions(fps=8))
+    picture = smooth_picture(SIDE, SIDE)
+    writer.write(np.stack([np.roll(picture, k, axis=1) for k in range(num_frames)]))
+    writer.finish()
+    return path
+
+
+def read_frames(path: Path) -> Frames:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def psnr(one: Frames, other: Frames) -> float:
+    error = np.mean((one.astype(float) - other) ** 2)
+    return float(10 * np.log10(255.0**2 / max(error, 1e-9)))
+
+
+@torch.inference_mode()
+def through_the_vae(weights: Path, frames: Frames) -> Frames:
+    """What the VAE makes of frames: of random weights that is noise."""
+    vae = load_family(str(weights)).load_vae(CPU)
+    return to_frames(vae.decode(vae.encode(to_video(frames, CPU))))
+
+
+def fading(source: Frames, decoded: Frames) -> Frames:
+    """The source's frames as they turn into the decoded ones."""
+    share = ((np.arange(len(source)) + 1) / (len(source) + 1))[:, None, None, None]
+    return (source * (1 - share) + decoded * share).round().astype(np.uint8)
+
+
+def as_file(frames: Frames, folder: Path) -> Frames:
+    path = folder / "expected.mp4"
+    writer = Mp4Writer(path, EncodingOptions(fps=8))
+    writer.write(frames)
+    writer.finish()
+    return read_frames(path)
+
+
+async def make(client: AsyncClient, folder: Path, **options: object) -> tuple[str, Frames]:
+    """The video's name and its frames."""
+    created = await client.create_video("a red circle", seed=5, **options)  # type: ignore[arg-type]
+    video = await client.wait_for_video(created.name)
+    assert video.state == video_pb2.Video.STATE_SUCCEEDED, video.failure
+    path = folder / f"{video.name.removeprefix('videos/')}.mp4"
+    await client.download_video(video.name, path)
+    frames = read_frames(path)
+    assert len(frames) == video.num_frames
+    return video.name, frames
+
+
+async def test_pictures_and_videos_become_other_videos(
+    service: Service, client: AsyncClient, weights: Path, tmp_path: Path
+) -> None:
+    service.start_worker()
+    await until_ready(client)
+    picture = smooth_picture(100, 150)
+    image = await client.upload_media(write_png(tmp_path / "image.png", picture))
+
+    source, made = await make(client, tmp_path, input_image=image.name)
+    fitted = PillowFitter().fit(picture[None], height=SIDE, width=SIDE)
+    assert psnr(made[0], as_file(through_the_vae(weights, fitted), tmp_path)[0]) > 30
+
+    # A weak change of a video keeps it, but for what the VAE loses; a strong one does not.
+    _, kept = await make(client, tmp_path, edit_source=source, edit_strength=0.01)
+    _, changed = await make(client, tmp_path, edit_source=source, edit_strength=1.0)
+    expected = as_file(through_the_vae(weights, made), tmp_path)
+    assert psnr(kept, expected) > psnr(changed, expected) + 3
+
+    name, longer = await make(client, tmp_path, extend_source=source, extend_seconds=1.0)
+    assert len(longer) == len(made) + 8
+    expected = as_file(fading(made, through_the_vae(weights, made)), tmp_path)
+    assert psnr(longer[: len(made)], expected) > 30
+    assert not (longer[len(made) :] == longer[len(made) - 1]).all()
+    video = await client.get_video(name)
+    assert (video.spec.extend.num_frames, video.spec.extend.num_context_frames) == (8, 9)
+
+    # An upload of 20 frames, of which the last 15 begin the result; 13 of these are gone on from.
+    upload = await client.upload_media(write_video(tmp_path / "upload.mp4", 20))
+    _, longer = await make(
+        client,
+        tmp_path,
+        extend_source=upload.name,
+        extend_seconds=0.5,
+        duration_seconds=19 / 8,
+    )
+    assert len(longer) == 19
+    kept = read_frames(tmp_path / "upload.mp4")[5:]
+    kept[2:] = fading(kept[2:], through_the_vae(weights, kept[2:]))
+    assert psnr(longer[:15], as_file(kept, tmp_path)) > 30
+
+
+async def test_a_lost_worker_s_videos_go_on_bit_for_bit(
+    service: Service, client: AsyncClient, tmp_path: Path
+) -> None:
+    worker = service.start_worker()
+    await until_ready(client)
+    upload = await client.upload_media(write_video(tmp_path / "upload.mp4", 33))
+    image = await client.upload_media(write_png(tmp_path / "i.png", smooth_picture(64, 64)))
+    asked: list[VideoOptions] = [
+        {"input_image": image.name, "duration_seconds": 3.0},
+        {"edit_source": upload.name, "edit_strength": 0.8, "duration_seconds": 4.0},
+    ]
+    for options in asked:
+        digests = []
+        for is_disturbed in (False, True):
+            created = await client.create_video(
+                "a red circle", seed=9, num_inference_steps=40, **options
+            )
+            if is_disturbed:
+                await next_event(client.watch_video(created.name), is_step(25))
+                worker.kill()
+                worker = service.start_worker()
+            video = await client.wait_for_video(created.name)
+            assert video.state == video_pb2.Video.STATE_SUCCEEDED, video.failure
+            assert video.attempt == (2 if is_disturbed else 1)
+            digests.append(video.artifacts[0].digest)
+        assert digests[0] == digests[1]
+
+
+def jpeg_cut_in_half() -> bytes:
+    encoded = io.BytesIO()
+    Image.fromarray(smooth_picture(64, 64)).save(encoded, "JPEG")
+    return encoded.getvalue()[: encoded.tell() // 2]
+
+
+def png_bomb() -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + checksum
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"0"))
+
+
+async def test_inputs_that_cannot_be_used_fail_their_video_alone(
+    service: Service, client: AsyncClient, tmp_path: Path
+) -> None:
+    service.start_worker()
+    await until_ready(client)
+    whole = write_video(tmp_path / "whole.mp4", 9).read_bytes()
+    cases: list[tuple[str, bytes, VideoOptions, str]] = [
+        ("cut.jpg", jpeg_cut_in_half(), {}, "spec.input_image: media/"),
+        ("bomb.png", png_bomb(), {}, "60000x60000 are more than 16000000 pixels"),
+        ("heads.mp4", whole[:64], {}, "spec.edit.source: media/"),
+        ("short.mp4", whole, {"duration_seconds": 4.0}, "it has 9 frames at 8 fps; spec.duration"),
+        ("cut.mp4", whole[: len(whole) // 2], {}, "spec.edit.source: media/"),
+    ]
+    for name, data, options, message in cases:
+        path = tmp_path / name
+        path.write_bytes(data)
+        media = await client.upload_media(path)
+        field = "edit_source" if path.suffix == ".mp4" else "input_image"
+        source: VideoOptions = {field: media.name}  # type: ignore[misc]
+        created = await client.create_video("a red circle", **source, **options)
+        video = await client.wait_for_video(created.name)
+        assert video.state == video_pb2.Video.STATE_FAILED, name
+        assert video.failure.reason == "INPUT_UNUSABLE", (name, video.failure)
+        assert message in video.failure.message, (name, video.failure)
+    assert service.processes[-1].is_running
+    made = await client.create_video("a red circle", seed=1)
+    video = await client.wait_for_video(made.name)
+    assert video.state == video_pb2.Video.STATE_SUCCEEDED, video.failure
+    assert [process.is_running for process in service.processes] == [True, True]

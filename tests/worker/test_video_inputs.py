@@ -1,0 +1,130 @@
+"""What a video is made from, where it is away, gone or too large."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+
+from telecine.errors import InputUnusableError, ObjectStoreUnavailableError
+from telecine.jobs.job_store import JobStore
+from telecine.media.clip_file import ClipFile
+from telecine.storage.local_object_store import LocalObjectStore
+from telecine.v1 import video_pb2
+from telecine.worker import video_inputs
+from telecine.worker.held_video import HeldVideo
+from telecine.worker.interruptions import HandBack
+from telecine.worker.video_inputs import InputReader, VideoInputs, input_of
+
+NO_JOBS = cast(JobStore, None)
+MEDIA = "media/0123456789abcdef"
+
+
+class Held:
+    """Of a held video what is read of it here."""
+
+    def __init__(self, spec: video_pb2.VideoSpec) -> None:
+        self.video = video_pb2.Video(spec=spec, num_frames=9)
+        self.notices: list[str] = []
+
+    async def notify(self, reason: str, message: str) -> None:  # noqa: ARG002
+        self.notices.append(reason)
+
+
+class AwayStore(LocalObjectStore):
+    """A store that cannot be reached the first times it is asked."""
+
+    num_failures = 0
+
+    def read(
+        self, key: str, *, offset: int = 0, limit: int = 0, chunk_bytes: int = 1 << 20
+    ) -> AsyncGenerator[bytes, None]:
+        if self.num_failures > 0:
+            self.num_failures -= 1
+            raise ObjectStoreUnavailableError("away")
+        return super().read(key, offset=offset, limit=limit, chunk_bytes=chunk_bytes)
+
+
+async def read(store: LocalObjectStore, held: Held, *, patience_seconds: float = 30.0) -> None:
+    reader = InputReader(store, NO_JOBS, patience_seconds=patience_seconds)
+    async with reader.open(cast(HeldVideo, held)):
+        pass
+
+
+@pytest.fixture
+def held() -> Held:
+    return Held(video_pb2.VideoSpec(input_image=MEDIA))
+
+
+def test_the_field_is_named_that_names_the_input() -> None:
+    edit = video_pb2.VideoSpec(edit=video_pb2.Edit(source="videos/v"))
+    extend = video_pb2.VideoSpec(extend=video_pb2.Extend(source="videos/w"))
+    assert input_of(edit) == ("spec.edit.source", "videos/v")
+    assert input_of(extend) == ("spec.extend.source", "videos/w")
+    assert input_of(video_pb2.VideoSpec(input_image=MEDIA)) == ("spec.input_image", MEDIA)
+    assert input_of(video_pb2.VideoSpec(prompt="a cat")) == ("", "")
+
+
+async def test_without_an_input_the_whole_clip_is_made(tmp_path: Path) -> None:
+    reader = InputReader(LocalObjectStore(tmp_path), NO_JOBS, patience_seconds=1.0)
+    async with reader.open(cast(HeldVideo, Held(video_pb2.VideoSpec(prompt="a cat")))) as inputs:
+        assert (inputs.frames, inputs.clip_frames) == (None, 9)
+        assert [chunk async for chunk in inputs.kept_frames()] == []
+
+
+async def test_an_input_that_is_gone_is_told_with_its_field(tmp_path: Path, held: Held) -> None:
+    with pytest.raises(InputUnusableError, match=f"spec.input_image: {MEDIA} is gone"):
+        await read(LocalObjectStore(tmp_path), held)
+
+
+async def test_an_input_that_is_too_large_is_not_fetched_to_its_end(
+    tmp_path: Path, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalObjectStore(tmp_path)
+    await store.put(MEDIA, bytes(1000))
+    monkeypatch.setattr(video_inputs, "MAX_INPUT_BYTES", 999)
+    with pytest.raises(InputUnusableError, match="more than 999 bytes"):
+        await read(store, held)
+
+
+async def test_a_store_that_is_away_is_waited_for(tmp_path: Path, held: Held) -> None:
+    store = AwayStore(tmp_path)
+    await store.put(MEDIA, b"not a picture")
+    store.num_failures = 2
+    with pytest.raises(InputUnusableError, match="not a picture that can be decoded"):
+        await read(store, held)
+    assert held.notices == ["OBJECT_STORE_UNAVAILABLE"]
+
+
+async def test_a_store_that_stays_away_hands_the_video_back(tmp_path: Path, held: Held) -> None:
+    store = AwayStore(tmp_path)
+    store.num_failures = 1_000_000
+    with pytest.raises(HandBack, match="OBJECT_STORE_UNAVAILABLE"):
+        await read(store, held, patience_seconds=0.1)
+
+
+def extension(num_context_frames: int) -> VideoInputs:
+    context = np.zeros((num_context_frames, 2, 2, 3), np.uint8)
+    return VideoInputs(
+        video_pb2.VideoSpec(extend=video_pb2.Extend(source="videos/v")),
+        context,
+        clip_frames=num_context_frames + 4,
+        num_context_frames=num_context_frames,
+        source=cast(ClipFile, object()),
+    )
+
+
+def test_the_source_s_frames_turn_into_the_decoded_ones_step_by_step() -> None:
+    decoded = np.full((13, 2, 2, 3), 200, np.uint8)
+    inputs = extension(9)
+    whole = inputs.stitched(decoded, first=0)[:, 0, 0, 0].tolist()
+    assert whole == [20, 40, 60, 80, 100, 120, 140, 160, 180, 200, 200, 200, 200]
+    chunks = [inputs.stitched(decoded[a:b], first=a) for a, b in ((0, 1), (1, 5), (5, 13))]
+    assert np.concatenate(chunks)[:, 0, 0, 0].tolist() == whole
+
+
+def test_frames_of_a_video_that_is_no_extension_are_shown_as_they_are() -> None:
+    decoded = np.full((5, 2, 2, 3), 200, np.uint8)
+    inputs = VideoInputs(video_pb2.VideoSpec(input_image=MEDIA), decoded[:1], clip_frames=5)
+    assert inputs.stitched(decoded, first=0) is decoded
