@@ -69,10 +69,10 @@ export function failureOf(video) {
 /** @param {Video} video @returns {string} its price; empty where the server has none */
 export function costOf(video) {
   const { charged_microcredits: charged, estimated_microcredits: estimated } = video;
-  if (typeof charged === "number") {
-    return `cost ${credits(charged)}`;
+  if (!estimated) {
+    return "";
   }
-  return estimated ? `at most ${credits(estimated)}` : "";
+  return typeof charged === "number" ? `cost ${credits(charged)}` : `at most ${credits(estimated)}`;
 }
 
 /** @param {Video} video @returns {string} its length, size and rate, in a line */
