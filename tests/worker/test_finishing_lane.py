@@ -33,10 +33,15 @@ async def test_frames_become_a_stored_video_and_a_still_of_its_middle(
             await finishing.write(chunk)
         artifacts = await finishing.finish()
     assert held.state.state == WorkerState.UPLOADING
-    assert [artifact.artifact_id for artifact in artifacts] == ["video.mp4", "thumbnail.webp"]
+    assert [artifact.artifact_id for artifact in artifacts] == [
+        "video.mp4",
+        "thumbnail.webp",
+        "spritesheet.webp",
+    ]
     assert [artifact.kind for artifact in artifacts] == [
         video_pb2.Artifact.KIND_VIDEO,
         video_pb2.Artifact.KIND_THUMBNAIL,
+        video_pb2.Artifact.KIND_SPRITESHEET,
     ]
     folder = tmp_path / held.video.name / str(held.video.attempt)
     for artifact in artifacts:

@@ -33,6 +33,8 @@ FRAMES = np.random.default_rng(3).integers(0, 255, (9, 64, 64, 3), dtype=np.uint
 CHUNKS = (FRAMES[:1], FRAMES[1:5], FRAMES[5:])
 Fragment = video_pb2.VideoEvent.FragmentReady
 
+FILES = {"video.mp4", "thumbnail.webp", "spritesheet.webp"}
+
 
 @pytest.fixture
 async def client(redis_url: str) -> AsyncIterator[Redis]:
@@ -116,7 +118,7 @@ async def test_each_chunk_can_be_watched_while_the_next_is_still_made(
         digest = f"sha256:{hashlib.sha256(piece).hexdigest()}"
         assert (fragment.artifact_id, fragment.attempt) == ("live.mp4", 1)
         assert (fragment.size_bytes, fragment.digest) == (len(piece), digest)
-    assert {each.artifact_id for each in artifacts} == {"video.mp4", "thumbnail.webp", "live.mp4"}
+    assert {each.artifact_id for each in artifacts} == {*FILES, "live.mp4"}
 
 
 async def test_another_attempt_announces_the_same_pieces(
@@ -188,5 +190,5 @@ async def test_video_of_another_tier_has_no_live_file(
     await jobs.submit(submission())
     held = await claim(jobs, tmp_path)
     artifacts = await finish(held, jobs, store, CHUNKS)
-    assert {each.artifact_id for each in artifacts} == {"video.mp4", "thumbnail.webp"}
+    assert {each.artifact_id for each in artifacts} == FILES
     assert await announced(client, held) == []

@@ -2,12 +2,14 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from telecine.jobs.job_store import JobStore
-from telecine.media.thumbnail import CONTENT_TYPE as THUMBNAIL_CONTENT_TYPE
+from telecine.media.spritesheet import SpriteSheet
+from telecine.media.thumbnail import CONTENT_TYPE as PICTURE_CONTENT_TYPE
 from telecine.media.thumbnail import encode_thumbnail
 from telecine.media.transcoder import EncodingOptions, Frames, Mp4Writer, Transcoder
 from telecine.storage.keys import artifact_key
@@ -27,6 +29,7 @@ from telecine.worker.worker_state import WorkerState
 
 VIDEO_ID = "video.mp4"
 THUMBNAIL_ID = "thumbnail.webp"
+SPRITESHEET_ID = "spritesheet.webp"
 
 
 class FinishingLane:
@@ -94,6 +97,7 @@ class Finishing:
         self._store = store
         self._num_frames = 0
         self._still: Frames | None = None
+        self._sheet = SpriteSheet(held.video.num_frames)
 
     async def write(self, frames: Frames) -> None:
         """Takes `frames` [n, H, W, 3] uint8; waits while the encoder is far behind."""
@@ -101,6 +105,7 @@ class Finishing:
         if 0 <= middle < len(frames):
             self._still = frames[middle].copy()
         self._num_frames += len(frames)
+        await asyncio.to_thread(self._sheet.add, frames)
         if self._live is not None:
             await self._live.write(frames)
         await self._transcoder.write(frames)
@@ -114,7 +119,11 @@ class Finishing:
         await self._held.enter_stage(video_pb2.STAGE_UPLOADING)
         storing = [self._store_video(VIDEO_ID, video_pb2.Artifact.KIND_VIDEO)]
         if self._still is not None:
-            storing.append(self._store_thumbnail(self._still))
+            encode = partial(encode_thumbnail, self._still)
+            kind = video_pb2.Artifact.KIND_THUMBNAIL
+            storing.append(self._store_picture(THUMBNAIL_ID, kind, encode))
+            kind = video_pb2.Artifact.KIND_SPRITESHEET
+            storing.append(self._store_picture(SPRITESHEET_ID, kind, self._sheet.encode))
         if self._live is not None:
             storing.append(self._store_video(LIVE_ID, video_pb2.Artifact.KIND_LIVE_VIDEO))
         artifacts = await asyncio.gather(*storing)
@@ -130,13 +139,16 @@ class Finishing:
         stored = await upload_patiently(self._held, lambda: self._store.put_file(key, path))
         return _artifact(artifact_id, kind, "video/mp4", stored)
 
-    async def _store_thumbnail(self, still: Frames) -> video_pb2.Artifact:
-        encoded = await asyncio.to_thread(encode_thumbnail, still)
-        key = self._key(THUMBNAIL_ID)
+    async def _store_picture(
+        self,
+        artifact_id: str,
+        kind: video_pb2.Artifact.Kind.ValueType,
+        encode: Callable[[], bytes],
+    ) -> video_pb2.Artifact:
+        encoded = await asyncio.to_thread(encode)
+        key = self._key(artifact_id)
         stored = await upload_patiently(self._held, lambda: self._store.put(key, encoded))
-        return _artifact(
-            THUMBNAIL_ID, video_pb2.Artifact.KIND_THUMBNAIL, THUMBNAIL_CONTENT_TYPE, stored
-        )
+        return _artifact(artifact_id, kind, PICTURE_CONTENT_TYPE, stored)
 
     def _key(self, artifact_id: str) -> str:
         return artifact_key(self._held.video, artifact_id)

@@ -30,6 +30,11 @@ _BODIES = (
 # Those that a form may bring too, with the field of theirs that may be a file.
 _FORMS = {"CreateBody": "input_reference", "EditBody": "video", "ExtendBody": "video"}
 _REFERENCE = "#/components/schemas/{model}"
+# A key or an access token, in either header.
+_KEYS = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+}
 # What is done next with a video that was made.
 _NEXT = (
     ("retrieve", "/v1/videos/{video_id}", "get"),
@@ -82,6 +87,8 @@ def _document_of(app: FastAPI) -> dict[str, Any]:
         for operation in path.values():
             operation["responses"].pop("422", None)
             operation["responses"]["default"] = _ERROR
+    document["components"]["securitySchemes"] = _KEYS
+    document["security"] = [{name: []} for name in _KEYS]
     made = document["paths"]["/v1/videos"]["post"]["responses"]["202"]
     made["links"] = {name: _link(document["paths"], path, method) for name, path, method in _NEXT}
     return document

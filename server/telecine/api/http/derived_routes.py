@@ -72,13 +72,13 @@ async def extend_video(call: CallOf, idempotency_key: IdempotencyKey = None) -> 
 
 
 @router.post("/characters", status_code=501, response_model=None)
-async def create_character() -> NoReturn:
+async def create_character(call: CallOf) -> NoReturn:  # noqa: ARG001
     """Refuse: no model that is served keeps a character for other videos."""
     raise NotImplementedYetError("characters", "keeping a character for other videos")
 
 
 @router.get("/characters/{character_id}", status_code=501, response_model=None)
-async def retrieve_character(character_id: _CharacterId) -> NoReturn:  # noqa: ARG001
+async def retrieve_character(character_id: _CharacterId, call: CallOf) -> NoReturn:  # noqa: ARG001
     """Refuse, as for making one."""
     raise NotImplementedYetError("characters", "keeping a character for other videos")
 

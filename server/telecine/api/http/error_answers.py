@@ -159,6 +159,8 @@ def field_error(error: ValidationError) -> errors.InvalidFieldError:
 
 def _headers(error: errors.TelecineError) -> dict[str, str]:
     headers = {"x-should-retry": "false"} if isinstance(error, _FINAL) else {}
+    if isinstance(error, errors.UnauthenticatedError):
+        headers["www-authenticate"] = "Bearer"
     if isinstance(error, errors.RateLimitedError):
         headers.update(rate_limit_headers(error))
     retry_seconds: float | None = getattr(error, "retry_seconds", None)
