@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 from submissions import make_submission
 
-from telecine.config import QueueSettings, WebhookSettings, load_settings
+from telecine.config import QueueSettings, load_settings
 from telecine.errors import QueueFullError
 from telecine.jobs.fair_scheduler import TIER_WEIGHTS, tier_word
 from telecine.jobs.job_store import open_job_store
 from telecine.jobs.redis_client import connect_redis
+from telecine.webhook_settings import WebhookSettings
 
 TOKENS = (
     '[gateway.auth]\n{}\n[gateway.auth.access_tokens]\nissuer = "a"\naudience = "b"\n'

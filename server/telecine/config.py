@@ -4,18 +4,19 @@
 `[redis]` table. Only telecine.cli loads settings; each part is handed its section.
 """
 
-import base64
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from telecine.webhook_settings import WebhookSettings
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -24,8 +25,6 @@ Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Credits = Annotated[Decimal, Field(ge=0, le=1_000_000_000, decimal_places=6)]
 CreditRate = Annotated[Decimal, Field(gt=0, le=1_000_000_000, decimal_places=6)]
 Factor = Annotated[Decimal, Field(ge=0, le=1000, decimal_places=3)]
-WEBHOOK_SECRET_PREFIX = "whsec_"
-
 ResourceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 ResourceIds = Annotated[tuple[ResourceId, ...], Field(min_length=1)]
@@ -333,48 +332,6 @@ class RouterSettings(Section):
     """
 
     aliases: dict[ResourceId, ResourceId | ResourceIds] = {}
-
-
-def _check_webhook_secret(secret: SecretStr) -> SecretStr:
-    text = secret.get_secret_value()
-    encoded = text.removeprefix(WEBHOOK_SECRET_PREFIX)
-    if encoded == text or not 24 <= len(base64.b64decode(encoded, validate=True)) <= 64:
-        msg = f"is not {WEBHOOK_SECRET_PREFIX} and 24 to 64 bytes in base64"
-        raise ValueError(msg)
-    return secret
-
-
-WebhookSecret = Annotated[SecretStr, AfterValidator(_check_webhook_secret)]
-
-
-class WebhookSettings(Section):
-    """Who is told, and how, that a video has ended.
-
-    Attributes:
-        secrets: each tenant's key, `whsec_` and base64, with which what is sent to it is signed; a
-            tenant without one has no webhooks.
-        urls: where a tenant is told of videos whose request names no URL.
-        poll_seconds: how often it is looked what is to be sent.
-        timeout_seconds: how long a receiver may take to answer.
-        max_tries: after so many a delivery is given up.
-        retry_seconds: the wait before the second try; it doubles each time.
-        max_retry_seconds: the longest wait between two tries.
-    """
-
-    secrets: dict[ResourceId, WebhookSecret] = {}
-    urls: dict[ResourceId, str] = {}
-    poll_seconds: Seconds = 1.0
-    timeout_seconds: Seconds = 10.0
-    max_tries: Count = 12
-    retry_seconds: Seconds = 5.0
-    max_retry_seconds: Seconds = 3600.0
-
-    @model_validator(mode="after")
-    def _require_a_secret_for_each_url(self) -> Self:
-        if missing := sorted(self.urls.keys() - self.secrets.keys()):
-            msg = f"urls has {', '.join(missing)}, of which secrets has none"
-            raise ValueError(msg)
-        return self
 
 
 class LogSettings(Section):

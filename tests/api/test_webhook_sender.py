@@ -19,12 +19,12 @@ from telecine.config import (
     RedisSettings,
     Settings,
     StorageSettings,
-    WebhookSettings,
 )
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.model_directory import ModelDirectory
 from telecine.jobs.redis_client import connect_redis
 from telecine.v1 import model_pb2, video_pb2, video_service_pb2, video_service_pb2_grpc
+from telecine.webhook_settings import WebhookSettings
 
 KEY = b"0123456789abcdef0123456789abcdef"
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"

@@ -1,8 +1,8 @@
 """Where callers are told that their videos have ended."""
 
 from telecine.api.guarded_client import OutsideError, check_url
-from telecine.config import WebhookSettings
 from telecine.errors import InvalidFieldError
+from telecine.webhook_settings import WebhookSettings
 
 
 class WebhookAddresses:

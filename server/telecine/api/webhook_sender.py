@@ -12,9 +12,9 @@ import structlog
 from pydantic import SecretStr
 
 from telecine.api.guarded_client import GuardedClient, OutsideError
-from telecine.config import WEBHOOK_SECRET_PREFIX, WebhookSettings
 from telecine.errors import StoreUnavailableError
 from telecine.jobs.webhook_queue import Delivery, WebhookQueue
+from telecine.webhook_settings import WEBHOOK_SECRET_PREFIX, WebhookSettings
 
 _AT_ONCE = 16
 _TYPES = {"SUCCEEDED": "video.completed", "FAILED": "video.failed", "CANCELLED": "video.failed"}
