@@ -1,6 +1,6 @@
 """Open weights' families against the diffusers pipeline: the same folder, prompt and seed.
 
-python scripts/bench/families.py [--quick] [--steps 4] [--repeats 5] [--threads 1]
+python scripts/bench/families.py [--quick] [--steps 8] [--repeats 5] [--threads 1]
     [--families wan ltx2 mochi]
 
 Small random weights, whose step takes some tenths of a second. Both sides run in turn in one
@@ -31,7 +31,7 @@ def main() -> None:
     """Reads the command line, measures, reports."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a trial: short, nothing written")
-    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=5, help="videos of each side")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=FAMILIES)

@@ -62,13 +62,11 @@ def _open_mochi(folder: Path) -> Any:
 def _open_ltx2(folder: Path) -> Any:
     pipeline = tiny_ltx2.load_pipeline(folder)
     # Its callback is kept from the latents otherwise.
-    pipeline._callback_tensor_inputs = ["latents", "audio_latents"]  # type: ignore[attr-defined]
+    pipeline._callback_tensor_inputs = ["latents", "audio_latents"]
     return pipeline
 
 
-WAN_SIZES = tiny_wan.WanSizes(
-    num_heads=6, head_dim=64, ffn_dim=1536, num_layers=8, text_width=64, vae_width=16
-)
+WAN_SIZES = tiny_wan.WanSizes(num_heads=6, head_dim=64, ffn_dim=1536, num_layers=8, text_width=64)
 CASES = {
     "wan": Case(
         "Wan 2.1 T2V of 8 blocks, width 384, 17 frames of 192x128",
@@ -242,7 +240,7 @@ def compare(case: Case, options: argparse.Namespace) -> dict[str, Any]:
     for repeat in range(options.repeats):
         sides = [("ours", ours), ("diffusers", theirs)]
         for name, side in sides if repeat % 2 == 0 else reversed(sides):
-            times[name].append(side.make().times())  # type: ignore[attr-defined]
+            times[name].append(side.make().times())
     times["difference"] = difference(found.latents, expected.latents)
     ceiling = ceiling_of(ours.step_once)
     times["ceiling"] = ceiling._asdict()

@@ -30,8 +30,11 @@ from train.world import COLOURS, Scene, caption, random_clip, random_scene, rend
 
 Frames = NDArray[np.uint8]
 MODEL, FPS, SIDE, SEED = "toybox", 16, 128, 31_000
-NUM_FRAMES, ADDED_FRAMES = 33, 32
+NUM_FRAMES, ADDED_FRAMES, NUM_CONTEXT_FRAMES = 33, 32, 21
+FRAMES_A_LATENT = 4
 FIRST_FRAME_GOAL_DB = 25.0
+SEAM_ABOVE_USUAL = "seam above the usual step between new frames"
+SEAM_GOALS_DB = {SEAM_ABOVE_USUAL: -1.0}
 
 
 @dataclass(frozen=True)
@@ -163,42 +166,55 @@ def judge_edits(maker: Maker, scenes: Sequence[Drawn], strength: float) -> list[
 
 def judge_extensions(maker: Maker, scenes: Sequence[Drawn]) -> list[Figure]:
     """First halves that are gone on with: the seam, and whether the motion goes on."""
-    seams, usual, shown = [], [], []
+    measured, shown = [], []
+    options: VideoOptions = {
+        "extend_seconds": ADDED_FRAMES / FPS,
+        "duration_seconds": (NUM_FRAMES + ADDED_FRAMES) / FPS,
+    }
     for drawn in scenes:
         source = maker.upload(drawn.slow_video[:NUM_FRAMES])
-        made = maker.make(
-            drawn.prompt,
-            {
-                "extend_source": source,
-                "extend_seconds": ADDED_FRAMES / FPS,
-                "duration_seconds": (NUM_FRAMES + ADDED_FRAMES) / FPS,
-            },
-        )
-        steps = [psnr(one, other) for one, other in itertools.pairwise(made)]
-        seams.append(steps[NUM_FRAMES - 1])
-        usual.append(float(np.median(steps[: NUM_FRAMES - 1])))
+        made = maker.make(drawn.prompt, {**options, "extend_source": source})
+        measured.append(measure_seam(made))
         shown.append(judge(made))
     conditions = f"{len(scenes)} scenes, {NUM_FRAMES} frames and {ADDED_FRAMES} more"
     return [
-        figure("extend: PSNR across the seam, dB", seams, better="higher", conditions=conditions),
-        figure(
-            "extend: median PSNR between frames of the source, dB",
-            usual,
-            better="higher",
-            conditions=conditions,
-        ),
-        figure(
-            "extend: seam above the source's usual step, dB",
-            [seam - step for seam, step in zip(seams, usual, strict=True)],
-            goal=-3.0,
-            better="higher",
-            conditions=conditions,
+        *(
+            figure(
+                f"extend: {name}, dB",
+                [values[name] for values in measured],
+                goal=SEAM_GOALS_DB.get(name),
+                better="higher",
+                conditions=conditions,
+            )
+            for name in measured[0]
         ),
         *(
             _share(f"extend: {name} of the whole video as asked", hits, conditions)
             for name, hits in _hits(shown, [drawn.scene for drawn in scenes]).items()
         ),
     ]
+
+
+def measure_seam(made: Frames) -> dict[str, float]:
+    """Returns how alike neighbouring frames are, at the seam and elsewhere."""
+    steps = [psnr(one, other) for one, other in itertools.pairwise(made)]
+    seam, end = steps[NUM_FRAMES - 1], NUM_FRAMES + NUM_CONTEXT_FRAMES
+    usual = float(np.median(steps[NUM_FRAMES:]))
+    return {
+        "PSNR across the seam": seam,
+        "median PSNR between frames of the source": float(
+            np.median(steps[: NUM_FRAMES - NUM_CONTEXT_FRAMES])
+        ),
+        "median PSNR between new frames": usual,
+        "median PSNR from one new latent frame's pictures to the next's": float(
+            np.median(steps[NUM_FRAMES - 1 + FRAMES_A_LATENT :: FRAMES_A_LATENT])
+        ),
+        "lowest PSNR between frames around the seam": min(
+            steps[NUM_FRAMES - NUM_CONTEXT_FRAMES : end]
+        ),
+        "lowest PSNR between new frames far from it": min(steps[end:]),
+        SEAM_ABOVE_USUAL: seam - usual,
+    }
 
 
 def psnr(one: Frames, other: Frames) -> float:

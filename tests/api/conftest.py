@@ -35,6 +35,7 @@ def toybox() -> model_pb2.Model:
     """A model as a worker announces it."""
     return model_pb2.Model(
         name="models/toybox",
+        display_name="Toybox",
         version="1",
         digest="sha256:00",
         features=[

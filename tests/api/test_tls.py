@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx2
 import pytest
 from certificates import CertificateAuthority, serial_of
 from keyed_gateway import KeyedGateway, keyed_gateway
@@ -71,6 +72,21 @@ async def test_both_clients_speak_tls(
                 return client.get_caller().tenant
 
         assert await asyncio.to_thread(blocking) == "acme"
+
+
+async def test_rest_is_served_with_the_same_certificate(
+    redis_url: str, tmp_path: Path, authority: CertificateAuthority, tls: TlsSettings
+) -> None:
+    mutual = TlsSettings(cert=tls.cert, key=tls.key, client_ca=authority.file)
+    context = ssl.create_default_context(cafile=authority.file)
+    async with gateway_with(mutual, redis_url, tmp_path) as gateway:
+        headers = {"x-api-key": str(await gateway.make_key())}
+        async with httpx2.AsyncClient(verify=context, base_url=gateway.http_url) as stranger:
+            with pytest.raises(httpx2.TransportError):
+                await stranger.get("/v1/videos", headers=headers)
+        context.load_cert_chain(*authority.issue("client"))
+        async with httpx2.AsyncClient(verify=context, base_url=gateway.http_url) as client:
+            assert (await client.get("/v1/videos", headers=headers)).status_code == 200
 
 
 async def test_no_tls_and_another_authority_are_refused(

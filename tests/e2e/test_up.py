@@ -3,10 +3,14 @@
 import json
 import os
 import signal
+import stat
 import time
 from pathlib import Path
 
 import av
+import pytest
+
+from telecine.client import Client, UnauthenticatedError
 
 from .conftest import StartUp, assert_nothing_is_left, regions_of, telecine
 
@@ -23,6 +27,10 @@ def test_videos_and_ports_outlive_a_restart(start_up: StartUp, tmp_path: Path) -
     assert made.stdout.splitlines()[-1] == str(tmp_path / "out.mp4")
     with av.open(tmp_path / "out.mp4") as container:
         assert len(list(container.decode(video=0))) == 33
+    assert stat.S_IMODE((tmp_path / "data" / "api.key").stat().st_mode) == 0o600
+    stranger = Client(first.address("gateway"), api_key="")
+    with stranger, pytest.raises(UnauthenticatedError):
+        list(stranger.list_videos())
     refused = start_up()
     assert refused.process.wait(30) == 1
     assert first.signal(signal.SIGINT) == 0

@@ -65,6 +65,24 @@ def test_tensorrt_target_changes_the_encoders_alone() -> None:
         assert list(after.output) == list(before.output)
 
 
+def test_pictures_have_roles_and_inputs_only_where_a_model_takes_them() -> None:
+    without = write_configs(DESCRIPTION)
+    configs = write_configs(replace(DESCRIPTION, image_conditioning={"image_embeds": 2}))
+    roles = {"image_preprocess", "image_encoder", "image_conditioner"}
+    assert set(configs) - set(without) == roles
+    added = {each.name for each in parse(configs["dit_sampler"]).input}
+    added -= {each.name for each in parse(without["dit_sampler"]).input}
+    assert added == {
+        "image_embeds",
+        "given_latents",
+        "source_latents",
+        "given_latent_frames",
+        "strength",
+    }
+    outputs = {each.name: len(each.dims) for each in parse(configs["image_conditioner"]).output}
+    assert outputs == {"latents": 4, "image_embeds": 2}
+
+
 def test_ensemble_lets_both_encoders_start_from_the_tokens() -> None:
     ensemble = parse(write_configs(DESCRIPTION)["prompt_encoder"])
     steps = {step.model_name: step for step in ensemble.ensemble_scheduling.step}

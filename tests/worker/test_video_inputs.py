@@ -4,16 +4,18 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pytest
 
 from telecine.errors import InputUnusableError, ObjectStoreUnavailableError
 from telecine.jobs.job_store import JobStore
+from telecine.media.clip_file import ClipFile
 from telecine.storage.local_object_store import LocalObjectStore
 from telecine.v1 import video_pb2
 from telecine.worker import video_inputs
 from telecine.worker.held_video import HeldVideo
 from telecine.worker.interruptions import HandBack
-from telecine.worker.video_inputs import InputReader, input_of
+from telecine.worker.video_inputs import InputReader, VideoInputs, input_of
 
 NO_JOBS = cast(JobStore, None)
 MEDIA = "media/0123456789abcdef"
@@ -100,3 +102,29 @@ async def test_a_store_that_stays_away_hands_the_video_back(tmp_path: Path, held
     store.num_failures = 1_000_000
     with pytest.raises(HandBack, match="OBJECT_STORE_UNAVAILABLE"):
         await read(store, held, patience_seconds=0.1)
+
+
+def extension(num_context_frames: int) -> VideoInputs:
+    context = np.zeros((num_context_frames, 2, 2, 3), np.uint8)
+    return VideoInputs(
+        video_pb2.VideoSpec(extend=video_pb2.Extend(source="videos/v")),
+        context,
+        clip_frames=num_context_frames + 4,
+        num_context_frames=num_context_frames,
+        source=cast(ClipFile, object()),
+    )
+
+
+def test_the_source_s_frames_turn_into_the_decoded_ones_step_by_step() -> None:
+    decoded = np.full((13, 2, 2, 3), 200, np.uint8)
+    inputs = extension(9)
+    whole = inputs.stitched(decoded, first=0)[:, 0, 0, 0].tolist()
+    assert whole == [20, 40, 60, 80, 100, 120, 140, 160, 180, 200, 200, 200, 200]
+    chunks = [inputs.stitched(decoded[a:b], first=a) for a, b in ((0, 1), (1, 5), (5, 13))]
+    assert np.concatenate(chunks)[:, 0, 0, 0].tolist() == whole
+
+
+def test_frames_of_a_video_that_is_no_extension_are_shown_as_they_are() -> None:
+    decoded = np.full((5, 2, 2, 3), 200, np.uint8)
+    inputs = VideoInputs(video_pb2.VideoSpec(input_image=MEDIA), decoded[:1], clip_frames=5)
+    assert inputs.stitched(decoded, first=0) is decoded

@@ -127,7 +127,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
     quotas = QuotaManager(AccountStore(redis), settings.quota)
     expander = open_expander(settings.prompts)
     api_keys = ApiKeyStore(redis)
-    authenticator = open_authenticator(settings.gateway.auth, api_keys)
+    authenticator = open_authenticator(settings.gateway, api_keys)
     web = GuardedClient(settings.gateway.outside_hosts)
     try:
         parts = GatewayParts(

@@ -30,8 +30,9 @@ from telecine.api.http.error_answers import (
 )
 from telecine.api.http.header_deadline import HeaderDeadlineProtocol
 from telecine.api.http.request_frame import RequestFrame
+from telecine.api.http.web_application import add_web_application
 from telecine.api.tls import server_ssl_context
-from telecine.config import GatewaySettings
+from telecine.config import GatewaySettings, TlsSettings
 from telecine.errors import TelecineError
 
 _ROUTES = (
@@ -68,6 +69,7 @@ def build_app(parts: GatewayParts, settings: GatewaySettings) -> FastAPI:
     app.state.routes = [route for routes in _ROUTES for route in routes.router.routes]
     for routes in _ROUTES:
         app.include_router(routes.router)
+    add_web_application(app)
     app.add_exception_handler(TelecineError, answer_telecine_error)
     app.add_exception_handler(RequestValidationError, answer_bad_parameter)
     app.add_exception_handler(WebSocketRequestValidationError, answer_bad_parameter)
@@ -103,8 +105,8 @@ class HttpServer:
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                ssl_context_factory=_ssl_factory(settings),
                 timeout_graceful_shutdown=max(1, round(settings.stop_grace_seconds)),
+                ssl_context_factory=_context_factory(settings.tls),
             )
         )
         self._running: asyncio.Task[None] | None = None
@@ -130,8 +132,7 @@ class HttpServer:
             await self._running
 
 
-def _ssl_factory(settings: GatewaySettings) -> Callable[..., ssl.SSLContext] | None:
-    tls = settings.tls
+def _context_factory(tls: TlsSettings | None) -> Callable[..., ssl.SSLContext] | None:
     return None if tls is None else lambda *_: server_ssl_context(tls)
 
 

@@ -36,6 +36,16 @@ GIB = 1 << 30
 app = typer.Typer(help="Show, add, verify and remove models.", invoke_without_command=True)
 
 ModelNameArgument = Annotated[str, typer.Argument(help="The model's name, such as wan.")]
+TensorParallelOption = Annotated[
+    int, typer.Option(min=1, max=MAX_RANKS, help="GPUs that share each layer of the denoiser.")
+]
+SequenceParallelOption = Annotated[
+    int, typer.Option(min=1, max=MAX_RANKS, help="GPUs that share a video's tokens.")
+]
+GuidanceParallelOption = Annotated[
+    bool,
+    typer.Option("--guidance-parallel", help="Prompt and negative prompt on GPUs of their own."),
+]
 
 
 @app.callback()
@@ -87,18 +97,9 @@ def add(
         str,
         typer.Option(help=f"{', '.join(TARGET_WORDS)}. Default: what this machine has."),
     ] = "",
-    tensor_parallel: Annotated[
-        int, typer.Option(min=1, max=MAX_RANKS, help="GPUs that share each layer of the denoiser.")
-    ] = 1,
-    sequence_parallel: Annotated[
-        int, typer.Option(min=1, max=MAX_RANKS, help="GPUs that share a video's tokens.")
-    ] = 1,
-    guidance_parallel: Annotated[
-        bool,
-        typer.Option(
-            "--guidance-parallel", help="Prompt and negative prompt on GPUs of their own."
-        ),
-    ] = False,
+    tensor_parallel: TensorParallelOption = 1,
+    sequence_parallel: SequenceParallelOption = 1,
+    guidance_parallel: GuidanceParallelOption = False,
     model_repository: Annotated[
         Path, typer.Option(help="Where the model.py files lie.", show_default=False)
     ] = MODEL_REPOSITORY,

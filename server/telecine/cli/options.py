@@ -46,13 +46,27 @@ ApiKeyOption = Annotated[
 TlsOption = Annotated[bool, typer.Option("--tls", help="Speak TLS with the gateway.")]
 CaOption = Annotated[
     Path | None,
-    typer.Option("--ca", help="Believe this CA's certificates alone, in PEM; means --tls."),
+    typer.Option(
+        "--ca",
+        exists=True,
+        dir_okay=False,
+        help="Believe this CA's certificates alone, in PEM; means --tls.",
+    ),
 ]
 CertOption = Annotated[
-    Path | None, typer.Option("--cert", help="This machine's certificate, in PEM; means --tls.")
+    Path | None,
+    typer.Option(
+        "--cert",
+        exists=True,
+        dir_okay=False,
+        help="This machine's certificate, in PEM; means --tls.",
+    ),
 ]
 CertKeyOption = Annotated[
-    Path | None, typer.Option("--cert-key", help="The private key of --cert, in PEM.")
+    Path | None,
+    typer.Option(
+        "--cert-key", exists=True, dir_okay=False, help="The private key of --cert, in PEM."
+    ),
 ]
 NameArgument = Annotated[str, typer.Argument(help="The video's name, with or without videos/.")]
 

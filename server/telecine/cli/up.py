@@ -98,5 +98,6 @@ def _addresses(service: LocalService, data_dir: Path) -> dict[str, str]:
         "http": service.http_url,
         "triton": service.triton_url,
         "redis": service.redis_url,
+        "key": str(DataFolder(data_dir.resolve()).api_key),
         "data": str(data_dir.resolve()),
     }

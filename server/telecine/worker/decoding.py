@@ -36,8 +36,7 @@ class Decoding:
     async def run(self, end: SliceEnd) -> AsyncGenerator[Frames, None]:
         """Yields the frames that became final with a slice.
 
-        Before the first ones come those that are kept of a source, in place of the decoded ones
-        that it was gone on from.
+        Before the first ones come those that are kept of a source.
 
         Raises:
             ModelServerUnavailableError: the run broke off.
@@ -65,11 +64,10 @@ class Decoding:
                 fresh = chunk.frames[num_skipped:]
                 num_skipped = max(0, num_skipped - len(chunk.frames))
                 if len(fresh):
-                    num_context = max(0, self._inputs.num_context_frames - self._num_frames)
+                    shown = self._inputs.stitched(fresh, first=self._num_frames)
                     self._num_frames += len(fresh)
                     self._num_frames_of_run += len(fresh)
-                    if len(new := fresh[num_context:]):
-                        yield new
+                    yield shown
         if is_last and not self.is_done:
             raise ModelError(
                 f"the decoder gave {self._num_frames} of {self._inputs.clip_frames} frames"

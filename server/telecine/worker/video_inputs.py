@@ -63,7 +63,7 @@ class VideoInputs:
         return ClipInputs(conditioning=encoded.conditioning, given_latents=encoded.latents)
 
     async def kept_frames(self) -> AsyncGenerator[Frames, None]:
-        """Yields the frames of the source that an extended video begins with.
+        """Yields the source's frames before those that an extended video was gone on from.
 
         Raises:
             InputUnusableError: they cannot be decoded.
@@ -74,10 +74,26 @@ class VideoInputs:
             fps=self.spec.fps,
             size=(self.spec.size.width, self.spec.size.height),
             first=self.first_kept_frame,
-            count=self.num_kept_frames,
+            count=self.num_kept_frames - self.num_context_frames,
         )
         while (chunk := await asyncio.to_thread(_next, chunks)) is not None:
             yield chunk
+
+    def stitched(self, decoded: Frames, *, first: int) -> Frames:
+        """Returns decoded frames of the clip, from number `first` on, as the video shows them.
+
+        Where an extended video goes on from the source, its own frames turn into what the VAE
+        makes of them, a little more with each: no single step shows the VAE's loss.
+        """
+        num_mixed = min(len(decoded), self.num_context_frames - first)
+        if self.source is None or self.frames is None or num_mixed <= 0:
+            return decoded
+        numbers = np.arange(first, first + num_mixed, dtype=np.float32)
+        share = ((numbers + 1) / (self.num_context_frames + 1))[:, None, None, None]
+        mixed = decoded.astype(np.float32)
+        mixed[:num_mixed] *= share
+        mixed[:num_mixed] += self.frames[first : first + num_mixed] * (1 - share)
+        return mixed.round().astype(np.uint8)
 
 
 class InputReader:

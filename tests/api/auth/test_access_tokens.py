@@ -1,5 +1,7 @@
 """A token counts if its issuer signed it, for this service, for now; nothing else does."""
 
+import asyncio
+import base64
 import hashlib
 import hmac
 import time
@@ -7,6 +9,8 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from joserfc.jwk import Key
 from token_issuer import AUDIENCE, TokenIssuer, make_key, running_issuer, unsigned_token
 
@@ -33,6 +37,10 @@ async def verifier(issuer: TokenIssuer) -> AsyncIterator[AccessTokenVerifier]:
     made = AccessTokenVerifier(issuer.settings())
     yield made
     await made.close()
+
+
+def _as_token(parts: list[bytes]) -> str:
+    return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
 
 
 async def refusal(verifier: AccessTokenVerifier, token: str) -> UnauthenticatedError:
@@ -71,6 +79,8 @@ async def test_each_algorithm_is_taken(
         ({"exp": None}, "exp is no time"),
         ({"exp": "soon"}, "exp is no time"),
         ({"exp": True}, "exp is no time"),
+        ({"exp": float("nan")}, "exp is no time"),
+        ({"exp": float("inf")}, "exp is no time"),
         ({"nbf": NOW + 3600}, "its time has not come"),
         ({"iat": NOW + 3600}, "its time has not come"),
         ({"sub": None}, "no subject"),
@@ -99,7 +109,7 @@ async def test_an_expired_token_is_refused_as_such(
 async def test_a_captured_token_opens_nothing_after_its_end(issuer: TokenIssuer) -> None:
     now = float(NOW)
     verifier = AccessTokenVerifier(issuer.settings(), now=lambda: now)
-    token = issuer.token(exp=NOW + 60)
+    token = issuer.token(iat=NOW, nbf=NOW, exp=NOW + 60)
     await verifier.verify(token)
     now += 61  # clocks may be 5 s apart
     await verifier.verify(token)
@@ -179,6 +189,26 @@ async def test_changed_claims_break_the_signature(
 )
 async def test_what_is_no_token_is_refused(verifier: AccessTokenVerifier, text: str) -> None:
     assert (await refusal(verifier, text)).reason == "ACCESS_TOKEN_INVALID"
+
+
+@pytest.mark.parametrize("header", ["[" * 6000, '{"alg": "ES256", "x": ' + "[" * 450, "[" * 500])
+async def test_a_header_made_to_exhaust_the_parser_is_refused(
+    verifier: AccessTokenVerifier, header: str
+) -> None:
+    text = base64.urlsafe_b64encode(header.encode()).rstrip(b"=").decode()
+    assert (await refusal(verifier, f"{text}.e30.AAAA")).reason == "ACCESS_TOKEN_INVALID"
+
+
+def test_whatever_comes_is_refused_and_breaks_nothing() -> None:
+    verifier = AccessTokenVerifier(TokenIssuer(jwks_url="http://127.0.0.1:1/jwks").settings())
+
+    @given(st.text() | st.lists(st.binary(max_size=60), min_size=3, max_size=3).map(_as_token))
+    @settings(max_examples=300, deadline=None)
+    def check(text: str) -> None:
+        assert asyncio.run(refusal(verifier, text)).reason == "ACCESS_TOKEN_INVALID"
+
+    check()
+    asyncio.run(verifier.close())
 
 
 async def test_the_claims_of_tenant_and_scopes_are_settings(issuer: TokenIssuer) -> None:

@@ -55,7 +55,7 @@ async def test_it_refuses_before_it_binds(redis_url: str) -> None:
 
 
 async def test_whoever_reaches_an_open_gateway_is_its_operator(keys: ApiKeyStore) -> None:
-    authenticator = open_authenticator(OPEN, keys)
+    authenticator = open_authenticator(GatewaySettings(auth=OPEN), keys)
     assert isinstance(authenticator, OpenAuthenticator)
     assert await authenticator.authenticate({"authorization": "Bearer sk-unused"}) == LOCAL_CALLER
 
@@ -64,6 +64,43 @@ async def test_whoever_reaches_an_open_gateway_is_its_operator(keys: ApiKeyStore
 async def test_an_open_gateway_refuses_what_a_proxy_brings(header: str) -> None:
     with pytest.raises(UnauthenticatedError, match=header):
         await OpenAuthenticator().authenticate({header: "203.0.113.9"})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "127.0.0.1:7080"},
+        {"host": "localhost:7080", "origin": "http://localhost:7080"},
+        {"host": "[::1]:7080", "origin": "https://[::1]:7080"},
+        {"host": "localhost:7080", "origin": "http://studio.test"},
+    ],
+)
+async def test_an_open_gateway_takes_its_own_pages_and_those_it_was_told_of(
+    headers: dict[str, str],
+) -> None:
+    assert await OpenAuthenticator(["http://studio.test"]).authenticate(headers) == LOCAL_CALLER
+    headers |= {"origin": "http://any.test"}
+    assert await OpenAuthenticator(["*"]).authenticate(headers) == LOCAL_CALLER
+
+
+@pytest.mark.parametrize(
+    ("headers", "named"),
+    [
+        ({"host": "localhost:7080", "origin": "http://evil.test"}, "origin"),
+        ({"host": "localhost:7080", "origin": "null"}, "origin"),
+        ({"host": "localhost:7080", "origin": "http://localhost:7081"}, "origin"),
+        ({"host": "evil.test:7080", "origin": "http://evil.test:7080"}, "host"),
+        ({"host": "evil.test"}, "host"),
+        ({"host": "localhost.evil.test"}, "host"),
+        ({"host": "[::1"}, "host"),
+        ({"host": ""}, "host"),
+    ],
+)
+async def test_an_open_gateway_refuses_a_web_page_of_someone_else(
+    headers: dict[str, str], named: str
+) -> None:
+    with pytest.raises(UnauthenticatedError, match=f"^{named}: "):
+        await OpenAuthenticator().authenticate(headers)
 
 
 async def test_a_key_of_an_unknown_id_is_told_as_a_wrong_one(

@@ -1,4 +1,4 @@
-"""Credentials are read from two headers, and never from a URL."""
+"""Credentials are read from two headers."""
 
 import pytest
 
@@ -7,7 +7,6 @@ from telecine.api.auth.credentials import (
     AccessTokenText,
     only_headers,
     read_credentials,
-    refuse_credentials_in_url,
 )
 from telecine.errors import UnauthenticatedError
 
@@ -64,16 +63,3 @@ def test_credentials_that_are_there_twice_are_refused() -> None:
 
 def test_other_headers_may_be_there_twice_and_hold_bytes() -> None:
     assert only_headers([("a", "1"), ("a", "2"), ("b-bin", b"\0")]) == {"a": "2"}
-
-
-@pytest.mark.parametrize(
-    "name", ["api_key", "API_KEY", "access_token", "apikey", "x-api-key", "token", "authorization"]
-)
-def test_a_key_in_a_url_is_refused(name: str) -> None:
-    with pytest.raises(UnauthenticatedError) as raised:
-        refuse_credentials_in_url(["limit", name])
-    assert raised.value.reason == "CREDENTIALS_IN_URL"
-
-
-def test_a_url_without_one_passes() -> None:
-    refuse_credentials_in_url(["limit", "page_token", "after", "keyword"])

@@ -156,6 +156,25 @@ def test_a_first_frame_is_encoded_as_the_pipeline_does(case: Case) -> None:
         assert relative_error(encoded[name], wanted) < TOLERANCE
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_given_first_frame_takes_its_place(case: Case, sampler: str) -> None:
+    if case.variant != "2.2-5b-i2v":
+        pytest.skip("its first frame lies beside the latents")
+    image = image_conditioning(case)
+    prompt = {**PromptEncoder(case.family).encode(PROMPT), **image}
+    *_, last = in_slices(case, prompt, None, config_of(case, sampler))
+    assert relative_error(last.state.latents[:, :, :1], image["image_latents"]) < TOLERANCE
+
+
+def test_the_card_says_what_a_video_can_be_made_from(case: Case) -> None:
+    card = case.family.card
+    takes_frame = "i2v" in case.variant or "5b" in case.variant
+    assert ("IMAGE_TO_VIDEO" in card.features) == takes_frame
+    assert ("EXTEND" in card.features) == takes_frame == (card.max_context_frames == 1)
+    assert "EDIT" in card.features
+    assert bool(case.family.image_conditioning) == takes_frame
+
+
 def relative_error(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).abs().max() / expected.abs().max())
 

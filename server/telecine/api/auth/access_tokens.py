@@ -1,5 +1,6 @@
 """Checks OAuth2 access tokens: JWTs as RFC 9068 has them, of one issuer for one audience."""
 
+import math
 import re
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from telecine.api.request_validation import RESOURCE_ID
 from telecine.config import AccessTokenSettings
 from telecine.errors import UnauthenticatedError
 
+_MAX_HEADER_CHARACTERS = 680  # 512 bytes, joserfc's own limit, which it looks at too late
 _MAX_SUBJECT_CHARACTERS = 255
 _TENANT = re.compile(RESOURCE_ID)
 _SCOPES = frozenset(Scope)
@@ -61,6 +63,8 @@ class AccessTokenVerifier:
 
     def _check_header(self, text: str) -> dict[str, Any]:
         """Nothing here is proved yet; it only picks the key, and saves asking the issuer."""
+        if text.find(".") > _MAX_HEADER_CHARACTERS:
+            raise _invalid("its header is too long")
         try:
             header = jws.extract_compact(text.encode()).headers()
         except (JoseError, ValueError) as error:
@@ -109,7 +113,7 @@ def _time(claims: dict[str, Any], name: str, *, required: bool = False) -> float
     if value is None and not required:
         return 0.0
     # A bool is an int in Python.
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise _invalid(f"its claim {name} is no time")
     return float(value)
 

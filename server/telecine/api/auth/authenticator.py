@@ -2,8 +2,9 @@
 
 import ipaddress
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -11,7 +12,7 @@ from telecine.api.auth.access_tokens import AccessTokenVerifier
 from telecine.api.auth.api_key_text import ApiKeyText
 from telecine.api.auth.credentials import AccessTokenText, read_credentials
 from telecine.api.caller import LOCAL_CALLER, Caller
-from telecine.config import AuthSettings, GatewaySettings
+from telecine.config import GatewaySettings
 from telecine.errors import StoreUnavailableError, UnauthenticatedError
 from telecine.jobs.api_key_store import API_KEY_COLLECTION, ApiKeyStore
 from telecine.v1 import account_pb2
@@ -42,21 +43,35 @@ class Authenticator(Protocol):
 
 
 class OpenAuthenticator:
-    """Takes everyone for this machine's operator: for a gateway that only this machine reaches."""
+    """Takes everyone for this machine's operator: for a gateway that only this machine reaches.
+
+    Args:
+        origins: other web pages that may call.
+    """
+
+    def __init__(self, origins: Collection[str] = ()) -> None:
+        self._origins = frozenset(origins)
 
     async def authenticate(self, headers: Mapping[str, str]) -> Caller:
         """Returns the local caller, whatever the headers, unless they show another machine."""
         for name in _PROXY_HEADERS:
             if name in headers:
-                raise UnauthenticatedError(
-                    f"{name}: this gateway asks for no keys and serves its own machine alone, and "
-                    "the call came through a proxy; set gateway.auth.is_required",
-                    reason="CREDENTIALS_MISSING",
-                )
+                raise _not_local(name, "came through a proxy")
+        host = headers.get("host")
+        # A web page may give its own name this machine's address, and then call it.
+        if host is not None and not _is_loopback(_host_of(f"//{host}")):
+            raise _not_local("host", "names another machine")
+        if not self._may_call(headers.get("origin"), host):
+            raise _not_local("origin", "comes from a web page that is not of this gateway")
         return LOCAL_CALLER
 
     async def close(self) -> None:
         """Has nothing to end."""
+
+    def _may_call(self, origin: str | None, host: str | None) -> bool:
+        if origin is None or "*" in self._origins or origin in self._origins:
+            return True
+        return origin in {f"http://{host}", f"https://{host}"}
 
 
 class CredentialAuthenticator:
@@ -114,11 +129,11 @@ class CredentialAuthenticator:
             _log.warning("key_use_not_noted", key=name, reason=error.message)
 
 
-def open_authenticator(settings: AuthSettings, keys: ApiKeyStore) -> Authenticator:
+def open_authenticator(settings: GatewaySettings, keys: ApiKeyStore) -> Authenticator:
     """Returns what the settings ask for."""
-    if not settings.is_required:
-        return OpenAuthenticator()
-    issuer = settings.access_tokens
+    if not settings.auth.is_required:
+        return OpenAuthenticator(settings.cors_origins)
+    issuer = settings.auth.access_tokens
     return CredentialAuthenticator(keys, AccessTokenVerifier(issuer) if issuer else None)
 
 
@@ -129,6 +144,21 @@ def require_safe_address(settings: GatewaySettings) -> None:
             f"gateway.host is {settings.host}, which other machines reach, and nobody would be "
             "asked for a key: set gateway.auth.is_required = true, or gateway.host = 127.0.0.1"
         )
+
+
+def _not_local(header: str, reason: str) -> UnauthenticatedError:
+    return UnauthenticatedError(
+        f"{header}: this gateway asks for no keys and serves its own machine alone, and the call "
+        f"{reason}; set gateway.auth.is_required",
+        reason="CREDENTIALS_MISSING",
+    )
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,5 +1,7 @@
 -- How fast a tenant or a key may go: the generic cell rate algorithm (ITU-T I.371). A bucket is one
--- time: when all that was taken from it will have flowed back. A full bucket is forgotten.
+-- time: when all that was taken from it will have flowed back.
+
+local FULL_KEPT_MILLIS = 60000 -- a full bucket is the same as none
 
 -- Buckets come as lines: a name, the microseconds until a unit flows back, the units it holds.
 local function buckets_of(queue, list, now)
@@ -30,7 +32,7 @@ local function take_from(buckets, cost, now)
   for _, bucket in ipairs(buckets) do
     bucket.full_time = bucket.full_time + cost * bucket.interval
     redis.call("SET", bucket.key, whole(bucket.full_time), "PX",
-      math.ceil((bucket.full_time - now) / 1000) + 1)
+      math.ceil((bucket.full_time - now) / 1000) + FULL_KEPT_MILLIS)
   end
 end
 
