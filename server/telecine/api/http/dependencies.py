@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Path, Request, Response
 from starlette.requests import HTTPConnection
 
-from telecine.api.auth.credentials import only_headers, refuse_credentials_in_url
+from telecine.api.auth.credentials import only_headers
 from telecine.api.auth.method_scopes import require_scope
 from telecine.api.caller import Caller, Scope
 from telecine.api.gateway_parts import GatewayParts
@@ -33,7 +33,6 @@ async def caller_of(connection: HTTPConnection, parts: Parts) -> Caller:
         PermissionDeniedError: the caller may not read, or not write.
         RateLimitedError: the request came too early.
     """
-    refuse_credentials_in_url(connection.query_params)
     headers = only_headers(
         (name.decode("latin-1"), value.decode("latin-1")) for name, value in connection.headers.raw
     )
