@@ -1,4 +1,8 @@
-/** What the page says of a video, in words. @typedef {import("./types.js").Video} Video */
+/**
+ * What the page says of a video, in words.
+ *
+ * @typedef {import("./types.js").Video} Video
+ */
 
 /** @type {Record<string, string>} */
 const STAGES = {
@@ -65,15 +69,20 @@ export function failureOf(video) {
 /** @param {Video} video @returns {string} its price; empty where the server has none */
 export function costOf(video) {
   const { charged_microcredits: charged, estimated_microcredits: estimated } = video;
-  if (typeof charged === "number") {
-    return `cost ${credits(charged)}`;
+  if (!estimated) {
+    return "";
   }
-  return estimated ? `at most ${credits(estimated)}` : "";
+  return typeof charged === "number" ? `cost ${credits(charged)}` : `at most ${credits(estimated)}`;
 }
 
 /** @param {Video} video @returns {string} its length, size and rate, in a line */
 export function formatOf(video) {
-  return `${video.seconds} s, ${video.size.replace("x", " × ")}, ${video.fps} fps`;
+  return `${shapeOf(video)}, ${video.fps} fps`;
+}
+
+/** @param {Video} video @returns {string} its length and size */
+export function shapeOf(video) {
+  return `${video.seconds} s, ${video.size.replace("x", " × ")}`;
 }
 
 /** @param {number} seconds @returns {string} */
