@@ -81,6 +81,7 @@ class VideoOptions(Body):
     labels: dict[str, str] = {}
     start_within: Seconds | None = None
     loras: list[str | LoraField] = []
+    webhook_url: str | None = None
 
 
 class CreateBody(VideoOptions):
