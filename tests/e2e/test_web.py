@@ -153,7 +153,7 @@ def test_video_is_seen_while_it_is_made_and_then_plays(page: Page) -> None:
 def test_video_outlives_the_gateway_that_it_was_watched_by(page: Page, service: WebService) -> None:
     card = ask_for_video(page, steps=60)
     preview_after(card, set())
-    service.kill_gateway()
+    service.kill("gateway")
     expect(page.get_by_role("alert").filter(has_text="cannot be reached")).to_be_visible()
     expect(card).to_have_attribute("data-state", "SUCCEEDED", timeout=_VIDEO_MILLISECONDS)
     expect(page.locator("#connection-banner")).to_be_hidden()
@@ -336,6 +336,18 @@ def test_who_prefers_less_motion_starts_videos_themselves(
     player = card.locator("video")
     expect(player).to_have_attribute("src", re.compile("^blob:"))
     assert player.evaluate("video => video.paused && !video.autoplay")
+
+
+def test_card_says_that_a_video_waits_for_the_model_server(
+    page: Page, service: WebService
+) -> None:  # the last one: the service takes its time to be whole again
+    card = ask_for_video(page, steps=60)
+    preview_after(card, set())
+    service.kill("triton")
+    expect(card).to_contain_text("The model server is away", timeout=_VIDEO_MILLISECONDS)
+    card.get_by_role("button", name="Cancel").click()
+    expect(card).to_have_attribute("data-state", "CANCELLED")
+    expect(card).not_to_contain_text("away")
 
 
 def ask_for_video(page: Page, *, steps: int) -> Locator:

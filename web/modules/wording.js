@@ -21,6 +21,12 @@ const FAILURES = {
   start_deadline_exceeded: "No worker had time for it before its deadline.",
 };
 
+/** @type {Record<string, string>} */
+const NOTICES = {
+  MODEL_SERVER_UNAVAILABLE: "The model server is away. The video waits for it, and then goes on.",
+  OBJECT_STORE_UNAVAILABLE: "The file store is away. The video waits for it, and then goes on.",
+};
+
 const MICROCREDITS = 1_000_000;
 
 /** @param {Video} video @returns {string} where it stands */
@@ -64,6 +70,12 @@ export function failureOf(video) {
     return "";
   }
   return FAILURES[video.error?.code ?? ""] ?? video.error?.message ?? "Nobody knows why.";
+}
+
+/** @param {string} reason @param {string} message @returns {string} what the server has to say */
+export function noticeWords(reason, message) {
+  const words = NOTICES[reason] ?? message;
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 /** @param {Video} video @returns {string} its price; empty where the server has none */
