@@ -3,7 +3,7 @@ import { UnavailableError } from "./errors.js";
 const FIRST_DELAY_SECONDS = 0.1;
 const MAX_DELAY_SECONDS = 2;
 const MAX_TOLD_SECONDS = 5;
-const MAX_ATTEMPTS = 5;
+const MAX_ATTEMPTS = 4;
 
 /**
  * Decides after each failure whether, and how soon, to try again.
