@@ -9,7 +9,13 @@ from typing import Self, TypeVar, Unpack
 
 import grpc
 
-from telecine.client.connection import Resumption, authorized, open_async_channel
+from telecine.client.connection import (
+    MAX_ATTEMPTS,
+    Repetition,
+    Resumption,
+    authorized,
+    open_async_channel,
+)
 from telecine.client.credentials import ApiKey, TlsOptions
 from telecine.client.download_file import DownloadFile
 from telecine.client.errors import LiveFileChangedError, client_error
@@ -55,7 +61,7 @@ class AsyncClient:
         api_key: an API key or an access token, or a function that returns it. None for
             `TELECINE_API_KEY`, or the key of a `telecine up` on this machine.
         tls: how to speak TLS; None for no TLS.
-        timeout_seconds: how long an answer of one message may take.
+        timeout_seconds: how long an answer of one message may take, tries together.
         patience_seconds: how long streams try to go on while the server is away.
     """
 
@@ -336,7 +342,7 @@ class AsyncClient:
     async def create_api_key(self, key: account_pb2.ApiKey) -> account_pb2.ApiKey:
         """Make a key; the `secret` of this answer is shown once."""
         request = account_service_pb2.CreateApiKeyRequest(api_key=key)
-        return await self._call(self._account.CreateApiKey, request)
+        return await self._call(self._account.CreateApiKey, request, max_attempts=1)
 
     async def get_api_key(self, name: str) -> account_pb2.ApiKey:
         """Return one key."""
@@ -383,9 +389,15 @@ class AsyncClient:
                 stream.cancel()
 
     async def _call(
-        self, method: "grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]", request: RequestT
+        self,
+        method: "grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]",
+        request: RequestT,
+        *,
+        max_attempts: int = MAX_ATTEMPTS,
     ) -> ResponseT:
-        try:
-            return await method(request, timeout=self._timeout_seconds)
-        except grpc.RpcError as error:
-            raise client_error(error) from error
+        repetition = Repetition(self._timeout_seconds, max_attempts=max_attempts)
+        while True:
+            try:
+                return await method(request, timeout=repetition.left_seconds)
+            except grpc.RpcError as error:
+                await asyncio.sleep(repetition.delay_after(client_error(error)))
