@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from telecine.api.auth.credentials import refuse_credentials_in_url
 from telecine.api.http.error_answers import answer_for, envelope
 from telecine.errors import BodyTooLargeError, UploadIdleError
 
@@ -56,6 +57,7 @@ class RequestFrame:
             await _FOREIGN(scope, receive, answer.send)
             return
         try:
+            refuse_credentials_in_url(QueryParams(scope["query_string"]))
             body.check_declared()
             await self._app(scope, body.receive, answer.send)
         except Exception as error:
