@@ -221,6 +221,12 @@ def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
 
 
 @pytest.fixture
+def explained() -> Callable[[grpc.aio.AioRpcError], Refusal]:
+    """Reads what a call that failed was told."""
+    return refusal_of
+
+
+@pytest.fixture
 def refused() -> Callable[[Awaitable[object]], Awaitable[Refusal]]:
     """Awaits a call that must fail and returns what it was told."""
 
