@@ -8,13 +8,7 @@ from typing import Self, TypeVar, Unpack
 
 import grpc
 
-from telecine.client.connection import (
-    MAX_ATTEMPTS,
-    Repetition,
-    Resumption,
-    authorized,
-    open_channel,
-)
+from telecine.client.connection import Repetition, Resumption, authorized, open_channel
 from telecine.client.credentials import ApiKey, TlsOptions
 from telecine.client.download_file import DownloadFile
 from telecine.client.errors import LiveFileChangedError, client_error
@@ -329,7 +323,7 @@ class Client:
     def create_api_key(self, key: account_pb2.ApiKey) -> account_pb2.ApiKey:
         """Make a key; the `secret` of this answer is shown once."""
         request = account_service_pb2.CreateApiKeyRequest(api_key=key)
-        return self._call(self._account.CreateApiKey, request, max_attempts=1)
+        return self._call(self._account.CreateApiKey, request, is_repeatable=False)
 
     def get_api_key(self, name: str) -> account_pb2.ApiKey:
         """Return one key."""
@@ -379,9 +373,9 @@ class Client:
         method: "grpc.UnaryUnaryMultiCallable[RequestT, ResponseT]",
         request: RequestT,
         *,
-        max_attempts: int = MAX_ATTEMPTS,
+        is_repeatable: bool = True,
     ) -> ResponseT:
-        repetition = Repetition(self._timeout_seconds, max_attempts=max_attempts)
+        repetition = Repetition(self._timeout_seconds, is_repeatable=is_repeatable)
         while True:
             try:
                 return method(request, timeout=repetition.left_seconds)
