@@ -10,6 +10,7 @@ from telecine.errors import QueueFullError
 from telecine.jobs.fair_scheduler import TIER_WEIGHTS, tier_word
 from telecine.jobs.job_store import open_job_store
 from telecine.jobs.redis_client import connect_redis
+from telecine.webhook_settings import WebhookSettings
 
 TOKENS = (
     '[gateway.auth]\n{}\n[gateway.auth.access_tokens]\nissuer = "a"\naudience = "b"\n'
@@ -94,3 +95,17 @@ async def test_queue_is_opened_as_it_is_set(redis_url: str) -> None:
     with pytest.raises(QueueFullError):
         await jobs.submit(make_submission())
     await redis.aclose()
+
+
+@pytest.mark.parametrize(
+    "webhooks",
+    [
+        {"secrets": {"acme": "whsec_c2hvcnQ="}},
+        {"secrets": {"acme": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}},
+        {"secrets": {"acme": "whsec_!"}},
+        {"urls": {"acme": "https://example.com/"}},
+    ],
+)
+def test_webhook_that_could_not_be_signed_is_an_error(webhooks: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"secrets|whsec_"):
+        WebhookSettings.model_validate(webhooks)

@@ -16,6 +16,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from telecine.webhook_settings import WebhookSettings
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -355,6 +357,7 @@ class Settings(BaseSettings):
     prices: PriceSettings = PriceSettings()
     quota: QuotaSettings = QuotaSettings()
     router: RouterSettings = RouterSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

@@ -35,6 +35,7 @@ def toybox() -> model_pb2.Model:
     """A model as a worker announces it."""
     return model_pb2.Model(
         name="models/toybox",
+        display_name="Toybox",
         version="1",
         digest="sha256:00",
         features=[
@@ -217,6 +218,12 @@ def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
         metadata=dict(info.metadata),
         retry_seconds=retry.retry_delay.ToMilliseconds() / 1000 if has_retry else None,
     )
+
+
+@pytest.fixture
+def explained() -> Callable[[grpc.aio.AioRpcError], Refusal]:
+    """Reads what a call that failed was told."""
+    return refusal_of
 
 
 @pytest.fixture

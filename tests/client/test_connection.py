@@ -43,7 +43,7 @@ def test_a_call_is_made_a_few_times_and_no_more() -> None:
 
 def test_a_call_that_must_not_be_made_twice_is_not() -> None:
     with pytest.raises(UnavailableError):
-        Repetition(60.0, is_repeatable=False).delay_after(UnavailableError("away"))
+        Repetition(60.0, max_attempts=1).delay_after(UnavailableError("away"))
 
 
 def test_no_wait_goes_beyond_the_time_for_all_tries() -> None:

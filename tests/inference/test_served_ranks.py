@@ -273,4 +273,4 @@ async def test_stopped_server_leaves_no_rank(server: TritonServer, client: Trito
     await client.load_model("sequence")
     group = group_of(server, "sequence")
     await asyncio.to_thread(server.stop)
-    assert are_gone([group.leader, *group.ranks])
+    await until(lambda: are_gone([group.leader, *group.ranks]))

@@ -27,6 +27,8 @@ from telecine.api.rate_limiter import open_rate_limiter
 from telecine.api.request_router import RequestRouter
 from telecine.api.store_monitor import StoreMonitor
 from telecine.api.tls import server_credentials
+from telecine.api.webhook_addresses import WebhookAddresses
+from telecine.api.webhook_sender import WebhookSender
 from telecine.config import GatewaySettings, Settings
 from telecine.errors import StoreUnavailableError
 from telecine.jobs.account_store import AccountStore
@@ -37,6 +39,7 @@ from telecine.jobs.model_directory import ModelDirectory
 from telecine.jobs.redis_client import connect_redis, translated_errors
 from telecine.jobs.store_epoch import memory_of
 from telecine.jobs.video_feed import VideoFeed
+from telecine.jobs.webhook_queue import WebhookQueue
 from telecine.jobs.worker_directory import WorkerDirectory
 from telecine.prompts import open_expander
 from telecine.storage import open_object_store
@@ -81,6 +84,9 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
         background = [
             asyncio.create_task(monitor.run()),
             asyncio.create_task(_expire_deadlines(parts.jobs)),
+            asyncio.create_task(
+                WebhookSender(WebhookQueue(redis), parts.web, settings.webhooks).run()
+            ),
         ]
         _publish_address(settings.gateway.http_address_file, http_address)
         _publish_address(settings.gateway.address_file, address)
@@ -142,6 +148,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
             quotas=quotas,
             rate_limiter=open_rate_limiter(jobs, quotas, settings.quota),
             web=web,
+            webhooks=WebhookAddresses(settings.webhooks),
             max_message_bytes=settings.gateway.max_message_bytes,
             upload_idle_seconds=settings.gateway.upload_idle_seconds,
         )

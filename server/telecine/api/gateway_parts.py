@@ -10,6 +10,7 @@ from telecine.api.price_list import PriceList
 from telecine.api.quota_manager import QuotaManager
 from telecine.api.rate_limiter import RateLimiter
 from telecine.api.request_router import RequestRouter
+from telecine.api.webhook_addresses import WebhookAddresses
 from telecine.jobs.api_key_store import ApiKeyStore
 from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore
@@ -30,6 +31,7 @@ class GatewayParts:
         quotas: how much tenants may use.
         rate_limiter: how fast callers may call; None where the settings name no pace.
         web: for what callers point to by URL.
+        webhooks: where callers are told that their videos have ended.
         max_message_bytes: what an answer must stay under, so that every client can read it.
         upload_idle_seconds: how long an upload may bring nothing before it is dropped.
     """
@@ -49,5 +51,6 @@ class GatewayParts:
     quotas: QuotaManager
     rate_limiter: RateLimiter | None
     web: GuardedClient
+    webhooks: WebhookAddresses
     max_message_bytes: int
     upload_idle_seconds: float

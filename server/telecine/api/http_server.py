@@ -30,6 +30,7 @@ from telecine.api.http.error_answers import (
 )
 from telecine.api.http.header_deadline import HeaderDeadlineProtocol
 from telecine.api.http.request_frame import RequestFrame
+from telecine.api.http.web_application import add_web_application
 from telecine.api.tls import server_ssl_context
 from telecine.config import GatewaySettings, TlsSettings
 from telecine.errors import TelecineError
@@ -68,6 +69,7 @@ def build_app(parts: GatewayParts, settings: GatewaySettings) -> FastAPI:
     app.state.routes = [route for routes in _ROUTES for route in routes.router.routes]
     for routes in _ROUTES:
         app.include_router(routes.router)
+    add_web_application(app)
     app.add_exception_handler(TelecineError, answer_telecine_error)
     app.add_exception_handler(RequestValidationError, answer_bad_parameter)
     app.add_exception_handler(WebSocketRequestValidationError, answer_bad_parameter)

@@ -10,7 +10,8 @@ from telecine.api.gateway_parts import GatewayParts
 from telecine.api.media_names import new_media_name
 from telecine.api.media_types import HEAD_BYTES, MEDIA_TYPES
 from telecine.api.request_validation import shown
-from telecine.errors import InvalidFieldError, UploadIdleError
+from telecine.api.upload_pace import UploadPace
+from telecine.errors import InvalidFieldError
 from telecine.storage.keys import media_key
 from telecine.v1 import video_pb2, video_service_pb2
 
@@ -49,14 +50,16 @@ async def upload_media(
 
 async def _without_idling(requests: _Requests, *, idle_seconds: float) -> _Requests:
     """Yields the messages; a client that is gone without a word must not hold its file for ever."""
+    pace = UploadPace(idle_seconds)
     while True:
         try:
-            async with asyncio.timeout(idle_seconds):
+            async with pace.wait():
                 request = await anext(requests, None)
         except TimeoutError:
-            raise UploadIdleError(f"nothing came for {idle_seconds:g} s") from None
+            raise pace.error() from None
         if request is None:
             return
+        pace.count(len(request.data))
         yield request
 
 

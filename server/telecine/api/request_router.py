@@ -57,6 +57,11 @@ class RequestRouter:
         first = next(ready, known[0] if known else None)
         return name if first is None else first.name
 
+    def is_default(self, model: model_pb2.Model) -> bool:
+        """Whether a request that names no model gets this one, as long as a worker has it."""
+        default = self._default_model.removeprefix(_COLLECTION)
+        return model.name == self._default_model or default in model.aliases
+
     def with_aliases(self, model: model_pb2.Model) -> model_pb2.Model:
         """Returns the model as clients are shown it."""
         model.aliases.extend(self._aliases.get(model.name, ()))

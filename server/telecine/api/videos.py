@@ -68,6 +68,7 @@ async def create_video(
             attention=resolved.attention,
             price_microcredits=priced.price_microcredits,
             limits=priced.limits,
+            webhook_url=parts.webhooks.url_for(request.webhook_url, caller.tenant),
         )
     )
 

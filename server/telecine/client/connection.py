@@ -123,12 +123,12 @@ class Repetition:
 
     Args:
         timeout_seconds: the time for all tries together.
-        is_repeatable: whether the call may be made twice at all.
+        max_attempts: 1 for a call that must not be made twice.
     """
 
-    def __init__(self, timeout_seconds: float, *, is_repeatable: bool = True) -> None:
+    def __init__(self, timeout_seconds: float, *, max_attempts: int = MAX_ATTEMPTS) -> None:
         self._deadline = time.monotonic() + timeout_seconds
-        self._num_attempts_left = MAX_ATTEMPTS if is_repeatable else 1
+        self._num_attempts_left = max_attempts
         self._resumption = Resumption(timeout_seconds)
 
     @property

@@ -70,6 +70,7 @@ class ClientCalls:
                 "max_queued": self._limits.max_queued,
                 "max_queued_per_tenant": self._limits.max_queued_per_tenant,
                 "queued_event": _QUEUED,
+                "webhook_url": submission.webhook_url,
                 "price": submission.price_microcredits,
                 **encode_limits(submission.limits),
             },

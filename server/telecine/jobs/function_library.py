@@ -26,6 +26,7 @@ _FOLDER = Path(__file__).parent / "functions"
 # Each file uses what those before it define.
 _FILES = (
     "records",
+    "webhooks",
     "store_epoch",
     "calls",
     "event_log",
@@ -43,6 +44,7 @@ _FILES = (
     "leases",
     "worker_calls",
     "worker_directory",
+    "webhook_calls",
 )
 
 

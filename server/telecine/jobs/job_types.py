@@ -78,6 +78,7 @@ class Submission:
         attention: which frames see which; see telecine.jobs.attention_strategy.
         price_microcredits: what is reserved for it.
         limits: what the tenant may take on.
+        webhook_url: who is told when it has ended; empty for nobody.
     """
 
     spec: video_pb2.VideoSpec
@@ -96,6 +97,7 @@ class Submission:
     attention: str = FULL
     price_microcredits: int = 0
     limits: SpendingLimits = NO_LIMITS
+    webhook_url: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from telecine.v1 import model_pb2
 
 
 def base_of(folder: Path, scheme: str = "http") -> str:
-    return f"{scheme}://{(folder / 'http').read_text().strip()}"
+    return f"{scheme}://{(folder / 'http.address').read_text().strip()}"
 
 
 async def test_key_opens_what_its_scopes_allow_and_no_other_tenant_s(
     redis_url: str, tmp_path: Path, toybox: model_pb2.Model
 ) -> None:
-    async with keyed_gateway(redis_url, tmp_path, http_address_file=tmp_path / "http") as gateway:
+    async with keyed_gateway(redis_url, tmp_path) as gateway:
         await announce(gateway, toybox)
         writer, other = await gateway.make_key(), await gateway.make_key(tenant="other")
         reader = await gateway.make_key(Scope.VIDEOS_READ)
@@ -64,7 +64,7 @@ async def test_the_http_edge_has_the_certificate_of_the_other(
 ) -> None:
     authority = CertificateAuthority(tmp_path)
     cert, key = authority.issue("server")
-    files = {"tls": {"cert": cert, "key": key}, "http_address_file": tmp_path / "http"}
+    files = {"tls": {"cert": cert, "key": key}}
     async with keyed_gateway(redis_url, tmp_path, **files) as gateway:
         await announce(gateway, toybox)
         caller = {"x-api-key": str(await gateway.make_key())}

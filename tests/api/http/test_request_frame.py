@@ -28,7 +28,7 @@ async def test_every_answer_has_an_id_of_its_own(http: AsyncClient) -> None:
 async def test_body_that_says_it_is_too_large_is_refused_unread(gateway: Any) -> None:
     reader, writer = await connect(gateway)
     writer.write(
-        b"POST /v1/videos HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        b"POST /v1/videos HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
         b"content-length: %d\r\n\r\n" % (MAX_IMAGE_BODY_BYTES + 1)
     )
     assert b" 413 " in await asyncio.wait_for(reader.readline(), 10)
@@ -53,7 +53,7 @@ async def test_endless_body_is_refused_at_the_byte_too_many(
     with socket.create_connection((host, int(port))) as connection:
         connection.settimeout(0)
         head = (
-            f"POST /v1/videos HTTP/1.1\r\nhost: x\r\ncontent-type: {content_type}\r\n"
+            f"POST /v1/videos HTTP/1.1\r\nhost: localhost\r\ncontent-type: {content_type}\r\n"
             "transfer-encoding: chunked\r\n\r\n"
         )
         await loop.sock_sendall(connection, head.encode())
@@ -87,7 +87,9 @@ async def test_body_that_goes_idle_is_given_up(http: AsyncClient) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (408, "upload_idle")
 
 
-@pytest.mark.parametrize("sent", [b"", b"GET /v1/mod", b"GET / HTTP/1.1\r\nhost: x\r\nx-a: "])
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET /v1/mod", b"GET / HTTP/1.1\r\nhost: localhost\r\nx-a: "]
+)
 async def test_request_whose_headers_do_not_end_is_given_up(
     gateway: Any, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
@@ -111,7 +113,7 @@ async def test_connection_is_used_again_after_its_first_deadline(
     monkeypatch.setattr(header_deadline, "HEADER_SECONDS", 0.3)
     reader, writer = await connect(gateway)
     for _ in range(3):
-        writer.write(b"GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n")
+        writer.write(b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert b" 200 " in await asyncio.wait_for(reader.readline(), 10)
         head = await reader.readuntil(b"\r\n\r\n")
         size = next(line for line in head.split(b"\r\n") if line.startswith(b"content-length"))
@@ -120,11 +122,10 @@ async def test_connection_is_used_again_after_its_first_deadline(
     writer.close()
 
 
-@pytest.mark.parametrize("name", ["api_key", "ACCESS_TOKEN", "x-api-key", "token"])
+@pytest.mark.parametrize("name", ["api_key", "ACCESS_TOKEN", "x-api-key", "key"])
 async def test_key_in_the_url_is_refused(http: AsyncClient, name: str) -> None:
     answer = await http.get("/v1/models", params={name: "sk-secret"})
-    assert answer.status_code == 401
-    assert answer.json()["error"]["code"] == "credentials_in_url"
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, name)
     assert "sk-secret" not in answer.text
 
 

@@ -10,6 +10,7 @@ from starlette.datastructures import UploadFile
 from telecine.api.caller import Caller
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.http.references import Given, RemoteFile, fetch, identity_of, store_file
+from telecine.api.http.video_request import VideoOptions
 from telecine.api.media_types import MediaKind
 from telecine.api.videos import create_video
 from telecine.errors import InvalidFieldError, NotImplementedYetError, QueueFullError
@@ -38,13 +39,23 @@ class Source:
     place: Callable[[video_pb2.VideoSpec, str], None]
 
 
+def request_for(
+    spec: video_pb2.VideoSpec, body: VideoOptions, idempotency_key: str | None
+) -> video_service_pb2.CreateVideoRequest:
+    """Returns the request that a body and a key stand for."""
+    return video_service_pb2.CreateVideoRequest(
+        spec=spec,
+        request_id=_request_id_of(idempotency_key),
+        webhook_url=body.webhook_url or "",
+    )
+
+
 async def create(
     parts: GatewayParts,
-    spec: video_pb2.VideoSpec,
+    request: video_service_pb2.CreateVideoRequest,
     source: Source | None,
     *,
     caller: Caller,
-    idempotency_key: str | None,
 ) -> video_pb2.Video:
     """Queues a video, or returns the one that this very request has made before.
 
@@ -52,9 +63,6 @@ async def create(
         AlreadyExistsError: the key was used for another request.
         InvalidFieldError: a field is wrong.
     """
-    request = video_service_pb2.CreateVideoRequest(
-        spec=spec, request_id=_request_id_of(idempotency_key)
-    )
     if source is None:
         return await create_video(parts, request, caller=caller)
     if not isinstance(source.given, str):

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path
 from starlette.datastructures import UploadFile
 
 from telecine.api.http.api_document import body_content
-from telecine.api.http.creation import Source, create
+from telecine.api.http.creation import Source, create, request_for
 from telecine.api.http.dependencies import Call, CallOf, IdempotencyKey, VideoId
 from telecine.api.http.references import Given
 from telecine.api.http.request_body import read_body
@@ -22,7 +22,7 @@ from telecine.api.http.video_request import (
 from telecine.api.http.video_routes import answered
 from telecine.api.request_validation import RESOURCE_ID
 from telecine.errors import InvalidFieldError, NotFoundError, NotImplementedYetError
-from telecine.v1 import video_pb2
+from telecine.v1 import video_pb2, video_service_pb2
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
@@ -40,7 +40,7 @@ async def remix_video(
         if body.strength is not None:
             spec.edit.strength = body.strength
         source = Source(known.name, "video", "video_id", _place_edited)
-        return await _made(call, spec, source, idempotency_key)
+        return await _made(call, request_for(spec, body, idempotency_key), source)
 
 
 @router.post("/edits", status_code=202, openapi_extra=body_content("EditBody"))
@@ -52,7 +52,7 @@ async def edit_video(call: CallOf, idempotency_key: IdempotencyKey = None) -> Vi
         if body.strength is not None:
             spec.edit.strength = body.strength
         source = Source(given, "video", "video", _place_edited)
-        return await _made(call, spec, source, idempotency_key)
+        return await _made(call, request_for(spec, body, idempotency_key), source)
 
 
 @router.post("/extensions", status_code=202, openapi_extra=body_content("ExtendBody"))
@@ -64,7 +64,7 @@ async def extend_video(call: CallOf, idempotency_key: IdempotencyKey = None) -> 
         spec.extend.duration.CopyFrom(duration_of(body.seconds))
         source = Source(given, "video", "video", _place_extended)
         try:
-            return await _made(call, spec, source, idempotency_key)
+            return await _made(call, request_for(spec, body, idempotency_key), source)
         except InvalidFieldError as error:
             if error.field == "spec.duration":  # `seconds` is here what is added
                 raise InvalidFieldError("total_seconds", error.description) from error
@@ -84,11 +84,9 @@ async def retrieve_character(character_id: _CharacterId, call: CallOf) -> NoRetu
 
 
 async def _made(
-    call: Call, spec: video_pb2.VideoSpec, source: Source, idempotency_key: str | None
+    call: Call, sent: video_service_pb2.CreateVideoRequest, source: Source
 ) -> VideoObject:
-    video = await create(
-        call.parts, spec, source, caller=call.caller, idempotency_key=idempotency_key
-    )
+    video = await create(call.parts, sent, source, caller=call.caller)
     return answered(video, call)
 
 

@@ -7,7 +7,7 @@ from google.protobuf.json_format import MessageToDict
 from pydantic import BaseModel
 
 from telecine.api import models
-from telecine.api.http.dependencies import CallOf
+from telecine.api.http.dependencies import Call, CallOf
 from telecine.api.http.enum_words import enum_word
 from telecine.api.http.video_object import seconds_text, size_text
 from telecine.api.request_validation import MAX_PAGE_SIZE, RESOURCE_ID
@@ -25,6 +25,8 @@ class ModelObject(BaseModel):
     object: Literal["model"] = "model"
     created: int = 0
     owned_by: str = "telecine"
+    display_name: str
+    is_default: bool
     state: str
     version: str
     digest: str
@@ -47,19 +49,21 @@ async def list_models(call: CallOf) -> ModelList:
     """List the models."""
     query = model_service_pb2.ListModelsRequest(page_size=MAX_PAGE_SIZE)
     answer = await models.list_models(call.parts, query)
-    return ModelList(data=[_model_object(model) for model in answer.models])
+    return ModelList(data=[_model_object(model, call) for model in answer.models])
 
 
 @router.get("/{model_id}")
 async def retrieve_model(model_id: _ModelId, call: CallOf) -> ModelObject:
     """Return one model."""
     query = model_service_pb2.GetModelRequest(name=f"models/{model_id}")
-    return _model_object(await models.get_model(call.parts, query))
+    return _model_object(await models.get_model(call.parts, query), call)
 
 
-def _model_object(model: model_pb2.Model) -> ModelObject:
+def _model_object(model: model_pb2.Model, call: Call) -> ModelObject:
     return ModelObject(
         id=model.name.removeprefix("models/"),
+        display_name=model.display_name,
+        is_default=call.parts.router.is_default(model),
         state=enum_word(model_pb2.Model.State.Name(model.state), "STATE_"),
         version=model.version,
         digest=model.digest,

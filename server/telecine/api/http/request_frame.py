@@ -1,16 +1,17 @@
 """What stands around every HTTP request: its id, its limits, and errors that nobody expected."""
 
-import asyncio
 import secrets
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from telecine.api.http.error_answers import answer_for, envelope
-from telecine.errors import BodyTooLargeError, UploadIdleError
+from telecine.api.upload_pace import UploadPace
+from telecine.errors import BodyTooLargeError, InvalidFieldError, UploadIdleError
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_IMAGE_BODY_BYTES = 24 * 1024 * 1024  # an image of 16 MiB as a data: URL
@@ -22,6 +23,10 @@ _BODY_LIMITS: Mapping[str, int] = {
     "/v1/videos/extensions": MAX_VIDEO_BODY_BYTES,
     "/v1/videos/characters": MAX_VIDEO_BODY_BYTES,
 }
+# A URL ends up in logs and histories, where a key must not be.
+_KEY_PARAMETERS = frozenset(
+    {"key", "api_key", "apikey", "api-key", "x-api-key", "access_token", "token", "authorization"}
+)
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _FOREIGN = envelope(
@@ -56,8 +61,12 @@ class RequestFrame:
             await _FOREIGN(scope, receive, answer.send)
             return
         try:
+            _refuse_keys(scope)
+            _check_framing(scope)
             body.check_declared()
             await self._app(scope, body.receive, answer.send)
+        except ClientDisconnect:
+            return  # nobody is there to answer
         except Exception as error:
             if answer.is_begun:
                 raise
@@ -69,7 +78,7 @@ class _Body:
 
     def __init__(self, scope: Scope, receive: Receive, *, idle_seconds: float) -> None:
         self._receive = receive
-        self._idle_seconds = idle_seconds
+        self._pace = UploadPace(idle_seconds)
         self._limit = _BODY_LIMITS.get(scope["path"], MAX_BODY_BYTES)
         self._num_bytes = 0
         headers = Headers(scope=scope)
@@ -88,12 +97,14 @@ class _Body:
         if self.is_complete:
             return await self._receive()  # only a disconnect can follow, whenever
         try:
-            async with asyncio.timeout(self._idle_seconds):
+            async with self._pace.wait():
                 message = await self._receive()
         except TimeoutError:
             self._is_refused = True
-            raise UploadIdleError(f"nothing came for {self._idle_seconds:g} s") from None
-        self._num_bytes += len(message.get("body", b""))
+            raise self._pace.error() from None
+        num_bytes = len(message.get("body", b""))
+        self._pace.count(num_bytes)
+        self._num_bytes += num_bytes
         self.is_complete = not message.get("more_body", False)
         if self._num_bytes > self._limit:
             raise self._too_large()
@@ -137,6 +148,19 @@ class _Answer:
         await self._send(message)
 
 
+def _check_framing(scope: Scope) -> None:
+    """Refuses what a proxy before us could have read as another request.
+
+    Raises:
+        InvalidFieldError: a header says something about the request that is not done here.
+    """
+    headers = Headers(scope=scope)
+    if scope["http_version"] == "1.1" and len(headers.getlist("host")) != 1:
+        raise InvalidFieldError("host", "must be there once")
+    if headers.get("transfer-encoding", "chunked").lower() != "chunked":
+        raise InvalidFieldError("transfer-encoding", "is not chunked alone")
+
+
 def _is_foreign(scope: Scope, origins: frozenset[str]) -> bool:
     """Whether a web page of another origin wants to change something, or to watch.
 
@@ -149,3 +173,9 @@ def _is_foreign(scope: Scope, origins: frozenset[str]) -> bool:
         return False
     is_own = urlsplit(origin).netloc == headers.get("host")
     return not (is_own or origin in origins or "*" in origins)
+
+
+def _refuse_keys(scope: Scope) -> None:
+    for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
+        if name.lower() in _KEY_PARAMETERS:
+            raise InvalidFieldError(name, "does not belong in a URL; use the header Authorization")

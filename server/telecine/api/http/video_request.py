@@ -24,8 +24,9 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 
 def _text_of(value: Any) -> Any:
     """Returns a length as text: clients send `"4"`, people also write 4 or 2.5."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return f"{value:.9f}".rstrip("0").rstrip(".") if is_number else value
+    if isinstance(value, float):
+        return f"{value:.9f}".rstrip("0").rstrip(".")
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 Seconds = Annotated[
@@ -81,6 +82,7 @@ class VideoOptions(Body):
     labels: dict[str, str] = {}
     start_within: Seconds | None = None
     loras: list[str | LoraField] = []
+    webhook_url: str | None = None
 
 
 class CreateBody(VideoOptions):

@@ -41,6 +41,7 @@ local function new_video(queue, args, create_time)
     submitted = args.submitted, num_inference_steps = args.num_inference_steps,
     step_units = args.step_units, attempt = "0", step_index = "0",
     is_realtime = args.is_realtime == "1" and "1" or nil,
+    webhook_url = args.webhook_url ~= "" and args.webhook_url or nil,
     sequence = add(record_at(queue), "last_sequence", 1), create_time = create_time,
   })
   if args.start_within_seconds ~= "" then

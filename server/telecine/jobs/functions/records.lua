@@ -174,6 +174,8 @@ local function count(queue, video, state, change)
   end
 end
 
+local queue_webhook  -- of webhooks.lua
+
 -- Puts a video into the state that TRANSITIONS names, and counts it there.
 local function move(queue, video, trigger)
   local source = video.values.state or "ABSENT"
@@ -184,6 +186,7 @@ local function move(queue, video, trigger)
   count(queue, video, source, -1)
   count(queue, video, target, 1)
   put(video, "state", target)
+  queue_webhook(queue, video, target)
   return target
 end
 
