@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 import structlog
+from breaking_proxy import BreakingProxy
 
 from telecine.api.error_interceptor import ErrorInterceptor
 from telecine.errors import NotFoundError
@@ -40,16 +41,31 @@ class Servicer(video_service_pb2_grpc.VideoServiceServicer):
         yield video_pb2.VideoEvent(event_id="1-0")
         raise NotFoundError("videos/x")
 
+    async def DownloadVideo(self, _request: Any, _context: Any) -> AsyncIterator[Any]:
+        try:
+            while True:
+                yield video_service_pb2.DownloadVideoResponse(data=bytes(1 << 20))
+        finally:
+            self.was_cancelled.set()
+
 
 @asynccontextmanager
-async def serving(servicer: Servicer) -> AsyncIterator[Any]:
+async def served_port(servicer: Servicer) -> AsyncIterator[int]:
     server = grpc.aio.server(interceptors=[ErrorInterceptor()])
     video_service_pb2_grpc.add_VideoServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield video_service_pb2_grpc.VideoServiceStub(channel)
+    yield port
     await server.stop(None)
+
+
+@asynccontextmanager
+async def serving(servicer: Servicer) -> AsyncIterator[Any]:
+    async with (
+        served_port(servicer) as port,
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        yield video_service_pb2_grpc.VideoServiceStub(channel)
 
 
 async def test_unknown_error_is_internal_and_keeps_its_secret() -> None:
@@ -78,6 +94,20 @@ async def test_cancelled_call_ends_its_method_without_a_log_line() -> None:
                 await stub.CreateVideo(video_service_pb2.CreateVideoRequest(), timeout=0.2)
             await asyncio.wait_for(servicer.was_cancelled.wait(), 5)
     assert raised.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert logs == []
+
+
+async def test_connection_that_breaks_ends_its_stream_s_method_without_a_log_line() -> None:
+    servicer = Servicer()
+    request = video_service_pb2.DownloadVideoRequest()
+    with structlog.testing.capture_logs() as logs:
+        async with served_port(servicer) as port:
+            proxy = BreakingProxy(port, num_breaks=1, break_bytes=4 << 20)
+            async with proxy.serve() as address, grpc.aio.insecure_channel(address) as channel:
+                stub = video_service_pb2_grpc.VideoServiceStub(channel)
+                with pytest.raises(grpc.aio.AioRpcError):
+                    _ = [piece async for piece in stub.DownloadVideo(request)]
+                await asyncio.wait_for(servicer.was_cancelled.wait(), 5)
     assert logs == []
 
 

@@ -65,6 +65,8 @@ def _server_streaming(handler: Handler) -> Callable[[bytes, Context], Awaitable[
                     await context.write(response)
         except grpc.aio.AbortError:
             raise
+        except grpc.aio.InternalError:
+            return  # nobody is there to write to: the connection broke
         except Exception as error:
             await _abort(context, error)
 
