@@ -105,6 +105,20 @@ async def test_malformed_name_is_refused(
     assert len(refusal.message) < 300
 
 
+async def test_artifact_id_that_could_lead_elsewhere_is_not_found(
+    gateway: Any, refused: Refused
+) -> None:
+    await gateway.create()
+    video = await gateway.finish(await gateway.claim(), b"\0\0\0\x18ftypisom")
+    ids = ["../video.mp4", "/etc/passwd", "1/video.mp4", "video.mp4/..", "a\r\nb", "\0", "x" * 5000]
+    for artifact_id in ids:
+        request = video_service_pb2.DownloadVideoRequest(name=video.name, artifact_id=artifact_id)
+        refusal = await refused(call(gateway, "DownloadVideo", request))
+        assert (refusal.code, refusal.field) == (grpc.StatusCode.NOT_FOUND, "artifact_id")
+        assert len(refusal.message) < 300
+        assert refusal.message.isprintable()
+
+
 BAD_LISTS = [
     ("page_token", {"page_token": "!"}),
     ("page_token", {"page_token": "AAAA"}),
