@@ -5,12 +5,14 @@ python scripts/bench/door_watchers.py [--rounds 5] [--calls 600] [--watchers 200
 
 import argparse
 import asyncio
+import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -47,9 +49,11 @@ def main() -> None:
     options = parser.parse_args()
     if 2 * (options.rounds + 1) * options.calls > MAX_QUEUED:
         parser.error(f"rounds x calls would not fit the queue of {MAX_QUEUED:,} videos")
+    load = f"load average {os.getloadavg()[0]:.1f} before"
     with running_processes(num_events=0) as processes, running_bare_http() as bare_http:
         rows = uvloop.run(measure(processes, bare_http, options))
-    write_report("door_watchers", rows)
+    told = [replace(row, conditions=f"{row.conditions}; {load}") for row in rows]
+    write_report("door_watchers", told)
 
 
 @contextmanager
