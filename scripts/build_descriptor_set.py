@@ -5,6 +5,7 @@ can read it without google/api beside them.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from generate_stubs import REPOSITORY, run_protoc
@@ -12,14 +13,21 @@ from generate_stubs import REPOSITORY, run_protoc
 DEFAULT_OUTPUT = REPOSITORY / "build" / "telecine.binpb"
 
 
-def build_descriptor_set(output: Path) -> None:
-    """Compiles proto/ with its imports and comments into `output`."""
+def build_descriptor_set(output: Path, *, also: Sequence[str] = ()) -> None:
+    """Compiles proto/ with its imports and comments into `output`.
+
+    Args:
+        output: the image.
+        also: files of protobuf or google/ that it holds too.
+    """
     output.parent.mkdir(parents=True, exist_ok=True)
     flags = ["--include_imports", "--include_source_info"]
-    run_protoc([*flags, f"--descriptor_set_out={output}"])
+    run_protoc([*flags, f"--descriptor_set_out={output}", *also])
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", nargs="?", type=Path, default=DEFAULT_OUTPUT)
-    build_descriptor_set(parser.parse_args().output)
+    parser.add_argument("--also", nargs="*", default=[], help="files of google/ that it holds too")
+    arguments = parser.parse_args()
+    build_descriptor_set(arguments.output, also=arguments.also)

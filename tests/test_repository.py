@@ -72,7 +72,15 @@ def test_source_roots_are_no_packages() -> None:
 
 
 def test_what_is_generated_is_not_committed() -> None:
-    made = ("server/telecine/v1/", ".onnx", ".plan", ".engine", ".pyc")
+    made = (
+        "server/telecine/v1/",
+        "sdk/js/src/gen/",
+        "sdk/js/dist/",
+        ".onnx",
+        ".plan",
+        ".engine",
+        ".pyc",
+    )
     names = [path.relative_to(ROOT).as_posix() for path in _tracked()]
     assert [name for name in names if any(part in name for part in made)] == []
 

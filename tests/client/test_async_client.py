@@ -16,7 +16,7 @@ from telecine.client import (
     VideoFilter,
     VideoStateError,
 )
-from telecine.v1 import usage_pb2, video_pb2
+from telecine.v1 import account_pb2, usage_pb2, video_pb2
 
 NUM_STEPS = 20
 
@@ -140,6 +140,23 @@ async def test_a_download_goes_on_after_broken_connections(
     assert artifact.artifact_id == "video.mp4"
     assert proxy.num_connections > 3
     assert (tmp_path / "out.mp4").read_bytes() == content
+
+
+async def test_a_call_is_made_again_after_broken_connections(gateway: GatewayProcess) -> None:
+    proxy = BreakingProxy(gateway.port, num_breaks=2, break_bytes=0)
+    async with proxy.serve() as address, AsyncClient(address) as client:
+        video = await client.create_video("a red circle")
+        assert [found.name async for found in client.list_videos()] == [video.name]
+        assert (await client.get_usage()).num_open_videos == 1
+    assert proxy.num_connections > 2
+
+
+async def test_a_key_is_not_made_twice(gateway: GatewayProcess) -> None:
+    proxy = BreakingProxy(gateway.port, num_breaks=1, break_bytes=0)
+    async with proxy.serve() as address, AsyncClient(address) as client:
+        with pytest.raises(UnavailableError):
+            await client.create_api_key(account_pb2.ApiKey(scopes=["videos:read"]))
+        assert [key async for key in client.list_api_keys()] == []
 
 
 async def test_leaving_a_watch_frees_its_stream(gateway: GatewayProcess) -> None:

@@ -91,6 +91,18 @@ async def test_a_download_goes_on_after_broken_connections(
     assert (tmp_path / "out.mp4").read_bytes() == content
 
 
+async def test_a_call_is_made_again_after_broken_connections(gateway: GatewayProcess) -> None:
+    def create() -> str:
+        with Client(address) as client:
+            return client.create_video("a red circle").name
+
+    proxy = BreakingProxy(gateway.port, num_breaks=2, break_bytes=0)
+    async with proxy.serve() as address:
+        name = await asyncio.to_thread(create)
+    assert (await gateway.jobs.get(name)).state == video_pb2.Video.STATE_QUEUED
+    assert proxy.num_connections > 2
+
+
 async def test_several_videos_of_one_prompt_are_made_and_watched_in_one_stream(
     gateway: GatewayProcess,
 ) -> None:

@@ -1,16 +1,12 @@
 """The web application in a real browser, against a real `telecine up`."""
 
-import json
-import os
+import base64
 import re
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
-import httpx2
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 from web_browser import (
     CHROMIUM,
     accessibility_problems,
@@ -18,6 +14,10 @@ from web_browser import (
     running_browser,
     shown_frame,
 )
+from web_service import WebService
+
+from telecine.client import Client
+from telecine.v1 import account_pb2
 
 from .conftest import Up
 
@@ -27,46 +27,21 @@ pytestmark = [
 ]
 
 PROMPT = "a red circle moving left on a navy background"
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGPg4goAAACGAGUG9MO5AAAAAElFTkSuQmCC"
+)
 PHONE = {"width": 360, "height": 740}
 PAGE_SIZE = 12
 _VIDEO_MILLISECONDS = 60_000
 
 
-@dataclass(frozen=True)
-class Service:
-    """A running `telecine up`, as a browser's user knows it."""
-
-    url: str
-    key: str
-    data_dir: Path
-
-    def make(self, **options: object) -> None:
-        """Queue a video of one frame by the API."""
-        body = {"prompt": PROMPT, "seconds": "0.01", "num_inference_steps": 1, **options}
-        headers = {"x-api-key": self.key}
-        httpx2.post(f"{self.url}/v1/videos", json=body, headers=headers).raise_for_status()
-
-    def list(self) -> list[dict[str, object]]:
-        """Return all videos."""
-        answer = httpx2.get(
-            f"{self.url}/v1/videos", params={"limit": 100}, headers={"x-api-key": self.key}
-        )
-        videos: list[dict[str, object]] = answer.json()["data"]
-        return videos
-
-    def kill_gateway(self) -> None:
-        """End the gateway's process; `telecine up` starts another one."""
-        processes = json.loads((self.data_dir / "processes.json").read_text())
-        os.kill(processes["gateway"][0], signal.SIGKILL)
-
-
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebService]:
     up = Up(tmp_path_factory.mktemp("web") / "data")
     try:
         up.wait_until_up()
         key = (up.data_dir / "api.key").read_text().strip()
-        yield Service(up.address("http"), key, up.data_dir)
+        yield WebService(up.address("http"), up.address("gateway"), key, up.data_dir)
     finally:
         up.signal(signal.SIGTERM)
 
@@ -81,7 +56,7 @@ OpenPage = Callable[..., Page]
 
 
 @pytest.fixture
-def open_page(browser: Browser, service: Service) -> Iterator[OpenPage]:
+def open_page(browser: Browser, service: WebService) -> Iterator[OpenPage]:
     """Open the page in a browser that knows nothing yet; errors on it fail the test."""
     pages: list[Page] = []
     problems: list[str] = []
@@ -104,13 +79,13 @@ def open_page(browser: Browser, service: Service) -> Iterator[OpenPage]:
 
 
 @pytest.fixture
-def page(open_page: OpenPage, service: Service) -> Page:
+def page(open_page: OpenPage, service: WebService) -> Page:
     """The page of someone who is signed in."""
     return open_page(key=service.key)
 
 
 def test_wrong_key_is_told_at_its_field_and_the_right_one_opens(
-    open_page: OpenPage, service: Service
+    open_page: OpenPage, service: WebService
 ) -> None:
     page = open_page()
     key = page.get_by_label("API key")
@@ -126,7 +101,7 @@ def test_wrong_key_is_told_at_its_field_and_the_right_one_opens(
     expect(page.get_by_role("button", name="Make video")).to_be_visible()
 
 
-def test_key_stays_in_the_tab_until_sign_out(page: Page, service: Service) -> None:
+def test_key_stays_in_the_tab_until_sign_out(page: Page, service: WebService) -> None:
     urls: list[str] = []
     page.on("request", lambda request: urls.append(request.url))
     page.reload()
@@ -144,13 +119,23 @@ def test_key_stays_in_the_tab_until_sign_out(page: Page, service: Service) -> No
     assert other.evaluate("sessionStorage.getItem('telecine.api_key')") is None
 
 
+def test_revoked_key_leads_back_to_its_field(open_page: OpenPage, service: WebService) -> None:
+    with Client(service.gateway, api_key=service.key) as client:
+        made = client.create_api_key(account_pb2.ApiKey(scopes=["videos:read", "videos:write"]))
+        page = open_page(key=made.secret)
+        page.get_by_label("What should it show?").fill(PROMPT)
+        client.revoke_api_key(made.name)
+    page.get_by_role("button", name="Make video").click()
+    expect(page.get_by_label("API key")).to_have_accessible_description(re.compile("revoked"))
+
+
 def test_video_is_seen_while_it_is_made_and_then_plays(page: Page) -> None:
     card = ask_for_video(page, steps=40)
     previews = {preview_after(card, set())}
     for _ in range(2):
         previews.add(preview_after(card, previews))
     assert len(previews) == 3
-    expect(card).to_contain_text(re.compile(r"step \d+ of 40"))
+    expect(card).to_contain_text(re.compile(r"step \d+ of 40.* at most [\d.]+ credits"))
     expect(card).to_have_attribute("data-state", "SUCCEEDED", timeout=_VIDEO_MILLISECONDS)
 
     player = card.locator("video")
@@ -165,10 +150,10 @@ def test_video_is_seen_while_it_is_made_and_then_plays(page: Page) -> None:
     assert download.value.path().read_bytes()[4:8] == b"ftyp"
 
 
-def test_video_outlives_the_gateway_that_it_was_watched_by(page: Page, service: Service) -> None:
+def test_video_outlives_the_gateway_that_it_was_watched_by(page: Page, service: WebService) -> None:
     card = ask_for_video(page, steps=60)
     preview_after(card, set())
-    service.kill_gateway()
+    service.kill("gateway")
     expect(page.get_by_role("alert").filter(has_text="cannot be reached")).to_be_visible()
     expect(card).to_have_attribute("data-state", "SUCCEEDED", timeout=_VIDEO_MILLISECONDS)
     expect(page.locator("#connection-banner")).to_be_hidden()
@@ -215,7 +200,22 @@ def test_wrong_value_among_hidden_options_is_brought_to_sight(page: Page) -> Non
     expect(page.get_by_label("Steps")).to_have_accessible_description(re.compile("1 to 100"))
 
 
-def test_gallery_has_pages_and_deletes(page: Page, service: Service) -> None:
+def test_video_begins_with_a_picture_that_is_chosen(page: Page) -> None:
+    page.get_by_label("First frame").set_input_files(picture("a.png", PNG))
+    card = ask_for_video(page, steps=2)
+    expect(card).to_have_attribute("data-state", "SUCCEEDED", timeout=_VIDEO_MILLISECONDS)
+
+
+def test_file_that_is_no_picture_is_told_at_its_field(page: Page) -> None:
+    image = page.get_by_label("First frame")
+    image.set_input_files(picture("a.png", b"words"))
+    page.get_by_label("What should it show?").fill(PROMPT)
+    page.get_by_role("button", name="Make video").click()
+    expect(image).to_have_accessible_description(re.compile("image/png"))
+    expect(image).to_be_focused()
+
+
+def test_gallery_has_pages_and_deletes(page: Page, service: WebService) -> None:
     while len(service.list()) <= PAGE_SIZE:
         service.make()
     pictures = page.locator(".gallery-cards .picture")
@@ -240,7 +240,7 @@ def test_gallery_has_pages_and_deletes(page: Page, service: Service) -> None:
     assert len(service.list()) == num_videos - 1
 
 
-def test_settings_of_a_video_are_used_again(page: Page, service: Service) -> None:
+def test_settings_of_a_video_are_used_again(page: Page, service: WebService) -> None:
     service.make(seed=1234, sampler="heun", guidance_scale=2.5, prompt="a blue star")
     page.reload()
     wait_until_all_are_in_the_gallery(page, service)
@@ -253,7 +253,9 @@ def test_settings_of_a_video_are_used_again(page: Page, service: Service) -> Non
     expect(page.get_by_label("Guidance")).to_have_value("2.5")
 
 
-def test_several_videos_of_one_form_have_seeds_of_their_own(page: Page, service: Service) -> None:
+def test_several_videos_of_one_form_have_seeds_of_their_own(
+    page: Page, service: WebService
+) -> None:
     page.get_by_label("What should it show?").fill("a white square")
     page.get_by_label("Seconds").fill("0.1")
     page.get_by_text("More options").click()
@@ -267,7 +269,9 @@ def test_several_videos_of_one_form_have_seeds_of_their_own(page: Page, service:
     assert made == [72, 71, 70]
 
 
-def test_form_is_filled_and_sent_by_keyboard_alone(open_page: OpenPage, service: Service) -> None:
+def test_form_is_filled_and_sent_by_keyboard_alone(
+    open_page: OpenPage, service: WebService
+) -> None:
     page = open_page()
     expect(page.get_by_label("API key")).to_be_focused()
     page.keyboard.type(service.key)
@@ -280,7 +284,8 @@ def test_form_is_filled_and_sent_by_keyboard_alone(open_page: OpenPage, service:
         reached.append(
             page.evaluate("document.activeElement.name || document.activeElement.tagName")
         )
-    assert reached == ["seconds", "size", "fps", "SUMMARY", "num_videos", "BUTTON"]
+    basic = ["input_reference", "seconds", "size", "fps"]
+    assert reached == [*basic, "SUMMARY", "num_videos", "BUTTON"]
     page.keyboard.press("Enter")
     card = page.locator(".live-card").first
     expect(card).to_be_visible()
@@ -292,7 +297,7 @@ def test_form_is_filled_and_sent_by_keyboard_alone(open_page: OpenPage, service:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_view_is_accessible_and_fits_a_phone(
-    open_page: OpenPage, service: Service, scheme: str
+    open_page: OpenPage, service: WebService, scheme: str
 ) -> None:
     page = open_page(color_scheme=scheme, viewport=PHONE)
 
@@ -323,7 +328,7 @@ def test_every_view_is_accessible_and_fits_a_phone(
 
 
 def test_who_prefers_less_motion_starts_videos_themselves(
-    open_page: OpenPage, service: Service
+    open_page: OpenPage, service: WebService
 ) -> None:
     page = open_page(key=service.key, reduced_motion="reduce")
     card = ask_for_video(page, steps=2)
@@ -331,6 +336,18 @@ def test_who_prefers_less_motion_starts_videos_themselves(
     player = card.locator("video")
     expect(player).to_have_attribute("src", re.compile("^blob:"))
     assert player.evaluate("video => video.paused && !video.autoplay")
+
+
+def test_card_says_that_a_video_waits_for_the_model_server(
+    page: Page, service: WebService
+) -> None:  # the last one: the service takes its time to be whole again
+    card = ask_for_video(page, steps=60)
+    preview_after(card, set())
+    service.kill("triton")
+    expect(card).to_contain_text("The model server is away", timeout=_VIDEO_MILLISECONDS)
+    card.get_by_role("button", name="Cancel").click()
+    expect(card).to_have_attribute("data-state", "CANCELLED")
+    expect(card).not_to_contain_text("away")
 
 
 def ask_for_video(page: Page, *, steps: int) -> Locator:
@@ -345,6 +362,11 @@ def ask_for_video(page: Page, *, steps: int) -> Locator:
     return page.locator(".live-card").first
 
 
+def picture(name: str, content: bytes) -> FilePayload:
+    """Return a file as a person would choose it."""
+    return {"name": name, "mimeType": "image/png", "buffer": content}
+
+
 def preview_after(card: Locator, seen: set[str]) -> str:
     """Wait for a preview that was not seen yet, and return its address."""
     preview = card.locator("img.preview")
@@ -357,7 +379,7 @@ def preview_after(card: Locator, seen: set[str]) -> str:
     return address
 
 
-def wait_until_all_are_in_the_gallery(page: Page, service: Service) -> None:
+def wait_until_all_are_in_the_gallery(page: Page, service: WebService) -> None:
     """Wait until all videos have ended, and put those away that the page has seen end."""
     ended = page.locator(".live-card").get_by_role("button", name="Move to gallery")
     expect(page.get_by_role("button", name="Make video")).to_be_visible()
@@ -369,7 +391,7 @@ def wait_until_all_are_in_the_gallery(page: Page, service: Service) -> None:
         ended.first.click()
 
 
-def _foreign(url: str, service: Service) -> list[str]:
+def _foreign(url: str, service: WebService) -> list[str]:
     own = (service.url, f"blob:{service.url}", "data:image/webp")
     return [] if url.startswith(own) else [f"the page asked {url}"]
 

@@ -3,6 +3,7 @@ import { pause } from "./connection.js";
 import { find } from "./element.js";
 
 const PROBE_MILLISECONDS = 2000;
+const AWAY = "The server cannot be reached. Trying again; videos go on without this page.";
 
 /**
  * Says when the server is away, and asks it again and again until it is back.
@@ -13,7 +14,7 @@ const PROBE_MILLISECONDS = 2000;
 export function showConnection(connection, probe) {
   const banner = find("#connection-banner");
   connection.addEventListener("away", async () => {
-    banner.textContent = "The server cannot be reached. Trying again; videos go on without this page.";
+    banner.textContent = AWAY;
     banner.hidden = false;
     while (connection.isAway) {
       await pause(PROBE_MILLISECONDS);

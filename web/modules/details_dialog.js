@@ -37,7 +37,7 @@ export class DetailsDialog {
         element("h2", { id: "details-title" }, isMade ? "Video" : statusOf(video)),
         element("button", { type: "button", class: "quiet", onclick: close }, "Close"),
       ),
-      ...(isMade ? [player(this.files, video)] : [element("p", { class: "error" }, failureOf(video))]),
+      isMade ? player(this.files, video) : element("p", { class: "error" }, failureOf(video)),
       element("p", { class: "prompt" }, video.prompt),
       ...video.warnings.map((warning) => element("p", { class: "notice" }, warning)),
       element("div", { class: "buttons" }, ...this.buttons(video, isMade)),

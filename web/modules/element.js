@@ -1,10 +1,12 @@
+/** @typedef {string | number | boolean | undefined | ((event: any) => unknown)} Attribute */
+
 /**
  * Makes an element; text is never read as HTML. An attribute that is a function listens to the
  * event it is named after, `onclick` to `click`; false and undefined leave an attribute out.
  *
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
- * @param {Record<string, string | number | boolean | undefined | ((event: any) => unknown)>} attributes
+ * @param {Record<string, Attribute>} attributes
  * @param {(Node | string)[]} children
  * @returns {HTMLElementTagNameMap[Tag]}
  */

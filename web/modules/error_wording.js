@@ -6,7 +6,6 @@ const MESSAGES = {
   api_key_expired: "That key has expired. Ask for a new one.",
   api_key_revoked: "That key was revoked. Ask for a new one.",
   credentials_malformed: "That is not an API key.",
-  permission_denied: "Your key does not allow this.",
   queue_full: "The queue is full. Try again in a moment.",
   not_implemented: "This server cannot do that yet.",
 };

@@ -91,3 +91,8 @@ export function choice(choices, chosen) {
   );
   return element("select", {}, ...options);
 }
+
+/** @param {string} value a choice that names itself */
+export function plainChoice(value) {
+  return { value, label: value.replaceAll("_", " ") };
+}

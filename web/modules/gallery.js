@@ -71,10 +71,13 @@ export class Gallery {
         this.files.release(id);
       }
     }
+    // A page that is the same keeps its cards, and with them the focus.
+    if (kept.size !== this.videos.length || this.videos.some(({ id }) => !kept.has(id))) {
+      this.list.replaceChildren(
+        ...videos.map((video) => galleryCard(this.files, video, this.actions)),
+      );
+    }
     this.videos = videos;
-    this.list.replaceChildren(
-      ...videos.map((video) => galleryCard(this.files, video, this.actions)),
-    );
     find(".empty", this.section).hidden = videos.length > 0;
     find(".pages", this.section).hidden = this.starts.length === 1 && !hasMore;
     find(".page-number", this.section).textContent = `Page ${this.starts.length}`;

@@ -1,5 +1,5 @@
 import { element } from "./element.js";
-import { failureOf, formatOf, shortened, statusOf } from "./wording.js";
+import { failureOf, shapeOf, shortened, statusOf } from "./wording.js";
 
 /**
  * Returns the card of a video that has ended: its picture, which opens it, and what it is.
@@ -26,7 +26,7 @@ export function galleryCard(files, video, { open }) {
       isMade ? thumbnail(files, video) : element("span", { class: "no-picture" }, statusOf(video)),
     ),
     element("p", { class: "prompt" }, video.prompt),
-    element("p", { class: "format" }, isMade ? formatOf(video) : failureOf(video)),
+    element("p", { class: "format" }, isMade ? shapeOf(video) : failureOf(video)),
   );
 }
 

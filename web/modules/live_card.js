@@ -4,7 +4,11 @@ import { downloadLink, player, screenFor } from "./player.js";
 import { isEnded } from "./video_state.js";
 import { costOf, failureOf, formatOf, progressOf, statusOf } from "./wording.js";
 
-/** @typedef {import("./types.js").Video} Video */
+/**
+ * @typedef {import("./types.js").Video} Video
+ * @typedef {import("./studio.js").CardActions} CardActions
+ * @typedef {{onDismissed: () => void, onChanged: (video: Video) => void}} ListActions
+ */
 
 /** The card of a video from its first place in the queue to its player. */
 export class LiveCard {
@@ -12,7 +16,7 @@ export class LiveCard {
    * @param {import("./api_client.js").ApiClient} client
    * @param {import("./video_files.js").VideoFiles} files
    * @param {Video} video
-   * @param {import("./studio.js").CardActions & {onDismissed: () => void, onChanged: (video: Video) => void}} actions
+   * @param {CardActions & ListActions} actions
    */
   constructor(client, files, video, actions) {
     this.client = client;

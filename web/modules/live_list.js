@@ -12,6 +12,7 @@ import { shortened, statusOf } from "./wording.js";
 // Browsers open six connections to a server for all their tabs; each watched video takes one.
 const MAX_WATCHED = 2;
 const POLL_MILLISECONDS = 4000;
+const IDLE_POLL_MILLISECONDS = 15_000;
 const MAX_LISTED = 100;
 
 /** The videos that are being made, each with a card that moves. */
@@ -83,18 +84,23 @@ export class LiveList {
 
   async poll() {
     for (;;) {
-      await pause(POLL_MILLISECONDS);
+      await pause(this.unwatched().length ? POLL_MILLISECONDS : IDLE_POLL_MILLISECONDS);
       if (!document.hidden && !this.client.connection.isAway) {
         await this.refresh();
       }
     }
   }
 
-  /** Watches the oldest videos that have not ended, as many as connections allow. */
-  watchMore() {
-    const waiting = [...this.cards.values()]
+  /** @returns {LiveCard[]} those of videos that have not ended, the oldest first */
+  unwatched() {
+    return [...this.cards.values()]
       .filter(({ video }) => !isEnded(video.state) && !this.watched.has(video.id))
       .sort((one, other) => one.video.created_at - other.video.created_at);
+  }
+
+  /** Watches as many videos as connections allow. */
+  watchMore() {
+    const waiting = this.unwatched();
     for (const card of waiting.slice(0, Math.max(0, MAX_WATCHED - this.watched.size))) {
       if (!document.hidden) {
         this.watch(card);
@@ -109,8 +115,10 @@ export class LiveList {
     this.watched.set(id, watching);
     try {
       for await (const event of watchVideo(this.client, id, watching.signal)) {
-        const changed = afterEvent(card.video, event);
-        this.update(isEnded(changed.state) ? await this.client.getVideo(id) : changed);
+        this.update(afterEvent(card.video, event));
+      }
+      if (!watching.signal.aborted) {
+        this.update(await this.client.getVideo(id));
       }
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) {
@@ -139,12 +147,16 @@ export class LiveList {
 
   /** @param {string} id */
   dismiss(id) {
+    const root = this.cards.get(id)?.root;
+    const hadFocus = root?.contains(document.activeElement);
     this.watched.get(id)?.abort();
-    this.cards.get(id)?.root.remove();
     this.cards.delete(id);
+    root?.remove();
     this.section.hidden = this.cards.size === 0;
     this.onDismissed();
-    find(this.section.hidden ? "#gallery-title" : "#live-title").focus();
+    if (hadFocus) {
+      find(this.section.hidden ? "#gallery-title" : "#live-title").focus();
+    }
   }
 
   /** A tab that nobody sees leaves its connections to the others. */

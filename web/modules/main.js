@@ -1,4 +1,4 @@
-import { ApiClient, ApiError } from "./api_client.js";
+import { ApiClient, ApiError, AwayError } from "./api_client.js";
 import { Connection } from "./connection.js";
 import { showConnection } from "./connection_banner.js";
 import { find } from "./element.js";
@@ -15,11 +15,14 @@ async function start() {
   try {
     open(client, await client.listModels());
   } catch (error) {
-    if (error instanceof ApiError) {
-      const reason = client.key ? errorWords(error) : takeSignOutReason();
-      askForKey({ reason, clientWith, onOpen: (admitted, models) => open(clientWith(admitted.key), models) });
+    if (error instanceof AwayError) {
+      return; // the page starts when the server is back
     }
-    // Else the server is away, and the page starts when it is back.
+    if (!(error instanceof ApiError)) {
+      throw error;
+    }
+    const reason = client.key ? errorWords(error) : takeSignOutReason();
+    askForKey({ reason, clientWith, onOpen: open });
   }
 }
 

@@ -1,6 +1,7 @@
 import { element } from "./element.js";
 import { frameWords } from "./frame_count.js";
-import { furtherFields, imageFields, mainFields } from "./option_fields.js";
+import { furtherFields } from "./further_fields.js";
+import { imageFields, mainFields } from "./main_fields.js";
 
 /** The options of one model: the usual ones, and those behind `More options`. */
 export class OptionPanel {

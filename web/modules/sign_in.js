@@ -5,13 +5,18 @@ import { FormField } from "./form_field.js";
 import { keepKey } from "./session_key.js";
 
 /**
+ * @typedef {import("./api_client.js").ApiClient} ApiClient
+ * @typedef {import("./types.js").Model} Model
+ */
+
+/**
  * Shows the form that asks for a key, and tries each one by a cheap request.
  *
  * @param {object} options
  * @param {string} options.reason why there is no key, where somebody should know
- * @param {(key: string) => import("./api_client.js").ApiClient} options.clientWith
- * @param {(client: import("./api_client.js").ApiClient, models: import("./types.js").Model[]) => void} options.onOpen
- *   is called with the first key that opens
+ * @param {(key: string) => ApiClient} options.clientWith
+ * @param {(client: ApiClient, models: Model[]) => void} options.onOpen is called for the first key
+ *   that opens
  */
 export function askForKey({ reason, clientWith, onOpen }) {
   const section = find("#sign-in");
@@ -51,8 +56,8 @@ function keyField() {
 }
 
 /**
- * @param {import("./api_client.js").ApiClient} client
- * @returns {Promise<{models?: import("./types.js").Model[], problem: string}>}
+ * @param {ApiClient} client
+ * @returns {Promise<{models?: Model[], problem: string}>}
  */
 async function tryKey(client) {
   // Headers take no other characters.

@@ -1,3 +1,5 @@
+import { noticeWords } from "./wording.js";
+
 /** @typedef {import("./types.js").Video} Video */
 
 /** @type {Record<string, (event: import("./types.js").VideoEvent) => Partial<Video>>} */
@@ -18,7 +20,7 @@ const CHANGES = {
     notice: "",
   }),
   preview: ({ image_url }) => ({ image_url }),
-  notice: ({ message }) => ({ notice: message }),
+  notice: ({ reason, message }) => ({ notice: noticeWords(reason, message) }),
   queue_moved: ({ queue_position }) => ({ queue_position }),
 };
 

@@ -1,4 +1,8 @@
-/** What the page says of a video, in words. @typedef {import("./types.js").Video} Video */
+/**
+ * What the page says of a video, in words.
+ *
+ * @typedef {import("./types.js").Video} Video
+ */
 
 /** @type {Record<string, string>} */
 const STAGES = {
@@ -15,6 +19,12 @@ const STAGES = {
 const FAILURES = {
   content_blocked: "It was made, and is withheld because of what it shows.",
   start_deadline_exceeded: "No worker had time for it before its deadline.",
+};
+
+/** @type {Record<string, string>} */
+const NOTICES = {
+  MODEL_SERVER_UNAVAILABLE: "The model server is away. The video waits for it, and then goes on.",
+  OBJECT_STORE_UNAVAILABLE: "The file store is away. The video waits for it, and then goes on.",
 };
 
 const MICROCREDITS = 1_000_000;
@@ -62,18 +72,29 @@ export function failureOf(video) {
   return FAILURES[video.error?.code ?? ""] ?? video.error?.message ?? "Nobody knows why.";
 }
 
+/** @param {string} reason @param {string} message @returns {string} what the server has to say */
+export function noticeWords(reason, message) {
+  const words = NOTICES[reason] ?? message;
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
 /** @param {Video} video @returns {string} its price; empty where the server has none */
 export function costOf(video) {
   const { charged_microcredits: charged, estimated_microcredits: estimated } = video;
-  if (typeof charged === "number") {
-    return `cost ${credits(charged)}`;
+  if (!estimated) {
+    return "";
   }
-  return estimated ? `at most ${credits(estimated)}` : "";
+  return typeof charged === "number" ? `cost ${credits(charged)}` : `at most ${credits(estimated)}`;
 }
 
 /** @param {Video} video @returns {string} its length, size and rate, in a line */
 export function formatOf(video) {
-  return `${video.seconds} s, ${video.size.replace("x", " × ")}, ${video.fps} fps`;
+  return `${shapeOf(video)}, ${video.fps} fps`;
+}
+
+/** @param {Video} video @returns {string} its length and size */
+export function shapeOf(video) {
+  return `${video.seconds} s, ${video.size.replace("x", " × ")}`;
 }
 
 /** @param {number} seconds @returns {string} */

@@ -5,18 +5,22 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import Self, Unpack
 
 import grpc
 
-from telecine.client.connection import Resumption, authorized, open_async_channel
+from telecine.client.async_account import AsyncAccountCalls
+from telecine.client.connection import (
+    Resumption,
+    authorized,
+    open_async_channel,
+)
 from telecine.client.credentials import ApiKey, TlsOptions
 from telecine.client.download_file import DownloadFile
 from telecine.client.errors import LiveFileChangedError, client_error
 from telecine.client.requests import (
     VideoFilter,
     VideoOptions,
-    account_name,
     create_video_request,
     create_videos_request,
     download_video_request,
@@ -26,8 +30,6 @@ from telecine.client.requests import (
     upload_requests,
 )
 from telecine.v1 import (
-    account_pb2,
-    account_service_pb2,
     account_service_pb2_grpc,
     model_pb2,
     model_service_pb2,
@@ -41,11 +43,8 @@ from telecine.v1 import (
     worker_service_pb2_grpc,
 )
 
-RequestT = TypeVar("RequestT")
-ResponseT = TypeVar("ResponseT")
 
-
-class AsyncClient:
+class AsyncClient(AsyncAccountCalls):
     """A connection to a Telecine server; use it as an async context manager or close it.
 
     Make it inside a running event loop.
@@ -55,7 +54,7 @@ class AsyncClient:
         api_key: an API key or an access token, or a function that returns it. None for
             `TELECINE_API_KEY`, or the key of a `telecine up` on this machine.
         tls: how to speak TLS; None for no TLS.
-        timeout_seconds: how long an answer of one message may take.
+        timeout_seconds: how long an answer of one message may take, tries together.
         patience_seconds: how long streams try to go on while the server is away.
     """
 
@@ -250,36 +249,6 @@ class AsyncClient:
         request = estimate_cost_request(prompt, options)
         return await self._call(self._videos.EstimateCost, request)
 
-    async def get_usage(self, tenant: str = "") -> usage_pb2.Usage:
-        """Return what a tenant uses, the own one by default."""
-        request = account_service_pb2.GetUsageRequest(name=account_name(tenant, "usage"))
-        return await self._call(self._account.GetUsage, request)
-
-    async def list_ledger(
-        self, tenant: str = "", *, page_size: int = 50
-    ) -> AsyncGenerator[usage_pb2.LedgerEntry, None]:
-        """Yield what a tenant was charged, newest first; the next page is asked for when needed."""
-        parent = resource_name("tenants", tenant)
-        request = account_service_pb2.ListLedgerRequest(parent=parent, page_size=page_size)
-        while True:
-            page = await self._call(self._account.ListLedger, request)
-            for entry in page.entries:
-                yield entry
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
-
-    async def get_quota(self, tenant: str = "") -> usage_pb2.Quota:
-        """Return what a tenant may use, the own one by default; -1 is no limit."""
-        request = account_service_pb2.GetQuotaRequest(name=account_name(tenant, "quota"))
-        return await self._call(self._account.GetQuota, request)
-
-    async def update_quota(self, tenant: str, quota: usage_pb2.Quota) -> usage_pb2.Quota:
-        """Set those numbers of a tenant's quota that are set in `quota`; -1 is no limit."""
-        request = account_service_pb2.UpdateQuotaRequest(quota=quota)
-        request.quota.name = account_name(tenant, "quota")
-        return await self._call(self._account.UpdateQuota, request)
-
     async def list_models(self) -> list[model_pb2.Model]:
         """Return the models the server has."""
         request = model_service_pb2.ListModelsRequest(page_size=1000)
@@ -329,38 +298,6 @@ class AsyncClient:
         request = worker_service_pb2.DrainWorkerRequest(name=resource_name("workers", name))
         return await self._call(self._workers.DrainWorker, request)
 
-    async def get_caller(self) -> account_pb2.Caller:
-        """Return whose key or token this client carries, and what it may do."""
-        return await self._call(self._account.GetCaller, account_service_pb2.GetCallerRequest())
-
-    async def create_api_key(self, key: account_pb2.ApiKey) -> account_pb2.ApiKey:
-        """Make a key; the `secret` of this answer is shown once."""
-        request = account_service_pb2.CreateApiKeyRequest(api_key=key)
-        return await self._call(self._account.CreateApiKey, request)
-
-    async def get_api_key(self, name: str) -> account_pb2.ApiKey:
-        """Return one key."""
-        request = account_service_pb2.GetApiKeyRequest(name=resource_name("apiKeys", name))
-        return await self._call(self._account.GetApiKey, request)
-
-    async def list_api_keys(
-        self, tenant: str = "", *, page_size: int = 50
-    ) -> AsyncGenerator[account_pb2.ApiKey, None]:
-        """Yield the keys that are not revoked, of the caller's tenant, another, or all for `-`."""
-        request = account_service_pb2.ListApiKeysRequest(tenant=tenant, page_size=page_size)
-        while True:
-            page = await self._call(self._account.ListApiKeys, request)
-            for key in page.api_keys:
-                yield key
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
-
-    async def revoke_api_key(self, name: str) -> account_pb2.ApiKey:
-        """End a key for good."""
-        request = account_service_pb2.RevokeApiKeyRequest(name=resource_name("apiKeys", name))
-        return await self._call(self._account.RevokeApiKey, request)
-
     async def _download(
         self, request: video_service_pb2.DownloadVideoRequest
     ) -> AsyncGenerator[video_service_pb2.DownloadVideoResponse, None]:
@@ -381,11 +318,3 @@ class AsyncClient:
                 await asyncio.sleep(resumption.delay_after(client_error(error)))
             finally:
                 stream.cancel()
-
-    async def _call(
-        self, method: "grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]", request: RequestT
-    ) -> ResponseT:
-        try:
-            return await method(request, timeout=self._timeout_seconds)
-        except grpc.RpcError as error:
-            raise client_error(error) from error

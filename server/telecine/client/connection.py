@@ -1,6 +1,8 @@
 """How both clients connect, try again, and go on after a break."""
 
 import json
+import random
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -12,29 +14,31 @@ from telecine.client.errors import TelecineClientError, UnavailableError
 ChannelT = TypeVar("ChannelT", grpc.Channel, grpc.aio.Channel)
 
 MAX_MESSAGE_BYTES = 4 << 20
-# Every call may be repeated: the one that makes something carries a request id.
-RETRY_POLICY = {
+# gRPC repeats an upload as long as it still holds all that was sent. Other streams go on where
+# they were (Resumption), and calls of one message are made again (Repetition).
+UPLOAD_RETRY_POLICY = {
     "maxAttempts": 3,
     "initialBackoff": "0.2s",
     "maxBackoff": "1s",
     "backoffMultiplier": 2,
     "retryableStatusCodes": ["UNAVAILABLE"],
 }
-SERVICES = (
-    "telecine.v1.VideoService",
-    "telecine.v1.ModelService",
-    "telecine.v1.WorkerService",
-)
 SERVICE_CONFIG = {
     "methodConfig": [
-        {"name": [{"service": service} for service in SERVICES], "retryPolicy": RETRY_POLICY}
+        {
+            "name": [{"service": "telecine.v1.VideoService", "method": "UploadMedia"}],
+            "retryPolicy": UPLOAD_RETRY_POLICY,
+        }
     ]
 }
+MAX_ATTEMPTS = 4
 CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     # A silent network must not look like a quiet video: streams carry heartbeats besides.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    # While gRPC waits to connect again, calls fail: the wait is shorter than that between tries.
+    ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
 )
@@ -104,7 +108,42 @@ class Resumption:
         is_over = self._waited_seconds >= self.patience_seconds
         if is_over or not isinstance(error, UnavailableError):
             raise error
-        delay = max(self._delay_seconds, min(error.retry_seconds or 0.0, 5.0))
+        told = min(error.retry_seconds or 0.0, 5.0)
+        # Clients that lost the same server do not all come back in the same moment.
+        delay = max(self._delay_seconds, told) * random.uniform(1.0, 1.25)
         self._waited_seconds += delay
         self._delay_seconds = min(2.0 * self._delay_seconds, 2.0)
+        return delay
+
+
+class Repetition:
+    """Decides whether, and how soon, a call of one message is made again.
+
+    Only what is safe to repeat may be: a call that makes something carries a request id.
+
+    Args:
+        timeout_seconds: the time for all tries together.
+        max_attempts: 1 for a call that must not be made twice.
+    """
+
+    def __init__(self, timeout_seconds: float, *, max_attempts: int = MAX_ATTEMPTS) -> None:
+        self._deadline = time.monotonic() + timeout_seconds
+        self._num_attempts_left = max_attempts
+        self._resumption = Resumption(timeout_seconds)
+
+    @property
+    def left_seconds(self) -> float:
+        """How long the next try may take."""
+        return max(self._deadline - time.monotonic(), 0.0)
+
+    def delay_after(self, error: TelecineClientError) -> float:
+        """Seconds to wait before the next try.
+
+        Raises:
+            TelecineClientError: `error` itself, when there is none.
+        """
+        self._num_attempts_left -= 1
+        delay = self._resumption.delay_after(error)
+        if self._num_attempts_left <= 0 or delay >= self.left_seconds:
+            raise error
         return delay

@@ -4,18 +4,21 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import Self, Unpack
 
 import grpc
 
-from telecine.client.connection import Resumption, authorized, open_channel
+from telecine.client.connection import (
+    Resumption,
+    authorized,
+    open_channel,
+)
 from telecine.client.credentials import ApiKey, TlsOptions
 from telecine.client.download_file import DownloadFile
 from telecine.client.errors import LiveFileChangedError, client_error
 from telecine.client.requests import (
     VideoFilter,
     VideoOptions,
-    account_name,
     create_video_request,
     create_videos_request,
     download_video_request,
@@ -24,9 +27,8 @@ from telecine.client.requests import (
     resource_name,
     upload_requests,
 )
+from telecine.client.sync_account import AccountCalls
 from telecine.v1 import (
-    account_pb2,
-    account_service_pb2,
     account_service_pb2_grpc,
     model_pb2,
     model_service_pb2,
@@ -40,11 +42,8 @@ from telecine.v1 import (
     worker_service_pb2_grpc,
 )
 
-RequestT = TypeVar("RequestT")
-ResponseT = TypeVar("ResponseT")
 
-
-class Client:
+class Client(AccountCalls):
     """A connection to a Telecine server; use it as a context manager or close it.
 
     Args:
@@ -52,7 +51,7 @@ class Client:
         api_key: an API key or an access token, or a function that returns it. None for
             `TELECINE_API_KEY`, or the key of a `telecine up` on this machine.
         tls: how to speak TLS; None for no TLS.
-        timeout_seconds: how long an answer of one message may take.
+        timeout_seconds: how long an answer of one message may take, tries together.
         patience_seconds: how long streams try to go on while the server is away.
     """
 
@@ -240,35 +239,6 @@ class Client:
         request = estimate_cost_request(prompt, options)
         return self._call(self._videos.EstimateCost, request)
 
-    def get_usage(self, tenant: str = "") -> usage_pb2.Usage:
-        """Return what a tenant uses, the own one by default."""
-        request = account_service_pb2.GetUsageRequest(name=account_name(tenant, "usage"))
-        return self._call(self._account.GetUsage, request)
-
-    def list_ledger(
-        self, tenant: str = "", *, page_size: int = 50
-    ) -> Generator[usage_pb2.LedgerEntry, None, None]:
-        """Yield what a tenant was charged, newest first; the next page is asked for when needed."""
-        parent = resource_name("tenants", tenant)
-        request = account_service_pb2.ListLedgerRequest(parent=parent, page_size=page_size)
-        while True:
-            page = self._call(self._account.ListLedger, request)
-            yield from page.entries
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
-
-    def get_quota(self, tenant: str = "") -> usage_pb2.Quota:
-        """Return what a tenant may use, the own one by default; -1 is no limit."""
-        request = account_service_pb2.GetQuotaRequest(name=account_name(tenant, "quota"))
-        return self._call(self._account.GetQuota, request)
-
-    def update_quota(self, tenant: str, quota: usage_pb2.Quota) -> usage_pb2.Quota:
-        """Set those numbers of a tenant's quota that are set in `quota`; -1 is no limit."""
-        request = account_service_pb2.UpdateQuotaRequest(quota=quota)
-        request.quota.name = account_name(tenant, "quota")
-        return self._call(self._account.UpdateQuota, request)
-
     def list_models(self) -> list[model_pb2.Model]:
         """Return the models the server has."""
         request = model_service_pb2.ListModelsRequest(page_size=1000)
@@ -316,37 +286,6 @@ class Client:
         request = worker_service_pb2.DrainWorkerRequest(name=resource_name("workers", name))
         return self._call(self._workers.DrainWorker, request)
 
-    def get_caller(self) -> account_pb2.Caller:
-        """Return whose key or token this client carries, and what it may do."""
-        return self._call(self._account.GetCaller, account_service_pb2.GetCallerRequest())
-
-    def create_api_key(self, key: account_pb2.ApiKey) -> account_pb2.ApiKey:
-        """Make a key; the `secret` of this answer is shown once."""
-        request = account_service_pb2.CreateApiKeyRequest(api_key=key)
-        return self._call(self._account.CreateApiKey, request)
-
-    def get_api_key(self, name: str) -> account_pb2.ApiKey:
-        """Return one key."""
-        request = account_service_pb2.GetApiKeyRequest(name=resource_name("apiKeys", name))
-        return self._call(self._account.GetApiKey, request)
-
-    def list_api_keys(
-        self, tenant: str = "", *, page_size: int = 50
-    ) -> Generator[account_pb2.ApiKey, None, None]:
-        """Yield the keys that are not revoked, of the caller's tenant, another, or all for `-`."""
-        request = account_service_pb2.ListApiKeysRequest(tenant=tenant, page_size=page_size)
-        while True:
-            page = self._call(self._account.ListApiKeys, request)
-            yield from page.api_keys
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
-
-    def revoke_api_key(self, name: str) -> account_pb2.ApiKey:
-        """End a key for good."""
-        request = account_service_pb2.RevokeApiKeyRequest(name=resource_name("apiKeys", name))
-        return self._call(self._account.RevokeApiKey, request)
-
     def _download(
         self, request: video_service_pb2.DownloadVideoRequest
     ) -> Generator[video_service_pb2.DownloadVideoResponse, None, None]:
@@ -367,11 +306,3 @@ class Client:
                 time.sleep(resumption.delay_after(client_error(error)))
             finally:
                 stream.cancel()
-
-    def _call(
-        self, method: "grpc.UnaryUnaryMultiCallable[RequestT, ResponseT]", request: RequestT
-    ) -> ResponseT:
-        try:
-            return method(request, timeout=self._timeout_seconds)
-        except grpc.RpcError as error:
-            raise client_error(error) from error

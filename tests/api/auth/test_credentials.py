@@ -7,7 +7,6 @@ from telecine.api.auth.credentials import (
     AccessTokenText,
     only_headers,
     read_credentials,
-    refuse_credentials_in_url,
 )
 from telecine.errors import UnauthenticatedError
 
@@ -64,11 +63,3 @@ def test_credentials_that_are_there_twice_are_refused() -> None:
 
 def test_other_headers_may_be_there_twice_and_hold_bytes() -> None:
     assert only_headers([("a", "1"), ("a", "2"), ("b-bin", b"\0")]) == {"a": "2"}
-
-
-@pytest.mark.parametrize("name", ["api_key", "ACCESS_TOKEN", "authorization", "x-api-key"])
-def test_parameter_of_a_url_that_has_a_secret_s_name_is_refused(name: str) -> None:
-    with pytest.raises(UnauthenticatedError, match=name) as raised:
-        refuse_credentials_in_url(["after", name])
-    assert raised.value.reason == "CREDENTIALS_IN_URL"
-    refuse_credentials_in_url(["after", "limit"])

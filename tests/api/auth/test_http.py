@@ -55,7 +55,7 @@ async def test_a_key_in_the_url_is_refused_though_the_header_is_right(
     key = await keyed.make_key()
     for headers in ({}, {"x-api-key": str(key)}):
         refused = await http.get("/v1/videos/a", params={name: str(key)}, headers=headers)
-        assert (refused.status_code, refused.json()["error"]["code"]) == (401, "credentials_in_url")
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, name)
         assert name in refused.text
         assert key.secret not in refused.text
 

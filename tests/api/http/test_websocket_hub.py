@@ -82,7 +82,7 @@ async def test_message_that_is_too_long_closes(gateway: Any) -> None:
         ("videos/a%0d%0a/ws", 400),
         ("ID/ws?after=x", 400),
         ("ID/ws?preview=maybe", 400),
-        ("ID/ws?api_key=x", 401),
+        ("ID/ws?api_key=x", 400),
     ],
 )
 async def test_bad_watch_is_refused_before_it_opens(gateway: Any, path: str, status: int) -> None:

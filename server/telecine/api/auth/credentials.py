@@ -8,10 +8,6 @@ from telecine.errors import UnauthenticatedError
 
 MAX_CREDENTIAL_CHARACTERS = 8192
 _HEADERS = ("authorization", "x-api-key")
-# Names under which keys are put into URLs, where logs, histories and proxies keep them.
-_SECRET_PARAMETERS = frozenset(
-    {"access_token", "api_key", "api-key", "apikey", "authorization", "token", "x-api-key"}
-)
 
 
 @dataclass(frozen=True)
@@ -58,17 +54,6 @@ def only_headers(pairs: Iterable[tuple[str, str | bytes]]) -> dict[str, str]:
                 raise _malformed(f"{name} is there twice")
             headers[name] = value
     return headers
-
-
-def refuse_credentials_in_url(parameters: Iterable[str]) -> None:
-    """Raises UnauthenticatedError where one of a URL's parameters has the name of a secret."""
-    for name in parameters:
-        if name.lower() in _SECRET_PARAMETERS:
-            raise UnauthenticatedError(
-                f"{name}: credentials in a URL are never read: send them in a header, and replace "
-                "these, since URLs are logged",
-                reason="CREDENTIALS_IN_URL",
-            )
 
 
 def _read(name: str, value: str) -> Credentials:

@@ -3,13 +3,12 @@
 import secrets
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from telecine.api.auth.credentials import refuse_credentials_in_url
 from telecine.api.http.error_answers import answer_for, envelope
 from telecine.api.upload_pace import UploadPace
 from telecine.errors import BodyTooLargeError, InvalidFieldError, UploadIdleError
@@ -24,6 +23,10 @@ _BODY_LIMITS: Mapping[str, int] = {
     "/v1/videos/extensions": MAX_VIDEO_BODY_BYTES,
     "/v1/videos/characters": MAX_VIDEO_BODY_BYTES,
 }
+# A URL ends up in logs and histories, where a key must not be.
+_KEY_PARAMETERS = frozenset(
+    {"key", "api_key", "apikey", "api-key", "x-api-key", "access_token", "token", "authorization"}
+)
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _FOREIGN = envelope(
@@ -58,7 +61,7 @@ class RequestFrame:
             await _FOREIGN(scope, receive, answer.send)
             return
         try:
-            refuse_credentials_in_url(QueryParams(scope["query_string"]))
+            _refuse_keys(scope)
             _check_framing(scope)
             body.check_declared()
             await self._app(scope, body.receive, answer.send)
@@ -170,3 +173,9 @@ def _is_foreign(scope: Scope, origins: frozenset[str]) -> bool:
         return False
     is_own = urlsplit(origin).netloc == headers.get("host")
     return not (is_own or origin in origins or "*" in origins)
+
+
+def _refuse_keys(scope: Scope) -> None:
+    for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
+        if name.lower() in _KEY_PARAMETERS:
+            raise InvalidFieldError(name, "does not belong in a URL; use the header Authorization")

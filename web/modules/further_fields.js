@@ -1,5 +1,5 @@
 import { element } from "./element.js";
-import { FormField, choice, numberInput } from "./form_field.js";
+import { FormField, choice, numberInput, plainChoice } from "./form_field.js";
 
 /** @typedef {import("./types.js").Model} Model */
 
@@ -9,62 +9,7 @@ const TIERS = {
   realtime: "Realtime: starts at once",
   batch: "Batch: when there is room",
 };
-const IMAGE_TYPES = "image/png,image/jpeg,image/webp,image/heic";
 const MAX_UPSCALE = 8;
-
-/**
- * Returns the fields that nearly everyone sets.
- *
- * @param {Model} model
- * @returns {FormField[]}
- */
-export function mainFields({ limits, defaults }) {
-  const { min_fps, max_fps, max_num_frames } = limits;
-  return [
-    new FormField({
-      name: "seconds",
-      label: "Seconds",
-      control: numberInput({
-        min: 0.1,
-        max: Number((max_num_frames / min_fps).toFixed(3)),
-        step: "any",
-        value: defaults.seconds,
-        required: true,
-      }),
-    }),
-    new FormField({
-      name: "size",
-      label: "Size",
-      control: choice(limits.sizes.map(sizeChoice), defaults.size),
-    }),
-    new FormField({
-      name: "fps",
-      label: "Frames a second",
-      control: numberInput({ min: min_fps, max: max_fps, value: defaults.fps, required: true }),
-    }),
-  ];
-}
-
-/**
- * Returns the field of the first frame, where the model takes one.
- *
- * @param {Model} model
- * @returns {FormField[]}
- */
-export function imageFields({ features, limits }) {
-  if (!features.includes("image_to_video")) {
-    return [];
-  }
-  const required = limits.is_image_required;
-  return [
-    new FormField({
-      name: "input_reference",
-      label: "First frame",
-      control: element("input", { type: "file", accept: IMAGE_TYPES, required }),
-      hint: `A picture that the video begins with${required ? "" : ", if you like"}.`,
-    }),
-  ];
-}
 
 /**
  * Returns the fields that most people leave as they are.
@@ -151,9 +96,8 @@ function audioFields({ limits }) {
   if (modes.length < 2) {
     return [];
   }
-  return [
-    new FormField({ name: "audio_mode", label: "Sound", control: choice(modes.map(plainChoice), "none") }),
-  ];
+  const control = choice(modes.map(plainChoice), "none");
+  return [new FormField({ name: "audio_mode", label: "Sound", control })];
 }
 
 /** @param {string} lora */
@@ -164,14 +108,4 @@ function loraField(lora) {
     label: `Strength of ${lora}`,
     control: numberInput({ min: -4, max: 4, step: "any", placeholder: "off", "data-lora": lora }),
   });
-}
-
-/** @param {string} value */
-function plainChoice(value) {
-  return { value, label: value.replace("_", " ") };
-}
-
-/** @param {string} value */
-function sizeChoice(value) {
-  return { value, label: value.replace("x", " × ") };
 }

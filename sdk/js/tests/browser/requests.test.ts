@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { test } from "node:test";
+import { creation } from "../../src/browser/requests.js";
+
+test("options have the names and forms of REST", () => {
+  const { path, body } = creation("a red circle", {
+    model: "models/toybox",
+    seed: 7n,
+    durationSeconds: 2.5,
+    size: [128, 64],
+    loras: { ink: 0.5 },
+    inputImage: "media/1",
+  });
+  assert.equal(path, "/v1/videos");
+  assert.deepEqual(JSON.parse(String(body)), {
+    prompt: "a red circle",
+    model: "toybox",
+    seed: 7,
+    seconds: "2.5",
+    size: "128x64",
+    loras: [{ name: "ink", scale: 0.5 }],
+    input_reference: { file_id: "media/1" },
+  });
+});
+
+test("a picture makes it a form, with bracket names", () => {
+  const { body } = creation("a red circle", {
+    inputReference: new Blob(["png"]),
+    labels: { set: "a" },
+    loras: { ink: 0.5 },
+    outputFormats: ["mp4_h264", "webm_vp9"],
+  });
+  assert.ok(body instanceof FormData);
+  assert.ok(body.get("input_reference") instanceof Blob);
+  assert.equal(body.get("labels[set]"), "a");
+  assert.deepEqual(body.getAll("loras[]"), ["ink=0.5"]);
+  assert.deepEqual(body.getAll("output_formats[]"), ["mp4_h264", "webm_vp9"]);
+});
+
+test("an edit and an extension go where REST has them", () => {
+  const edit = creation("bluer", { editSource: "videos/1", editStrength: 0.3 });
+  assert.equal(edit.path, "/v1/videos/edits");
+  assert.deepEqual(JSON.parse(String(edit.body)), {
+    prompt: "bluer",
+    video: { id: "1" },
+    strength: 0.3,
+  });
+  const extension = creation("on", { extendSource: "1", extendSeconds: 1 });
+  assert.equal(extension.path, "/v1/videos/extensions");
+  assert.deepEqual(JSON.parse(String(extension.body)), {
+    prompt: "on",
+    video: { id: "1" },
+    seconds: "1",
+  });
+});
+
+test("a seed that JSON cannot hold exactly is refused", () => {
+  assert.throws(() => creation("a", { seed: 2n ** 60n }), /^RangeError: seed: /);
+});
+
+test("every module of the browser's entry loads without a bundler", async () => {
+  const seen = new Set<string>();
+  const visit = async (url: URL): Promise<void> => {
+    if (seen.has(url.href)) return;
+    seen.add(url.href);
+    const text = await readFile(url, "utf8");
+    for (const [, specifier] of text.matchAll(/(?:from|import) "([^"]+)"/g)) {
+      assert.match(String(specifier), /^\.\.?\//, url.href);
+      await visit(new URL(String(specifier), url));
+    }
+  };
+  await visit(new URL("../../src/browser/index.js", import.meta.url));
+  assert.ok(seen.size > 5);
+});
