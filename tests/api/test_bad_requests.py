@@ -189,6 +189,13 @@ async def test_bytes_that_are_no_message_are_refused(gateway: Any, refused: Refu
         upload = channel.stream_unary("/telecine.v1.VideoService/UploadMedia")
         refusal = await refused(upload(iter([b"\xff\xff\xff"])))
         assert (refusal.code, refusal.field) == (INVALID, "request")
+        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        assert (await refused(check(b"\xff\xff\xff"))).code == INVALID
+        watch = channel.unary_stream("/grpc.health.v1.Health/Watch")
+        assert (await refused(watch(b"\xff\xff\xff").read())).code == INVALID
+        reflection = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+        reflect = channel.stream_stream(reflection)(iter([b"\xff\xff\xff"]))
+        assert (await refused(reflect.read())).code == INVALID
 
 
 async def test_unknown_method_is_unimplemented(gateway: Any) -> None:

@@ -70,8 +70,11 @@ async def test_listed_host_is_fetched_from() -> None:
 )  # fmt: skip
 async def test_own_network_is_refused_under_every_name(host: str) -> None:
     async with serving(PICTURE) as port, opened() as client:
+        url = f"http://{host}:{port}/"
         with pytest.raises(OutsideError, match=r"not public|does not exist"):
-            await client.get(f"http://{host}:{port}/", max_bytes=7, seconds=5)
+            await client.get(url, max_bytes=7, seconds=5)
+        with pytest.raises(OutsideError, match=r"not public|does not exist"):
+            await client.post(url, b"", headers={}, seconds=5)
 
 
 async def test_host_that_is_not_listed_is_refused() -> None:
