@@ -23,6 +23,7 @@ class Processes:
 
     redis_url: str
     gateway_address: str
+    gateway_http_address: str
     gateway_pid: int
     bare_address: str
 
@@ -44,6 +45,7 @@ def running_processes(*, num_events: int) -> Iterator[Processes]:
         settings = folder / "telecine.toml"
         settings.write_text(
             f'[gateway]\naddress_file = "{folder / "gateway"}"\n'
+            f'http_address_file = "{folder / "http"}"\n'
             f'[redis]\nurl = "{redis.url}"\n'
             f'[storage]\nurl = "{folder / "objects"}"\n'
             f"[queue]\nmax_queued = {MAX_QUEUED}\nmax_queued_per_tenant = {MAX_QUEUED}\n"
@@ -55,7 +57,8 @@ def running_processes(*, num_events: int) -> Iterator[Processes]:
             running_process(gateway, folder / "gateway") as (gateway_address, gateway_pid),
             running_process(bare, folder / "bare") as (bare_address, _),
         ):
-            yield Processes(redis.url, gateway_address, gateway_pid, bare_address)
+            http_address = (folder / "http").read_text().strip()
+            yield Processes(redis.url, gateway_address, http_address, gateway_pid, bare_address)
 
 
 @contextmanager

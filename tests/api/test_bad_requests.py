@@ -105,6 +105,20 @@ async def test_malformed_name_is_refused(
     assert len(refusal.message) < 300
 
 
+async def test_artifact_id_that_could_lead_elsewhere_is_not_found(
+    gateway: Any, refused: Refused
+) -> None:
+    await gateway.create()
+    video = await gateway.finish(await gateway.claim(), b"\0\0\0\x18ftypisom")
+    ids = ["../video.mp4", "/etc/passwd", "1/video.mp4", "video.mp4/..", "a\r\nb", "\0", "x" * 5000]
+    for artifact_id in ids:
+        request = video_service_pb2.DownloadVideoRequest(name=video.name, artifact_id=artifact_id)
+        refusal = await refused(call(gateway, "DownloadVideo", request))
+        assert (refusal.code, refusal.field) == (grpc.StatusCode.NOT_FOUND, "artifact_id")
+        assert len(refusal.message) < 300
+        assert refusal.message.isprintable()
+
+
 BAD_LISTS = [
     ("page_token", {"page_token": "!"}),
     ("page_token", {"page_token": "AAAA"}),
@@ -175,6 +189,13 @@ async def test_bytes_that_are_no_message_are_refused(gateway: Any, refused: Refu
         upload = channel.stream_unary("/telecine.v1.VideoService/UploadMedia")
         refusal = await refused(upload(iter([b"\xff\xff\xff"])))
         assert (refusal.code, refusal.field) == (INVALID, "request")
+        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        assert (await refused(check(b"\xff\xff\xff"))).code == INVALID
+        watch = channel.unary_stream("/grpc.health.v1.Health/Watch")
+        assert (await refused(watch(b"\xff\xff\xff").read())).code == INVALID
+        reflection = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+        reflect = channel.stream_stream(reflection)(iter([b"\xff\xff\xff"]))
+        assert (await refused(reflect.read())).code == INVALID
 
 
 async def test_unknown_method_is_unimplemented(gateway: Any) -> None:

@@ -1,6 +1,7 @@
 """What callers point to by URL is fetched from public addresses alone."""
 
 import asyncio
+import gzip
 import ipaddress
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from telecine.api import guarded_client
 from telecine.api.guarded_client import GuardedClient, OutsideError, check_url, is_public
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -58,11 +60,21 @@ async def test_listed_host_is_fetched_from() -> None:
         assert await client.get(url, max_bytes=7, seconds=5) == b"picture"
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1", "localhost", "LOCALHOST.", "2130706433", "0177.0.0.1", "0x7f.1", "0x7f000001",
+        "127.1", "0", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+    ],
+)  # fmt: skip
 async def test_own_network_is_refused_under_every_name(host: str) -> None:
     async with serving(PICTURE) as port, opened() as client:
+        url = f"http://{host}:{port}/"
         with pytest.raises(OutsideError, match=r"not public|does not exist"):
-            await client.get(f"http://{host}:{port}/", max_bytes=7, seconds=5)
+            await client.get(url, max_bytes=7, seconds=5)
+        with pytest.raises(OutsideError, match=r"not public|does not exist"):
+            await client.post(url, b"", headers={}, seconds=5)
 
 
 async def test_host_that_is_not_listed_is_refused() -> None:
@@ -115,6 +127,54 @@ async def test_redirect_to_where_none_may_lead_is_refused(target: str) -> None:
     async with serving(leading) as port, opened("127.0.0.1") as client:
         with pytest.raises(OutsideError, match=r"not called|not an http"):
             await client.get(f"http://127.0.0.1:{port}/", max_bytes=7, seconds=5)
+
+
+@pytest.fixture
+def own_machine_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the servers of a test were somewhere on the Internet."""
+    loopback = ipaddress.ip_address("127.0.0.1")
+    monkeypatch.setattr(
+        guarded_client, "is_public", lambda address: address == loopback or is_public(address)
+    )
+
+
+@pytest.mark.parametrize("target", ["169.254.169.254", "10.0.0.1", "[::1]", "[::ffff:10.0.0.1]"])
+async def test_redirect_from_the_internet_to_a_private_address_is_refused(
+    own_machine_is_public: None, target: str
+) -> None:
+    leading = saying(f"HTTP/1.1 302 Found\nlocation: http://{target}/\nconnection: close\n\n")
+    async with serving(leading) as port, opened() as client:
+        with pytest.raises(OutsideError, match="not public"):
+            await client.get(f"http://127.0.0.1:{port}/", max_bytes=7, seconds=5)
+
+
+async def test_name_that_is_bound_to_another_address_later_is_checked_anew(
+    own_machine_is_public: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter(["127.0.0.1", "10.0.0.1"])
+
+    async def rebind(_: Any, port: int, **__: Any) -> list[Any]:
+        return [(0, 0, 0, "", (next(answers), port))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", rebind, raising=False)
+    async with serving(PICTURE) as port, opened() as client:
+        url = f"http://rebound.example:{port}/"
+        assert await client.get(url, max_bytes=7, seconds=5) == b"picture"
+        with pytest.raises(OutsideError, match="not public"):
+            await client.get(url, max_bytes=7, seconds=5)
+
+
+async def test_compressed_answer_is_not_unpacked() -> None:
+    bomb = gzip.compress(bytes(10_000_000))
+
+    async def packed(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n")
+        writer.write(bomb)
+        await writer.drain()
+
+    async with serving(packed) as port, opened("127.0.0.1") as client:
+        url = f"http://127.0.0.1:{port}/"
+        assert await client.get(url, max_bytes=len(bomb), seconds=5) == bomb
 
 
 async def test_endless_redirects_end() -> None:

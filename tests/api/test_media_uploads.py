@@ -1,5 +1,6 @@
 """An upload is stored whole when it is what it says, else not at all."""
 
+import asyncio
 import hashlib
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -140,6 +141,17 @@ async def test_upload_that_goes_idle_is_dropped_and_leaves_nothing(
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "UPLOAD_IDLE")
     assert stored_files(gateway) == []
     assert list(tmp_path.glob("telecine-upload-*")) == []
+
+
+async def test_upload_that_trickles_is_dropped(gateway: Any, refused: Refused) -> None:
+    async def trickle() -> AsyncIterator[Upload]:
+        yield header("image/png", len(PNG))
+        while True:
+            yield Upload(data=b"x")
+            await asyncio.sleep(0.05)
+
+    refusal = await refused(gateway.videos.UploadMedia(trickle()))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "UPLOAD_IDLE")
 
 
 async def test_upload_that_breaks_off_leaves_nothing(gateway: Any) -> None:

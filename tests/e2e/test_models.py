@@ -74,7 +74,7 @@ def test_a_model_that_is_added_before_the_service_starts_is_served_by_it(
     assert "film: there is a model of this name" in again.stderr
     up = start_up()
     up.wait_until_up()
-    assert "models/film" in telecine("models", "--server", up.address("gateway")).stdout
+    assert "models/film" in telecine("models", "--server", up.address("gateway"), *data).stdout
     assert up.signal(signal.SIGTERM) == 0
 
 

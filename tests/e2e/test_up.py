@@ -69,7 +69,7 @@ def test_a_part_that_dies_is_started_again(start_up: StartUp, tmp_path: Path) ->
     processes = json.loads((tmp_path / "data" / "processes.json").read_text())
     for name in ("triton", "worker", "redis", "gateway"):
         os.kill(processes[name][0], signal.SIGKILL)
-    server = ("--server", up.address("gateway"))
+    server = ("--server", up.address("gateway"), "--data-dir", tmp_path / "data")
     deadline = time.monotonic() + 60
     while telecine("list", *server).returncode != 0:
         assert time.monotonic() < deadline

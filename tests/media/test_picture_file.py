@@ -1,8 +1,10 @@
 """Picture files as people have them: turned, transparent, of other colours, broken, too large."""
 
 import base64
+import contextlib
 import io
 import struct
+import tracemalloc
 import zlib
 from collections.abc import Callable
 
@@ -38,19 +40,25 @@ def encode(picture: Image.Image, file_format: str, **options: object) -> bytes:
     return encoded.getvalue()
 
 
-def png_claiming(width: int, height: int) -> bytes:
-    """A PNG of a few bytes whose header tells any size."""
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
 
+def png_claiming(width: int, height: int, *more: bytes) -> bytes:
+    """A PNG of a few bytes whose header tells any size; `more` are chunks behind it."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    pixels = zlib.compress(bytes(1000))
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
-    )
+    pixels = chunk(b"IDAT", zlib.compress(bytes(1000)))
+    chunks = (chunk(b"IHDR", header), *more, pixels, chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def webp_claiming(width: int, height: int) -> bytes:
+    """A lossless WebP of a few bytes whose header tells any size up to 16,384 pixels a side."""
+    bits = (width - 1) | (height - 1) << 14
+    pixels = b"\x2f" + struct.pack("<I", bits) + bytes(8)
+    body = b"WEBPVP8L" + struct.pack("<I", len(pixels)) + pixels + b"\0"
+    return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "AVIF"])
@@ -156,6 +164,28 @@ def test_other_formats_are_refused() -> None:
 def test_a_bomb_is_refused_before_it_is_decoded(size: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match=f"more than {MAX_PIXELS} pixels"):
         read_picture(png_claiming(*size))
+
+
+def test_a_bomb_of_webp_is_refused_before_it_is_decoded() -> None:
+    with pytest.raises(ValueError, match=f"more than {MAX_PIXELS} pixels"):
+        read_picture(webp_claiming(16_384, 16_384))
+
+
+@pytest.mark.parametrize(
+    ("kind", "head"), [(b"zTXt", b"a\0\0"), (b"iCCP", b"a\0\0"), (b"iTXt", b"a\0\1\0\0\0")]
+)
+def test_what_is_packed_beside_the_pixels_is_not_unpacked_without_end(
+    kind: bytes, head: bytes
+) -> None:
+    packed = chunk(kind, head + zlib.compress(bytes(50_000_000)))
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(ValueError):
+            read_picture(png_claiming(8, 8, packed))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 10_000_000
 
 
 def test_files_with_changed_bytes_are_pictures_or_errors() -> None:

@@ -17,7 +17,7 @@ Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
-    """Stands around every method of ours, the first of the interceptors.
+    """Stands around every method, the first of the interceptors.
 
     It reads the request's bytes itself: grpc.aio would answer bytes that are not the
     message with UNKNOWN.
@@ -28,16 +28,21 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     ) -> Handler:
         """Returns the method's handler with the conversion around it."""
         handler = await continuation(handler_call_details)
-        # gRPC answers an unknown method itself; health and reflection raise nothing of ours.
-        if handler is None or not handler_call_details.method.startswith("/telecine."):
-            return handler
+        if handler is None:
+            return handler  # gRPC answers an unknown method itself
+        if handler.request_streaming and handler.response_streaming:
+            return grpc.stream_stream_rpc_method_handler(
+                _streaming(handler, handler.stream_stream, _parse_all),
+                None,
+                handler.response_serializer,
+            )
         if handler.request_streaming:
             return grpc.stream_unary_rpc_method_handler(
                 _client_streaming(handler), None, handler.response_serializer
             )
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
-                _server_streaming(handler), None, handler.response_serializer
+                _streaming(handler, handler.unary_stream, _parse), None, handler.response_serializer
             )
         return grpc.unary_unary_rpc_method_handler(
             _unary(handler), None, handler.response_serializer
@@ -56,11 +61,13 @@ def _unary(handler: Handler) -> Callable[[bytes, Context], Awaitable[Any]]:
     return answer
 
 
-def _server_streaming(handler: Handler) -> Callable[[bytes, Context], Awaitable[None]]:
+def _streaming(
+    handler: Handler, method: Callable[..., Any], parse: Callable[[Handler, Any], Any]
+) -> Callable[[Any, Context], Awaitable[None]]:
     # Writes to the context itself: a generator around the method's own would cost each message.
-    async def answer(data: bytes, context: Context) -> None:
+    async def answer(data: Any, context: Context) -> None:
         try:
-            async with aclosing(handler.unary_stream(_parse(handler, data), context)) as responses:
+            async with aclosing(method(parse(handler, data), context)) as responses:
                 async for response in responses:
                     await context.write(response)
         except grpc.aio.AbortError:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import resource
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -53,6 +54,7 @@ async def run_gateway(settings: Settings) -> None:
 
     Redis need not be there: until it is, calls answer UNAVAILABLE and health NOT_SERVING.
     """
+    _raise_open_files()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -104,6 +106,12 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
             await asyncio.gather(parts.hub.close(), parts.feed.close(), parts.workers.close())
             await stopping
             _log.info("gateway stopped")
+
+
+def _raise_open_files() -> None:
+    """Takes as many files and connections as this process may: the usual 1,024 are soon idle."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _bind(server: grpc.aio.Server, settings: GatewaySettings) -> str:

@@ -33,6 +33,9 @@ SERVICE_NAMES = (
     worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"].full_name,
     account_service_pb2.DESCRIPTOR.services_by_name["AccountService"].full_name,
 )
+HANDSHAKE_MILLISECONDS = 10_000
+KEEPALIVE_MILLISECONDS = 60_000
+KEEPALIVE_ANSWER_MILLISECONDS = 20_000
 
 
 def build_server(parts: GatewayParts, health_servicer: HealthServicer) -> grpc.aio.Server:
@@ -50,6 +53,12 @@ def build_server(parts: GatewayParts, health_servicer: HealthServicer) -> grpc.a
             # Watchers are quiet for long: let them ping to keep their connections open.
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            # Connections that never begin, and those whose other end is gone without a word.
+            ("grpc.server_handshake_timeout_ms", HANDSHAKE_MILLISECONDS),
+            ("grpc.keepalive_time_ms", KEEPALIVE_MILLISECONDS),
+            ("grpc.http2.max_pings_without_data", 0),
+            # In this version `grpc.keepalive_timeout_ms` closes nothing on a server.
+            ("grpc.http2.ping_timeout_ms", KEEPALIVE_ANSWER_MILLISECONDS),
         ],
     )
     video_service_pb2_grpc.add_VideoServiceServicer_to_server(VideoServicer(parts), server)
