@@ -95,3 +95,8 @@ def test_a_name_that_tells_no_type_is_an_error(tmp_path: Path) -> None:
     path.write_bytes(b"x")
     with pytest.raises(ValueError, match="content_type"):
         next(upload_requests(path, None))
+
+
+def test_a_request_names_who_is_told_of_its_end() -> None:
+    request = create_video_request("a cat", {}, "once", webhook_url="https://app.example/told")
+    assert (request.request_id, request.webhook_url) == ("once", "https://app.example/told")

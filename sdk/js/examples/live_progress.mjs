@@ -1,4 +1,5 @@
-// Shows each step of a video as it is made, by the client for browsers: node examples/live_progress.mjs
+// Shows each step of a video as it is made, by the client for browsers:
+// node examples/live_progress.mjs "a red circle moves left"
 // TELECINE_URL names the gateway (http://127.0.0.1:8080), TELECINE_API_KEY the key for it.
 import { Client } from "@telecine/client/browser";
 
@@ -10,8 +11,8 @@ const client = new Client(process.env.TELECINE_URL ?? "http://127.0.0.1:8080", {
 const show = {
   state_changed: (event) => event.state,
   stage_changed: (event) => event.stage,
-  step_finished: (event) =>
-    `step ${event.step_index} of ${event.num_inference_steps}, ${event.eta_seconds.toFixed(1)} s left`,
+  step_finished: ({ step_index, num_inference_steps, eta_seconds }) =>
+    `step ${step_index} of ${num_inference_steps}, ${eta_seconds.toFixed(1)} s left`,
   preview: (event) => `a picture of ${event.image_url.length} characters for an <img>`,
   queue_moved: (event) => `${event.queue_position} videos ahead`,
 };

@@ -1,4 +1,5 @@
-// Makes a video and fetches it: node examples/make_and_download.mjs "a red circle moves left" out.mp4
+// Makes a video and fetches it:
+// node examples/make_and_download.mjs "a red circle moves left" out.mp4
 // TELECINE_SERVER names the gateway (127.0.0.1:7080), TELECINE_API_KEY the key for it.
 import { Client, Video_State } from "@telecine/client/node";
 

@@ -47,6 +47,12 @@ export interface CreateOptions extends CallOptions {
   requestId?: string;
 }
 
+/** What a call that makes one video takes. */
+export interface CreateVideoOptions extends CreateOptions {
+  /** Is told of the video's end, signed as Standard Webhooks has it. */
+  webhookUrl?: string;
+}
+
 /** What watching a video takes. */
 export interface WatchOptions extends CallOptions {
   /** Only events after the one with this id. */

@@ -92,10 +92,15 @@ class AsyncClient(AsyncAccountCalls):
         await self._channel.close()
 
     async def create_video(
-        self, prompt: str, *, request_id: str | None = None, **options: Unpack[VideoOptions]
+        self,
+        prompt: str,
+        *,
+        request_id: str | None = None,
+        webhook_url: str = "",
+        **options: Unpack[VideoOptions],
     ) -> video_pb2.Video:
-        """Ask for a video; it comes back queued, at once."""
-        request = create_video_request(prompt, options, request_id)
+        """Ask for a video; it comes back queued, at once. Its end is told to `webhook_url`."""
+        request = create_video_request(prompt, options, request_id, webhook_url=webhook_url)
         return await self._call(self._videos.CreateVideo, request)
 
     async def create_videos(

@@ -56,13 +56,13 @@ class VideoFilter:
 
 
 def create_video_request(
-    prompt: str, options: VideoOptions, request_id: str | None
+    prompt: str, options: VideoOptions, request_id: str | None, *, webhook_url: str = ""
 ) -> video_service_pb2.CreateVideoRequest:
     """Ask for a video; without an id the request gets a random one, so that a retry is safe."""
     if request_id is None:
         request_id = uuid.uuid4().hex
     return video_service_pb2.CreateVideoRequest(
-        spec=video_spec(prompt, options), request_id=request_id
+        spec=video_spec(prompt, options), request_id=request_id, webhook_url=webhook_url
     )
 
 

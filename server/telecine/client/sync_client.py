@@ -89,10 +89,15 @@ class Client(AccountCalls):
         self._channel.close()
 
     def create_video(
-        self, prompt: str, *, request_id: str | None = None, **options: Unpack[VideoOptions]
+        self,
+        prompt: str,
+        *,
+        request_id: str | None = None,
+        webhook_url: str = "",
+        **options: Unpack[VideoOptions],
     ) -> video_pb2.Video:
-        """Ask for a video; it comes back queued, at once."""
-        request = create_video_request(prompt, options, request_id)
+        """Ask for a video; it comes back queued, at once. Its end is told to `webhook_url`."""
+        request = create_video_request(prompt, options, request_id, webhook_url=webhook_url)
         return self._call(self._videos.CreateVideo, request)
 
     def create_videos(

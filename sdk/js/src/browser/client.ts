@@ -1,7 +1,7 @@
 import type { components } from "../gen/rest.js";
 import {
   type CallOptions,
-  type CreateOptions,
+  type CreateVideoOptions,
   resourceId,
   type WatchOptions,
 } from "../video_options.js";
@@ -15,7 +15,7 @@ export type Video = components["schemas"]["VideoObject"];
 /** A model as REST shows it. */
 export type Model = components["schemas"]["ModelObject"];
 
-/** Calls a Telecine server by REST and server-sent events, from a browser or anything with fetch. */
+/** Calls a Telecine server by REST and server-sent events, from anything that has fetch. */
 export class Client {
   readonly #connection: Connection;
 
@@ -25,7 +25,7 @@ export class Client {
   }
 
   /** Asks for a video; it comes back queued, at once. */
-  createVideo(prompt: string, options: RestVideoOptions & CreateOptions = {}): Promise<Video> {
+  createVideo(prompt: string, options: RestVideoOptions & CreateVideoOptions = {}): Promise<Video> {
     const { requestId = newRequestId(), signal, ...asked } = options;
     const { path, body } = creation(prompt, asked);
     const headers: Record<string, string> = { "idempotency-key": requestId };

@@ -1,6 +1,6 @@
 /** The client for browsers: REST and server-sent events, with REST's objects as answers. */
 export * from "../errors.js";
-export type { CallOptions, CreateOptions, WatchOptions } from "../video_options.js";
+export type { CallOptions, CreateVideoOptions, WatchOptions } from "../video_options.js";
 export { Client, type Model, type Video } from "./client.js";
 export type { ApiKey, ClientOptions } from "./connection.js";
 export type { DownloadOptions } from "./downloads.js";

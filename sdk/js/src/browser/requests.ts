@@ -1,5 +1,5 @@
 import type { components } from "../gen/rest.js";
-import { resourceId, type VideoOptions } from "../video_options.js";
+import { type CreateVideoOptions, resourceId, type VideoOptions } from "../video_options.js";
 
 type Schemas = components["schemas"];
 type Body = Partial<Schemas["CreateBody"] & Schemas["EditBody"] & Schemas["ExtendBody"]>;
@@ -17,9 +17,16 @@ export interface Creation {
 }
 
 /** Puts a prompt and what else is asked for into a request: JSON, or a form for a file. */
-export function creation(prompt: string, options: RestVideoOptions): Creation {
+export function creation(
+  prompt: string,
+  options: RestVideoOptions & Pick<CreateVideoOptions, "webhookUrl">,
+): Creation {
   const path = pathOf(options);
-  const body = withoutUndefined({ ...plainBody(prompt, options), ...sourceBody(options) });
+  const body = withoutUndefined({
+    ...plainBody(prompt, options),
+    ...sourceBody(options),
+    webhook_url: options.webhookUrl,
+  });
   if (options.inputReference instanceof Blob) {
     return { path, body: formOf(body, options.inputReference) };
   }

@@ -9,6 +9,7 @@ import { repeated } from "../resumption.js";
 import {
   type CallOptions,
   type CreateOptions,
+  type CreateVideoOptions,
   resourceName,
   type VideoOptions,
   type WatchOptions,
@@ -48,9 +49,12 @@ export class Client {
   }
 
   /** Asks for a video; it comes back queued, at once. */
-  async createVideo(prompt: string, options: VideoOptions & CreateOptions = {}): Promise<Video> {
-    const { requestId = newRequestId(), signal, ...asked } = options;
-    const request = { spec: videoSpec(prompt, asked), requestId };
+  async createVideo(
+    prompt: string,
+    options: VideoOptions & CreateVideoOptions = {},
+  ): Promise<Video> {
+    const { requestId = newRequestId(), webhookUrl = "", signal, ...asked } = options;
+    const request = { spec: videoSpec(prompt, asked), requestId, webhookUrl };
     return this.#call((own) => this.#videos.createVideo(request, { signal: own }), { signal });
   }
 

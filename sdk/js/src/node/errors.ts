@@ -53,7 +53,7 @@ function errorType(error: ConnectError, reason: string | undefined): errors.Erro
   return ERROR_OF_CODE.get(error.code) ?? errors.TelecineClientError;
 }
 
-/** Node's own errors come as any code, and so does a stream without an end; a status has details. */
+/** Node's own errors and a stream without an end come as any code; a status has details. */
 function isBrokenConnection(error: ConnectError): boolean {
   if (error.details.length > 0 || error.metadata.has("grpc-status")) {
     return false;

@@ -3,7 +3,13 @@ export * from "../errors.js";
 export * from "../gen/telecine/v1/model_pb.js";
 export * from "../gen/telecine/v1/usage_pb.js";
 export * from "../gen/telecine/v1/video_pb.js";
-export type { CallOptions, CreateOptions, VideoOptions, WatchOptions } from "../video_options.js";
+export type {
+  CallOptions,
+  CreateOptions,
+  CreateVideoOptions,
+  VideoOptions,
+  WatchOptions,
+} from "../video_options.js";
 export { Client } from "./client.js";
 export type { ApiKey, ClientOptions, TlsOptions } from "./connection.js";
 export type { DownloadOptions, ReadOptions } from "./downloads.js";

@@ -15,7 +15,10 @@ import {
   type VideoSpec,
   VideoSpecSchema,
 } from "../gen/telecine/v1/video_pb.js";
-import { type ListVideosRequest, ListVideosRequestSchema } from "../gen/telecine/v1/video_service_pb.js";
+import {
+  type ListVideosRequest,
+  ListVideosRequestSchema,
+} from "../gen/telecine/v1/video_service_pb.js";
 import { resourceName, type VideoOptions } from "../video_options.js";
 
 /** Which videos a list is of; all of the caller's by default. */

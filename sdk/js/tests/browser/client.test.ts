@@ -95,6 +95,8 @@ test("an error says what is wrong, and with which field", async () => {
     assert.deepEqual([error.reason, error.field], ["INVALID_FIELD", "fps"]);
     return true;
   });
+  const unsigned = client.createVideo("a", { webhookUrl: "http://127.0.0.1/told" });
+  await assert.rejects(unsigned, { name: "InvalidRequestError", field: "webhook_url" });
   const stranger = new telecine.Client(server.http.url, { apiKey: () => "tc_none" });
   await assert.rejects(stranger.listModels(), telecine.UnauthenticatedError);
   await assert.rejects(client.watchVideo("none").next(), telecine.NotFoundError);

@@ -139,6 +139,8 @@ test("an error says what is wrong, and with which field", async () => {
     assert.equal(error.retrySeconds, undefined);
     return true;
   });
+  const unsigned = client.createVideo("a", { webhookUrl: "http://127.0.0.1/told" });
+  await assert.rejects(unsigned, { name: "InvalidRequestError", field: "webhook_url" });
   const stranger = connect(server.grpc.address, { apiKey: "tc_none" });
   await assert.rejects(stranger.listModels(), telecine.UnauthenticatedError);
 });
