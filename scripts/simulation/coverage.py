@@ -42,6 +42,9 @@ NOT_SIMULATED = frozenset(
         "list_workers",
         "request_drain",
         "take_rate",
+        "claim_webhooks",
+        "finish_webhook",
+        "retry_webhook",
     }
 )
 

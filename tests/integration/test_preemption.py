@@ -11,7 +11,8 @@ from .waiting import all_events, is_notice, is_step, next_event, step_indexes, u
 
 Worker = worker_pb2.Worker
 ALL_STEPS = list(range(1, LONG["num_inference_steps"] + 1))
-URGENT: VideoOptions = {**LONG, "num_inference_steps": 30, "tier": video_pb2.TIER_REALTIME}
+# Long enough that another worker has started before it is done.
+URGENT: VideoOptions = {**LONG, "num_inference_steps": 100, "tier": video_pb2.TIER_REALTIME}
 
 
 async def start_batch_video(client: AsyncClient, *, at_step: int = 7) -> str:

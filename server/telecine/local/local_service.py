@@ -136,7 +136,8 @@ class LocalService:
             for start in self._starts.values():
                 start()
             self._note_processes()
-        keep_local_key(self._folder.api_key, self._redis.url)
+            # A stop that came out of the middle of an event loop would not come through.
+            keep_local_key(self._folder.api_key, self._redis.url)
         self._report("waiting for the models")
         self._triton.wait_until_ready(MODELS_SECONDS)
         for name, reason in self._triton.failures().items():
