@@ -268,12 +268,12 @@ async def test_ranks_end_with_the_server(
     await until(lambda: are_gone([group.leader, *group.ranks]))
 
 
-async def test_stopped_server_leaves_no_rank(server: TritonServer) -> None:
+async def test_stopped_server_leaves_no_rank(server: TritonServer, client: TritonClient) -> None:
     await asyncio.to_thread(server.restart)
-    # The first client's connection still waits before it tries again.
-    again = TritonClient(server.grpc_url, stream_timeout_seconds=60.0)
-    await again.load_model("sequence")
-    await again.close()
+    async with asyncio.timeout(60.0):
+        while not await client.is_ready():  # noqa: ASYNC110 - its connection waits before it tries
+            await asyncio.sleep(0.1)
+    await client.load_model("sequence")
     group = group_of(server, "sequence")
     await asyncio.to_thread(server.stop)
     await until(lambda: are_gone([group.leader, *group.ranks]))
