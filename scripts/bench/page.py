@@ -19,12 +19,12 @@ INTRODUCTION = """# Performance
 
 Every figure here was measured by a script of this repository and stands in `docs/benchmarks/`; this
 page is written from there by `scripts/bench/page.py`. A ratio compares two sides in the same run.
-Figures that miss their goal are shown like the others.
+Figures that miss their goal are shown like the others. Each run has its date with its conditions:
+code that has changed since may give others.
 """
 # Other figures than a benchmark's: what wrote them.
 _OTHER_SCRIPTS = {
     "toybox": "evaluate.py",
-    "edits": "evaluate_edits.py",
     "minutes": "evaluate_minutes.py",
 }
 

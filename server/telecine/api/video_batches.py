@@ -4,12 +4,12 @@ from contextlib import suppress
 
 from telecine.api.caller import Caller
 from telecine.api.gateway_parts import GatewayParts
+from telecine.api.video_spec import MAX_SEED
 from telecine.api.videos import create_video
 from telecine.errors import InvalidFieldError, TelecineError, UnavailableError, VideoStateError
 from telecine.v1 import video_pb2, video_service_pb2
 
 MAX_VIDEOS = 16
-_MAX_SEED = 2**63 - 1
 _MAX_ID_CHARACTERS = 60  # what each video's own number leaves of a request id
 
 
@@ -25,7 +25,7 @@ async def batch_create_videos(
         raise InvalidFieldError("num_videos", f"{request.num_videos} is not from 1 to {MAX_VIDEOS}")
     if len(request.request_id) > _MAX_ID_CHARACTERS:
         raise InvalidFieldError("request_id", f"has more than {_MAX_ID_CHARACTERS} characters")
-    if request.spec.seed > _MAX_SEED - request.num_videos:
+    if request.spec.seed > MAX_SEED - request.num_videos:
         raise InvalidFieldError("spec.seed", f"leaves no {request.num_videos} seeds from it on")
     response = video_service_pb2.BatchCreateVideosResponse()
     try:

@@ -23,12 +23,12 @@ from telecine.jobs.attention_strategy import ClipDemand, choose_attention, neede
 from telecine.prompts.prompt_parser import parse_optional_prompt, parse_prompt
 from telecine.v1 import model_pb2, video_pb2
 
+MAX_SEED = 2**63 - 1
 MAX_UPSCALE = 8
 MAX_OUTPUT_SIDE = 4096  # pixels; the largest that every H.264 player takes
 
 # A drawn seed is exact as a JavaScript number too, so that a web client can send it back.
 _DRAWN_SEED_BITS = 53
-_MAX_SEED = 2**63 - 1
 _NANOS = 1_000_000_000
 _MAX_DURATION_SECONDS = 315_576_000_000  # as google.protobuf.Duration has it
 _PIXELS_PER_UNIT = 1_000_000
@@ -197,7 +197,7 @@ def _negative_prompt(sent: video_pb2.VideoSpec, defaults: video_pb2.VideoSpec) -
 def _seed(sent: video_pb2.VideoSpec) -> int:
     if not sent.HasField("seed"):
         return secrets.randbits(_DRAWN_SEED_BITS)
-    return _within("seed", sent.seed, (0, _MAX_SEED))
+    return _within("seed", sent.seed, (0, MAX_SEED))
 
 
 def _duration(duration: Duration) -> Duration:
