@@ -1,4 +1,4 @@
-"""Trains the built-in model in three stages: `vae`, `latents`, `dit`.
+"""Trains the built-in model stage by stage: `vae`, `latents`, `dit`, `audio-latents`, `audio-dit`.
 
 Each goes on from where an earlier run of it stopped.
 """
@@ -6,7 +6,7 @@ Each goes on from where an earlier run of it stopped.
 import argparse
 from pathlib import Path
 
-from train import dit, latents, vae
+from train import audio_dit, audio_latents, dit, latents, vae
 
 ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = ROOT / "server" / "telecine" / "weights" / "toybox"
@@ -15,7 +15,7 @@ WEIGHTS = ROOT / "server" / "telecine" / "weights" / "toybox"
 def main() -> None:
     """Read the command line and run one stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stage", choices=("vae", "latents", "dit"))
+    parser.add_argument("stage", choices=("vae", "latents", "dit", "audio-latents", "audio-dit"))
     parser.add_argument("--steps", type=int, default=4000, help="training steps in all")
     parser.add_argument("--shards", type=int, default=16, help="shards of 512 clips")
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
@@ -26,6 +26,16 @@ def main() -> None:
         vae.train(options.weights, options.state / "vae.pt", num_steps=options.steps)
     elif options.stage == "latents":
         latents.write_shards(options.weights, shards, options.shards)
+    elif options.stage == "audio-latents":
+        audio_latents.write_audio_shards(options.weights, shards, options.state / "audio")
+    elif options.stage == "audio-dit":
+        audio_dit.train(
+            options.weights,
+            shards,
+            options.state / "audio",
+            options.state / "audio_dit.pt",
+            num_steps=options.steps,
+        )
     else:
         dit.train(options.weights, shards, options.state / "dit.pt", num_steps=options.steps)
 

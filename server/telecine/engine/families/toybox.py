@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from telecine.engine.audio.audio_stream import AudioStreamConfig
+from telecine.engine.audio.post_sync import PostSync
 from telecine.engine.dit.denoiser import DiTDenoiser
 from telecine.engine.dit.model import DiT, DiTConfig
 from telecine.engine.families.protocol import EncoderRole, FamilyCard, ImageEncoder
@@ -126,9 +129,12 @@ class ToyboxFamily:
         latent_frames = (num_frames - 1) // config.temporal_scale + 1
         return 1, config.latent_channels, latent_frames, height // scale, width // scale
 
-    def audio_latents_shape(self, *, num_frames: int, fps: int) -> None:  # noqa: ARG002
-        """No sound."""
-        return
+    def audio_latents_shape(self, *, num_frames: int, fps: int) -> tuple[int, ...] | None:
+        """[B, C, A] of the sound; None for a network of pictures alone."""
+        audio = self._dit_config().audio
+        if audio is None:
+            return None
+        return 1, audio.in_channels, math.ceil(num_frames * audio.latents_per_second / fps)
 
     def load_tokenizer(self) -> PromptTokenizer:
         """The tokenizer."""
@@ -153,6 +159,10 @@ class ToyboxFamily:
     def load_denoiser(self, device: torch.device, options: LoadOptions = FULL) -> DiTDenoiser:
         """The DiT."""
         return DiTDenoiser(self.load_dit(device, options))
+
+    def load_audio_denoiser(self, device: torch.device) -> PostSync:
+        """The DiT's part for sound."""
+        return PostSync(self.load_dit(device))
 
     def load_dit(self, device: torch.device, options: LoadOptions = FULL) -> DiT:
         """The network itself, in float32."""
@@ -195,7 +205,10 @@ class ToyboxFamily:
 
     def _dit_config(self) -> DiTConfig:
         described = _read_json(self._folder / "transformer" / "config.json")
-        return DiTConfig(**{**described, "patch_size": tuple(described["patch_size"])})
+        described["patch_size"] = tuple(described["patch_size"])
+        if audio := described.get("audio"):
+            described["audio"] = AudioStreamConfig(**audio)
+        return DiTConfig(**described)
 
     def _projection_config(self) -> TextProjectionConfig:
         return TextProjectionConfig(**_read_json(self._folder / "text_projection" / "config.json"))
