@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -177,6 +177,14 @@ class ToyboxFamily:
     def load_image_encoder(self, device: torch.device) -> ImageEncoder:
         """The VAE's encoder: the DiT reads pictures as frames that are done."""
         return VAEImageEncoder(self.load_vae(device))
+
+    def load_audio_decoder(self, device: torch.device) -> NoReturn:  # noqa: ARG002
+        """No sound."""
+        raise ValueError("audio_mode: this model makes silent videos")
+
+    def load_audio_denoiser(self, device: torch.device) -> NoReturn:  # noqa: ARG002
+        """No sound."""
+        raise ValueError("audio_mode: this model makes silent videos")
 
     def load_vae(self, device: torch.device) -> CausalVAE:
         """The VAE, in float32."""
