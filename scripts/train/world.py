@@ -95,6 +95,8 @@ class Clip:
     """[T, 2] as (x, y), y downwards."""
     radii: Tensor
     """[T]"""
+    contacts: tuple[float, ...] = ()
+    """When the shape touches the floor, in frames; seldom whole numbers."""
 
 
 def random_scene(generator: torch.Generator, *, held_out: bool | None = False) -> Scene:
@@ -143,7 +145,26 @@ def random_clip(scene: Scene, num_frames: int, generator: torch.Generator) -> Cl
         radii = small * ratio**time
         if scene.motion == "shrink":
             radii = radii.flip(0)
-    return Clip(scene, _path(scene.motion, time, float(radii.max()), generator), radii)
+    size = float(radii.max())
+    if scene.motion == "bounce":
+        centres, contacts = _bounce(time, size, generator)
+        return Clip(scene, centres, radii, contacts)
+    return Clip(scene, _path(scene.motion, time, size, generator), radii)
+
+
+def _bounce(
+    time: Tensor, radius: float, generator: torch.Generator
+) -> tuple[Tensor, tuple[float, ...]]:
+    """A path of hops, each a parabola, and the frames at which one ends."""
+    low, high = radius + 0.03, 1.0 - radius - 0.03
+    x, height = _uniform(low, high, generator), _uniform(0.3, high - low, generator)
+    phase, bounces = _uniform(0.0, 1.0, generator), _uniform(2.0, 3.0, generator)
+    fraction = (phase + bounces * time) % 1.0
+    hop = 4.0 * fraction * (1.0 - fraction)
+    centres = torch.stack((torch.full_like(time, x), high - height * hop), -1)
+    last = len(time) - 1
+    ends = range(math.ceil(phase), math.floor(phase + bounces) + 1)
+    return centres, tuple(last * (end - phase) / bounces for end in ends)
 
 
 def _path(motion: str, time: Tensor, radius: float, generator: torch.Generator) -> Tensor:
@@ -158,12 +179,6 @@ def _path(motion: str, time: Tensor, radius: float, generator: torch.Generator) 
             along = along.flip(0)
         is_sideways = motion in ("left", "right")
         return torch.stack((along, across) if is_sideways else (across, along), -1)
-    if motion == "bounce":
-        height = _uniform(0.3, high - low, generator)
-        phase, bounces = _uniform(0.0, 1.0, generator), _uniform(2.0, 3.0, generator)
-        fraction = (phase + bounces * time) % 1.0
-        hop = 4.0 * fraction * (1.0 - fraction)
-        return torch.stack((torch.full_like(time, free), high - height * hop), -1)
     if motion == "orbit":
         ring = _uniform(0.16, 0.5 - radius - 0.03, generator)
         middle_x = _uniform(low + ring, high - ring, generator)
