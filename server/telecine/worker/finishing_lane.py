@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from telecine.jobs.job_store import JobStore
+from telecine.media.sound import Sound
 from telecine.media.spritesheet import SpriteSheet
 from telecine.media.thumbnail import CONTENT_TYPE as PICTURE_CONTENT_TYPE
 from telecine.media.thumbnail import encode_thumbnail
@@ -97,6 +98,7 @@ class Finishing:
         self._store = store
         self._num_frames = 0
         self._still: Frames | None = None
+        self._sound: Sound | None = None
         self._sheet = SpriteSheet(held.video.num_frames)
 
     async def write(self, frames: Frames) -> None:
@@ -110,10 +112,16 @@ class Finishing:
             await self._live.write(frames)
         await self._transcoder.write(frames)
 
+    def add_sound(self, sound: Sound) -> None:
+        """Takes the sound of the whole video, before `finish`."""
+        self._sound = sound
+
     async def finish(self) -> list[video_pb2.Artifact]:
         """Completes the files and stores them."""
         if self._live is not None:
             await self._live.finish()
+        if self._sound is not None:
+            await self._transcoder.add_sound(self._sound)
         await self._transcoder.finish()
         self._held.state.enter(WorkerState.UPLOADING)
         await self._held.enter_stage(video_pb2.STAGE_UPLOADING)

@@ -59,7 +59,7 @@ class HeldVideo:
         num_server_losses: how often in a row the model server was lost while it made this
             video, with no finished slice between.
         identity: digest of the model that makes it here; checkpoints of another are not used.
-        decode_seconds: for how long decoding held the GPU.
+        decode_seconds: for how long decoding and sound held the GPU.
         tail_start: when, on the monotonic clock, its last frames were begun to be decoded.
     """
 

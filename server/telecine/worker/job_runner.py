@@ -10,6 +10,7 @@ from telecine.errors import LeaseLostError, TelecineError
 from telecine.jobs.checkpoint_store import CheckpointStore
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.job_types import Assignment
+from telecine.media.sound import Sound
 from telecine.v1 import video_pb2
 from telecine.worker.finishing_lane import FinishingLane
 from telecine.worker.gpu_lane import GpuLane, num_pixels
@@ -97,9 +98,12 @@ class JobRunner:
         async with contextlib.AsyncExitStack() as gpu:
             await gpu.enter_async_context(self._gpu_lane.prepare(held))
             async with self._finishing_lane.open(held) as finishing:
-                async with contextlib.aclosing(self._gpu_lane.make_frames(held)) as chunks:
-                    async for frames in chunks:
-                        await finishing.write(frames)
+                async with contextlib.aclosing(self._gpu_lane.make(held)) as parts:
+                    async for part in parts:
+                        if isinstance(part, Sound):
+                            finishing.add_sound(part)
+                        else:
+                            await finishing.write(part)
                 await gpu.aclose()
                 turn.end(is_finishing=True)
                 artifacts = await finishing.finish()
