@@ -216,9 +216,6 @@ def test_bad_field_is_refused_by_its_name(field: str, fields: dict[str, object])
 
 
 LATER_FEATURES = [
-    ("spec.audio_mode", {"audio_mode": video_pb2.AUDIO_MODE_JOINT}),
-    ("spec.audio_mode", {"audio_mode": video_pb2.AUDIO_MODE_POST_SYNC}),
-    ("spec.input_audio", {"input_audio": "media/x"}),
     ("spec.output_formats[0]", {"output_formats": [video_pb2.OUTPUT_FORMAT_WEBM_VP9]}),
     ("spec.output_formats[1]", {"output_formats": [1, video_pb2.OUTPUT_FORMAT_MP4_AV1]}),
 ]

@@ -24,6 +24,11 @@ TIER_OF_WORD = {
     for tier in video_pb2.Tier.values()
     if tier
 }
+AUDIO_MODE_OF_WORD = {
+    video_pb2.AudioMode.Name(mode).removeprefix("AUDIO_MODE_").lower(): mode
+    for mode in video_pb2.AudioMode.values()
+    if mode
+}
 
 
 LoraOption = Annotated[
@@ -38,6 +43,13 @@ OutputOption = Annotated[
 TierOption = Annotated[
     str | None,
     typer.Option(help="realtime, premium, standard or batch; realtime is saved as it is made."),
+]
+AudioOption = Annotated[
+    str | None,
+    typer.Option(help="How sound is made: joint, post_sync or none. Default: as the tier has it."),
+]
+InputAudioOption = Annotated[
+    str | None, typer.Option(help="The sound, as it is: a track's file, or media/MEDIA.")
 ]
 ImageOption = Annotated[
     str | None, typer.Option(help="The first frame: a picture's file, or media/MEDIA.")
@@ -56,8 +68,9 @@ ExtendOption = Annotated[
     ),
 ]
 SecondsOption = Annotated[float | None, typer.Option(help="How much --extend adds.")]
-_SOURCES: tuple[Literal["input_image", "edit_source", "extend_source"], ...] = (
+_SOURCES: tuple[Literal["input_image", "input_audio", "edit_source", "extend_source"], ...] = (
     "input_image",
+    "input_audio",
     "edit_source",
     "extend_source",
 )
@@ -82,6 +95,8 @@ def generate(
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, any number.")] = None,
     start_within: Annotated[float | None, typer.Option(help="Seconds it may wait.")] = None,
     lora: LoraOption = None,
+    audio: AudioOption = None,
+    input_audio: InputAudioOption = None,
     image: ImageOption = None,
     edit: EditOption = None,
     strength: StrengthOption = None,
@@ -101,6 +116,8 @@ def generate(
         "size": parse_size(size) if size else None,
         "sampler": sampler,
         "tier": parse_tier(tier) if tier else None,
+        "audio_mode": parse_audio(audio) if audio else None,
+        "input_audio": input_audio,
         "upscale": upscale,
         "labels": parse_labels(label) if label else None,
         "start_within_seconds": start_within,
@@ -166,6 +183,15 @@ def parse_tier(text: str) -> video_pb2.Tier.ValueType:
     return TIER_OF_WORD[text.lower()]
 
 
+def parse_audio(text: str) -> video_pb2.AudioMode.ValueType:
+    """`post-sync` as its enum value."""
+    word = text.lower().replace("-", "_")
+    if word not in AUDIO_MODE_OF_WORD:
+        taken = ", ".join(AUDIO_MODE_OF_WORD)
+        raise typer.BadParameter(f"sound is one of {taken}", param_hint="--audio")
+    return AUDIO_MODE_OF_WORD[word]
+
+
 def parse_labels(texts: list[str]) -> dict[str, str]:
     """`["team=film"]` as a map."""
     pairs = [text.partition("=") for text in texts]
@@ -217,7 +243,8 @@ def _generate(client: Client, prompt: str, options: VideoOptions, path: Path | N
     fetch = partial(client.download_video, video.name, target)
     fetching = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetch")
     try:
-        is_live = video.spec.tier == video_pb2.TIER_REALTIME
+        # What grows while it is made is silent.
+        is_live = video.spec.tier == video_pb2.TIER_REALTIME and not has_sound(video.spec)
         fetched = fetching.submit(fetch, follow=True) if is_live else None
         video = _watch(client, video)
         if fetched is None:
@@ -228,6 +255,11 @@ def _generate(client: Client, prompt: str, options: VideoOptions, path: Path | N
         fetching.shutdown(wait=False)
     console.print(f"[green]done[/] {video.name}, seed {video.spec.seed}", highlight=False)
     output.print(str(target), highlight=False, soft_wrap=True)
+
+
+def has_sound(spec: video_pb2.VideoSpec) -> bool:
+    """Whether the finished file has a sound track."""
+    return bool(spec.input_audio) or spec.audio_mode != video_pb2.AUDIO_MODE_NONE
 
 
 def _watch(client: Client, video: video_pb2.Video) -> video_pb2.Video:

@@ -184,6 +184,7 @@ def _facts(video: video_pb2.Video) -> dict[str, str]:
         "steps": f"{spec.num_inference_steps}, {spec.sampler}",
         "guidance": f"{spec.guidance_scale:g}",
         "frames": f"{video.num_frames} at {spec.fps}/s, {spec.size.width}x{spec.size.height}",
+        "sound": spec.input_audio or video_pb2.AudioMode.Name(spec.audio_mode)[11:].lower(),
         "created": _local_time(video.create_time),
         "ended": _local_time(video.end_time) if video.HasField("end_time") else "",
         "labels": ", ".join(f"{key}={value}" for key, value in sorted(spec.labels.items())),

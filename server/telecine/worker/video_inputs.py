@@ -16,6 +16,7 @@ from telecine.inference.requests import ClipInputs, EncodedImages
 from telecine.jobs.job_store import JobStore
 from telecine.media.clip_file import ClipFile
 from telecine.media.picture_file import read_picture
+from telecine.media.sound import Sound
 from telecine.media.transcoder import Frames
 from telecine.storage.keys import artifact_key, media_key
 from telecine.storage.object_store import ObjectStore
@@ -41,6 +42,7 @@ class VideoInputs:
         num_context_frames: how many of these are the source's last ones.
         source: where an extended video is read from, as far as it is kept.
         first_kept_frame: of the source, at the video's frame rate.
+        track: the sound that the video's owner sent.
     """
 
     spec: video_pb2.VideoSpec
@@ -50,6 +52,7 @@ class VideoInputs:
     num_kept_frames: int = 0
     first_kept_frame: int = 0
     source: ClipFile | None = None
+    track: Sound | None = None
 
     def for_sampler(self, encoded: EncodedImages, *, is_image_required: bool) -> ClipInputs:
         """Says what the sampler makes of the encoded frames."""

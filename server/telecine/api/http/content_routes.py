@@ -17,14 +17,15 @@ from telecine.v1 import video_pb2, video_service_pb2
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
-_Variant = Literal["video", "thumbnail", "spritesheet"]
+_Variant = Literal["video", "thumbnail", "spritesheet", "lip_sync"]
 _KINDS = {
     "video": video_pb2.Artifact.KIND_VIDEO,
     "thumbnail": video_pb2.Artifact.KIND_THUMBNAIL,
     "spritesheet": video_pb2.Artifact.KIND_SPRITESHEET,
+    "lip_sync": video_pb2.Artifact.KIND_LIP_SYNC,
 }
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
-_FILES = {"video/mp4": _BYTES, "image/webp": _BYTES}
+_FILES = {"video/mp4": _BYTES, "image/webp": _BYTES, "application/json": {}}
 
 
 @router.head("/{video_id}/content", response_class=Response, include_in_schema=False)
