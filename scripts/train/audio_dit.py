@@ -18,7 +18,6 @@ from telecine.engine.latents import Latents
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.audio_latents import FPS, AudioClips
 from train.dit import (
-    BATCH,
     CAPTION_TOKENS,
     CONTEXT_SIGMA,
     DROPPED_CAPTIONS,
@@ -32,8 +31,11 @@ from train.loop import Metrics, Plan, Trainer
 from train.text import TextEncoders
 from train.world import caption
 
+BATCH, DRAWS = 24, 3
+"""Clips of a batch, and noise levels at which the sound of each is learnt."""
 POST_SYNC_SHARE = 0.5
-HEARING_SHARE = 0.2
+HEARING_SHARE = 0.3
+"""Of the other batches, those in which the picture hears."""
 AUDIO_SIGMA_LEAN = 0.5
 CPU = torch.device("cpu")
 
@@ -67,9 +69,9 @@ def train(
         with torch.no_grad():
             embeds, pooled = text(batch.input_ids, batch.attention_mask)
         prompt = Prompt(embeds, pooled, batch.attention_mask.bool())
-        if batch.is_post_sync:
-            return _post_sync_loss(dit, batch, prompt)
-        return _joint_loss(dit, batch, prompt, channel_weights)
+        if not batch.is_post_sync and float(torch.rand((), generator=generator)) < HEARING_SHARE:
+            return _joint_loss(dit, batch, prompt, channel_weights)
+        return _sound_loss(dit, batch, prompt)
 
     def after_save() -> None:
         averaged = DiT(dit.config)
@@ -95,27 +97,31 @@ def with_sound(dit: DiT, audio_channels: int) -> DiT:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Clips with sound on their way to noise; noise levels are by clip [B]."""
+    """Clips with sound on their way to noise.
 
-    clean: Latents
-    noise: Latents
+    Attributes:
+        video: clean [B, C, T, H, W], and its noise.
+        audio: clean [B, D, A].
+        audio_noises: DRAWS of [B, D, A].
+        sigmas: noise levels of the picture [B].
+        audio_sigmas: of the sound, DRAWS of [B]; the picture's where both are denoised at once.
+    """
+
+    video: Tensor
+    video_noise: Tensor
+    audio: Tensor
+    audio_noises: Tensor
     sigmas: Tensor
     audio_sigmas: Tensor
     input_ids: Tensor
     attention_mask: Tensor
     fps: int
     is_post_sync: bool
-    hears: bool
 
     @property
-    def noisy(self) -> Latents:
-        video, audio = self.sigmas[:, None, None, None, None], self.audio_sigmas[:, None, None]
-        assert self.clean.audio is not None
-        assert self.noise.audio is not None
-        return Latents(
-            (1 - video) * self.clean.video + video * self.noise.video,
-            (1 - audio) * self.clean.audio + audio * self.noise.audio,
-        )
+    def noisy_video(self) -> Tensor:
+        level = self.sigmas[:, None, None, None, None]
+        return (1 - level) * self.video + level * self.video_noise
 
 
 def _draw_batch(
@@ -125,69 +131,67 @@ def _draw_batch(
     *,
     generator: torch.Generator,
 ) -> _Batch:
-    def share() -> float:
-        return float(torch.rand((), generator=generator))
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator)
 
     fps = FPS[int(torch.randint(len(FPS), (), generator=generator))]
     num_clips = min(len(clips.scenes), len(sounds.latents[fps]))
     chosen = torch.randint(num_clips, (BATCH,), generator=generator)
-    clean = Latents(clips.latents[chosen].float(), sounds.latents[fps][chosen].float())
-    assert clean.audio is not None
-    noise = Latents(
-        torch.randn(clean.video.shape, generator=generator),
-        torch.randn(clean.audio.shape, generator=generator),
-    )
+    video, audio = clips.latents[chosen].float(), sounds.latents[fps][chosen].float()
     captions = [caption(clips.scenes[i], generator) for i in chosen.tolist()]
     kept = torch.rand(BATCH, generator=generator) >= DROPPED_CAPTIONS
-    is_post_sync = share() < POST_SYNC_SHARE
-    normal = torch.randn(BATCH, generator=generator)
-    lean = AUDIO_SIGMA_LEAN if is_post_sync else SIGMA_LEAN
-    audio_sigmas = torch.sigmoid(SIGMA_SPREAD * normal + lean)
-    nearly_clean = CONTEXT_SIGMA * torch.rand(BATCH, generator=generator)
+    is_post_sync = float(torch.rand((), generator=generator)) < POST_SYNC_SHARE
+    if is_post_sync:
+        sigmas = CONTEXT_SIGMA * torch.rand(BATCH, generator=generator)
+        audio_sigmas = torch.sigmoid(SIGMA_SPREAD * normal(DRAWS, BATCH) + AUDIO_SIGMA_LEAN)
+    else:
+        sigmas = torch.sigmoid(SIGMA_SPREAD * normal(BATCH) + SIGMA_LEAN)
+        audio_sigmas = sigmas.expand(DRAWS, -1)
     return _Batch(
-        clean,
-        noise,
-        nearly_clean if is_post_sync else audio_sigmas,
+        video,
+        normal(*video.shape),
+        audio,
+        normal(DRAWS, *audio.shape),
+        sigmas,
         audio_sigmas,
         *tokenize(tokenizer, captions, kept),
         fps=fps,
         is_post_sync=is_post_sync,
-        hears=share() < HEARING_SHARE,
     )
 
 
-def _post_sync_loss(dit: DiT, batch: _Batch, prompt: Prompt) -> tuple[Tensor, Metrics]:
-    noisy = batch.noisy
-    assert noisy.audio is not None
+def _sound_loss(dit: DiT, batch: _Batch, prompt: Prompt) -> tuple[Tensor, Metrics]:
+    """The picture is read once, and the sound of each clip learnt at several noise levels."""
     with torch.autocast("cpu", torch.bfloat16):
-        sound = SoundOf(
-            dit,
-            Picture(noisy.video, batch.sigmas, batch.fps),
-            prompt,
-            num_latents=noisy.audio.shape[2],
-        )
-        velocity = sound(noisy.audio, batch.audio_sigmas)
-    loss = _audio_error(velocity, batch)
-    return loss, {"post_sync": loss.item()}
+        picture = Picture(batch.noisy_video, batch.sigmas, batch.fps)
+        sound = SoundOf(dit, picture, prompt, num_latents=batch.audio.shape[2])
+        errors = [
+            _audio_error(sound(_noisy_audio(batch, noise, sigmas), sigmas), batch, noise)
+            for noise, sigmas in zip(batch.audio_noises, batch.audio_sigmas, strict=True)
+        ]
+    loss = torch.stack(errors).mean()
+    return loss, {"post_sync" if batch.is_post_sync else "joint": loss.item()}
 
 
 def _joint_loss(
     dit: DiT, batch: _Batch, prompt: Prompt, channel_weights: Tensor
 ) -> tuple[Tensor, Metrics]:
+    """Both in one pass, in which the picture learns to hear."""
+    noise = batch.audio_noises[0]
+    latents = Latents(batch.noisy_video, _noisy_audio(batch, noise, batch.sigmas))
     with torch.autocast("cpu", torch.bfloat16):
-        velocity = predict_jointly(
-            dit, batch.noisy, batch.sigmas, prompt, fps=batch.fps, hears=batch.hears
-        )
+        velocity = predict_jointly(dit, latents, batch.sigmas, prompt, fps=batch.fps)
     assert velocity.audio is not None
-    loss = _audio_error(velocity.audio, batch)
-    if not batch.hears:
-        return loss, {"joint": loss.item()}
-    error = velocity.video.float() - (batch.noise.video - batch.clean.video)
+    loss = _audio_error(velocity.audio, batch, noise)
+    error = velocity.video.float() - (batch.video_noise - batch.video)
     picture = (error.square().mean((0, 2, 3, 4)) * channel_weights).mean()
     return loss + picture, {"joint": loss.item(), "picture": picture.item()}
 
 
-def _audio_error(velocity: Tensor, batch: _Batch) -> Tensor:
-    assert batch.noise.audio is not None
-    assert batch.clean.audio is not None
-    return (velocity.float() - (batch.noise.audio - batch.clean.audio)).square().mean()
+def _noisy_audio(batch: _Batch, noise: Tensor, sigmas: Tensor) -> Tensor:
+    level = sigmas[:, None, None]
+    return (1 - level) * batch.audio + level * noise
+
+
+def _audio_error(velocity: Tensor, batch: _Batch, noise: Tensor) -> Tensor:
+    return (velocity.float() - (noise - batch.audio)).square().mean()

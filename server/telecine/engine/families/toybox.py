@@ -5,13 +5,14 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from telecine.engine.audio.audio_stream import AudioStreamConfig
+from telecine.engine.audio.audio_vae import AudioVAE, AudioVAEConfig
 from telecine.engine.audio.post_sync import PostSync
 from telecine.engine.dit.denoiser import DiTDenoiser
 from telecine.engine.dit.model import DiT, DiTConfig
@@ -66,12 +67,15 @@ class ToyboxFamily:
             max_context_frames=temporal_scale * (rollout.context_frames - 1) + 1 if rollout else 0,
             attention_strategies=("full", "causal", "window") if rollout else ("full", "window"),
             window_memory_bytes_per_megapixel=10_000_000,
+            audio_modes=("JOINT", "POST_SYNC") if self._dit_config().audio else (),
         )
 
     @property
     def networks(self) -> Mapping[str, Callable[[], nn.Module]]:
-        """DiT, VAE, both text encoders and the projection."""
+        """DiT, VAEs, both text encoders and the projection."""
+        sound = {"audio_vae": lambda: AudioVAE(self._audio_vae_config())}
         return {
+            **(sound if self._has_sound else {}),
             "transformer": lambda: DiT(self._dit_config()),
             "vae": lambda: CausalVAE(self._vae_config()),
             "text_projection": lambda: TextProjection(self._projection_config()),
@@ -160,6 +164,22 @@ class ToyboxFamily:
         """The DiT."""
         return DiTDenoiser(self.load_dit(device, options))
 
+    def load_audio_decoder(self, device: torch.device) -> AudioVAE:
+        """The audio VAE."""
+        return self.load_audio_vae(device)
+
+    def load_audio_vae(self, device: torch.device) -> AudioVAE:
+        """The audio VAE, in float32.
+
+        Raises:
+            ValueError: the folder has none.
+        """
+        if not self._has_sound:
+            raise ValueError("audio_mode: this model makes silent videos")
+        vae = AudioVAE(self._audio_vae_config())
+        vae.load_state_dict(load_file(self._folder / "audio_vae" / TENSORS))
+        return vae.to(device).eval().requires_grad_(requires_grad=False)
+
     def load_audio_denoiser(self, device: torch.device) -> PostSync:
         """The DiT's part for sound."""
         return PostSync(self.load_dit(device))
@@ -177,14 +197,6 @@ class ToyboxFamily:
     def load_image_encoder(self, device: torch.device) -> ImageEncoder:
         """The VAE's encoder: the DiT reads pictures as frames that are done."""
         return VAEImageEncoder(self.load_vae(device))
-
-    def load_audio_decoder(self, device: torch.device) -> NoReturn:  # noqa: ARG002
-        """No sound."""
-        raise ValueError("audio_mode: this model makes silent videos")
-
-    def load_audio_denoiser(self, device: torch.device) -> NoReturn:  # noqa: ARG002
-        """No sound."""
-        raise ValueError("audio_mode: this model makes silent videos")
 
     def load_vae(self, device: torch.device) -> CausalVAE:
         """The VAE, in float32."""
@@ -217,6 +229,16 @@ class ToyboxFamily:
         if audio := described.get("audio"):
             described["audio"] = AudioStreamConfig(**audio)
         return DiTConfig(**described)
+
+    @property
+    def _has_sound(self) -> bool:
+        return (self._folder / "audio_vae").is_dir()
+
+    def _audio_vae_config(self) -> AudioVAEConfig:
+        described = _read_json(self._folder / "audio_vae" / "config.json")
+        for name in ("latents_mean", "latents_std"):
+            described[name] = tuple(described[name])
+        return AudioVAEConfig(**described)
 
     def _projection_config(self) -> TextProjectionConfig:
         return TextProjectionConfig(**_read_json(self._folder / "text_projection" / "config.json"))
