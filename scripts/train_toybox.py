@@ -1,4 +1,4 @@
-"""Trains the built-in model in three stages: `vae`, `latents`, `dit`.
+"""Trains the built-in model in stages: `vae`, `audio-vae`, `latents`, `dit`.
 
 Each goes on from where an earlier run of it stopped.
 """
@@ -6,7 +6,7 @@ Each goes on from where an earlier run of it stopped.
 import argparse
 from pathlib import Path
 
-from train import dit, latents, vae
+from train import audio_vae, dit, latents, vae
 
 ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = ROOT / "server" / "telecine" / "weights" / "toybox"
@@ -15,7 +15,7 @@ WEIGHTS = ROOT / "server" / "telecine" / "weights" / "toybox"
 def main() -> None:
     """Read the command line and run one stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stage", choices=("vae", "latents", "dit"))
+    parser.add_argument("stage", choices=("vae", "audio-vae", "latents", "dit"))
     parser.add_argument("--steps", type=int, default=4000, help="training steps in all")
     parser.add_argument("--shards", type=int, default=16, help="shards of 512 clips")
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
@@ -24,6 +24,9 @@ def main() -> None:
     shards = options.state / "latents"
     if options.stage == "vae":
         vae.train(options.weights, options.state / "vae.pt", num_steps=options.steps)
+    elif options.stage == "audio-vae":
+        state = options.state / "audio_vae.pt"
+        audio_vae.train(options.weights, state, num_steps=options.steps)
     elif options.stage == "latents":
         latents.write_shards(options.weights, shards, options.shards)
     else:

@@ -1,0 +1,1 @@
+"""Sound: the built-in audio VAE."""
