@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 
+from telecine.media.sound import Sound
 from telecine.media.transcoder import EncodingOptions, Frames, set_picture_format, to_picture
 
 # A header of its own, then fragments that know their place in time without what came before.
@@ -91,6 +92,10 @@ class LiveWriter:
             self._num_frames += len(frames)
             self._num_fragments += 1
             self._append(self._fragment(packets))
+
+    def add_sound(self, sound: Sound) -> None:
+        """Refuses it: fragments are played before the sound of the whole is made."""
+        raise ValueError(f"a growing file takes no sound, {sound.seconds:.3f} s of it were given")
 
     def finish(self) -> None:
         """Closes the file, which is whole after every piece."""

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import av
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from numpy.typing import NDArray
+
+from telecine.media.sound import Sound
+from telecine.media.sound_track import TRACK_SAMPLE_RATE, TrackKind, add_sound_track
 
 Frames = NDArray[np.uint8]
 """Pictures [n, H, W, 3], RGB, 0 to 255."""
@@ -23,6 +26,15 @@ Frames = NDArray[np.uint8]
 NUM_THREADS = 2
 # Chunks that may wait for the encoder: memory stays flat however long the video is.
 MAX_WAITING_CHUNKS = 2
+
+_INDEX_FIRST = {"movflags": "+faststart"}
+_AAC_IN_MP4 = TrackKind(
+    codec="aac",
+    sample_format="fltp",
+    container="mp4",
+    # Lengths are told in this unit, whose default is a millisecond.
+    container_options=_INDEX_FIRST | {"movie_timescale": str(TRACK_SAMPLE_RATE)},
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,10 @@ class FrameWriter(Protocol):
         """Encodes `frames` [n, H, W, 3] uint8; raises ValueError where they do not fit."""
         ...
 
+    def add_sound(self, sound: Sound) -> None:
+        """Takes the sound of the whole video, before `finish`; ValueError where none is written."""
+        ...
+
     def finish(self) -> None:
         """Completes the file; raises ValueError where there was no frame."""
         ...
@@ -57,20 +73,39 @@ class FrameWriter(Protocol):
         ...
 
 
-class Mp4Writer:
-    """Writes H.264, yuv420p, in an MP4 whose index comes first, frame by frame.
+class FileWriter:
+    """Writes a file frame by frame; the same frames, sound and options give the same bytes.
 
-    The same frames and options give the same bytes. Blocking: see Transcoder.
+    Blocking: see Transcoder. A FrameWriter.
+
+    Args:
+        path: the file.
+        options: rate, upscale and quality.
+        codec: FFmpeg's name of the pictures' encoder.
+        codec_options: what that is told.
+        container_options: those of a file without sound.
+        track: the container, and how sound goes into it.
     """
 
-    def __init__(self, path: Path, options: EncodingOptions) -> None:
+    def __init__(
+        self,
+        path: Path,
+        options: EncodingOptions,
+        *,
+        codec: str,
+        codec_options: dict[str, str],
+        container_options: dict[str, str],
+        track: TrackKind,
+    ) -> None:
+        self._path = path
         self._options = options
+        self._track = track
         self._shape: tuple[int, ...] | None = None
-        self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
-        self._stream = self._container.add_stream(
-            "libx264",
-            rate=options.fps,
-            options={"crf": str(options.crf), "preset": options.preset},
+        self._num_frames = 0
+        self._sound: Sound | None = None
+        self._container = av.open(str(path), "w", format=track.container, options=container_options)
+        self._stream: Any = self._container.add_stream(
+            codec, rate=options.fps, options=codec_options
         )
 
     def write(self, frames: Frames) -> None:
@@ -86,13 +121,26 @@ class Mp4Writer:
         for frame in frames:
             picture = to_picture(frame, upscale=self._options.upscale)
             self._container.mux(self._stream.encode(picture))
+        self._num_frames += len(frames)
+
+    def add_sound(self, sound: Sound) -> None:
+        """Takes the sound of the whole video, which is made as long as its frames."""
+        self._sound = sound
 
     def finish(self) -> None:
-        """Writes what the encoder still holds and moves the index to the front."""
+        """Writes what the encoder still holds, and the sound."""
         if self._shape is None:
             raise ValueError("a video needs at least one frame")
         self._container.mux(self._stream.encode(None))
         self._container.close()
+        if self._sound is not None:
+            add_sound_track(
+                self._path,
+                self._sound,
+                num_frames=self._num_frames,
+                fps=self._options.fps,
+                kind=self._track,
+            )
 
     def abandon(self) -> None:
         """Closes an unfinished file; what is on disk is of no use."""
@@ -108,6 +156,20 @@ class Mp4Writer:
         set_picture_format(self._stream, self._options, width=width, height=height)
         self._stream.codec_context.thread_count = NUM_THREADS
         self._shape = frames.shape[1:]
+
+
+class Mp4Writer(FileWriter):
+    """Writes H.264, yuv420p, and AAC where there is sound, in an MP4 whose index comes first."""
+
+    def __init__(self, path: Path, options: EncodingOptions) -> None:
+        super().__init__(
+            path,
+            options,
+            codec="libx264",
+            codec_options={"crf": str(options.crf), "preset": options.preset},
+            container_options=_INDEX_FIRST,
+            track=_AAC_IN_MP4,
+        )
 
 
 def set_picture_format(
@@ -178,6 +240,10 @@ class Transcoder:
         while len(self._waiting) >= MAX_WAITING_CHUNKS:
             await self._waiting.popleft()
         self._waiting.append(self._in_thread(partial(self._writer.write, frames)))
+
+    async def add_sound(self, sound: Sound) -> None:
+        """Hands over the sound of the whole video; it is made as long as the frames are."""
+        await self._in_thread(partial(self._writer.add_sound, sound))
 
     async def finish(self) -> None:
         """Waits until the file is whole."""
