@@ -17,7 +17,7 @@ from train.world_sound import NOTE_SAMPLES, render_sound
 BATCH_SIZE = 8
 NUM_LATENTS = 52
 KL_WEIGHT = 4e-3
-FACES_SHARE = 0.25
+FACES_SHARE, BOUNCES_SHARE = 0.3, 0.3
 _FRAME_RATES = ((33, 16), (49, 24))
 _WINDOWS = (128, 512, 2048)
 _QUIETEST = 1e-3
@@ -39,10 +39,10 @@ def train(weights: Path, state_path: Path, *, num_steps: int, seed: int = 0) -> 
             mean, log_variance = vae.encoder(sound)
             latents = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
             heard = vae.decoder(latents).float()
-        error = heard - sound
+        error = (heard - sound) / (sound.square().mean(2, keepdim=True).sqrt() + 0.02)
         spectral = multi_resolution_error(heard, sound)
         kl = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).mean()
-        loss = 10 * error.abs().mean() + 30 * error.square().mean() + spectral
+        loss = 2 * error.abs().mean() + error.square().mean() + spectral
         metrics = {
             "si_sdr": float(si_sdr(heard.detach(), sound)),
             "stft": float(spectral.detach()),
@@ -69,8 +69,12 @@ def random_sounds(count: int, generator: torch.Generator) -> Tensor:
 
 def _random_sound(generator: torch.Generator) -> Tensor:
     num_frames, fps = _FRAME_RATES[int(torch.randint(2, (), generator=generator))]
-    is_face = bool(torch.rand((), generator=generator) < FACES_SHARE)
-    scene = random_face(generator) if is_face else random_scene(generator, held_out=None)
+    kind = float(torch.rand((), generator=generator))
+    scene = random_scene(generator, held_out=None)
+    if kind < FACES_SHARE:
+        scene = random_face(generator)
+    elif kind < FACES_SHARE + BOUNCES_SHARE:
+        scene = dataclasses.replace(scene, motion="bounce")
     clip = random_clip(scene, num_frames, generator)
     return render_sound(clip, fps, NUM_LATENTS * NOTE_SAMPLES)
 

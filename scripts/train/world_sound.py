@@ -4,8 +4,9 @@ A bounce thumps at each contact and is silent in between; every other motion is 
 and a face speaks. The shape decides the timbre, its size the loudness, its height or size
 the pitch. Nothing is left to chance, so that a network can learn all of it.
 
-A tone plays notes of 40 ms, whose partials are multiples of 25 Hz and start at phase 0. So
-each partial makes whole turns in a note, and one note goes over into the next without a jump.
+All of it is loudness times notes of 40 ms, whose partials are multiples of 25 Hz and start
+at phase 0. So each partial makes whole turns in a note, one note goes over into the next
+without a jump, and every note of a pitch is the same samples.
 """
 
 import math
@@ -80,14 +81,12 @@ def partials(shape: str, pitch: float) -> list[tuple[float, float]]:
 
 
 def _thumps(clip: Clip, fps: float, time: Tensor) -> Tensor:
-    sound = torch.zeros_like(time)
+    loudness = torch.zeros_like(time)
     for contact in clip.contacts:
-        first = math.ceil(contact / fps * SAMPLE_RATE)
-        since = time[first:] - contact / fps
+        since = (time - contact / fps).clamp_min(0.0)
         attack = (since / _THUMP_ATTACK_SECONDS).clamp_max(1.0)
-        envelope = _THUMP_AMPLITUDE * attack * (-since / _THUMP_DECAY_SECONDS).exp()
-        sound[first:] += envelope * _sum_of_partials(clip.scene.shape, THUMP_PITCH, since)
-    return sound
+        loudness += _THUMP_AMPLITUDE * attack * (-since / _THUMP_DECAY_SECONDS).exp()
+    return loudness * _held_note(clip.scene.shape, THUMP_PITCH, len(time))
 
 
 def _tone(clip: Clip, fps: float, time: Tensor) -> Tensor:
@@ -101,10 +100,6 @@ def _tone(clip: Clip, fps: float, time: Tensor) -> Tensor:
 @cache
 def _note(shape: str, pitch: float) -> Tensor:
     time = torch.arange(NOTE_SAMPLES, dtype=torch.float64) / SAMPLE_RATE
-    return _sum_of_partials(shape, pitch, time)
-
-
-def _sum_of_partials(shape: str, pitch: float, time: Tensor) -> Tensor:
     waves = [
         amplitude * (2 * math.pi * frequency * time).sin()
         for frequency, amplitude in partials(shape, pitch)
@@ -112,11 +107,14 @@ def _sum_of_partials(shape: str, pitch: float, time: Tensor) -> Tensor:
     return torch.stack(waves).sum(0)
 
 
+def _held_note(shape: str, pitch: float, num_samples: int) -> Tensor:
+    return _note(shape, pitch).repeat(-(-num_samples // NOTE_SAMPLES))[:num_samples]
+
+
 def _voice(clip: Clip, fps: float, time: Tensor) -> Tensor:
-    note = _note(clip.scene.motion, voice_pitch(float(clip.radii[0])))
-    repeats = -(-len(time) // NOTE_SAMPLES)
+    pitch = voice_pitch(float(clip.radii[0]))
     loudness = _VOICE_AMPLITUDE * openness(clip.syllables, time * fps)
-    return loudness * note.repeat(repeats)[: len(time)]
+    return loudness * _held_note(clip.scene.motion, pitch, len(time))
 
 
 def voice_pitch(radius: float) -> float:
