@@ -1,15 +1,17 @@
 """Trains the audio VAE on rendered sounds and writes weights/audio_vae."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
 from telecine.engine.audio.audio_vae import AudioVAE, AudioVAEConfig
-from telecine.engine.families.toybox import save_part
+from telecine.engine.families.toybox import TENSORS, save_part
 from train.loop import Metrics, Plan, Trainer
 from train.world import random_clip, random_face, random_scene
 from train.world_sound import NOTE_SAMPLES, render_sound
@@ -17,6 +19,8 @@ from train.world_sound import NOTE_SAMPLES, render_sound
 BATCH_SIZE = 8
 NUM_LATENTS = 52
 KL_WEIGHT = 4e-3
+DECODER_NOISE = 0.1
+"""Of latents of variance one: what comes out of a denoiser is no better."""
 FACES_SHARE, BOUNCES_SHARE = 0.3, 0.3
 _FRAME_RATES = ((33, 16), (49, 24))
 _WINDOWS = (128, 512, 2048)
@@ -33,26 +37,68 @@ def train(weights: Path, state_path: Path, *, num_steps: int, seed: int = 0) -> 
     trainer.resume()
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
-        generator = torch.Generator().manual_seed((seed << 32) + step)
-        sound = random_sounds(BATCH_SIZE, generator)
+        sound = random_sounds(BATCH_SIZE, _generator_of_step(seed, step))
         with torch.autocast("cpu", torch.bfloat16):
             mean, log_variance = vae.encoder(sound)
             latents = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
             heard = vae.decoder(latents).float()
-        error = (heard - sound) / (sound.square().mean(2, keepdim=True).sqrt() + 0.02)
-        spectral = multi_resolution_error(heard, sound)
+        loss, metrics = _loss(heard, sound)
         kl = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).mean()
-        loss = 2 * error.abs().mean() + error.square().mean() + spectral
-        metrics = {
-            "si_sdr": float(si_sdr(heard.detach(), sound)),
-            "stft": float(spectral.detach()),
-            "kl": float(kl.detach()),
-        }
-        return loss + KL_WEIGHT * kl, metrics
+        return loss + KL_WEIGHT * kl, {**metrics, "kl": float(kl.detach())}
 
     averaged: AudioVAE = trainer.averaged.module
     trainer.run(loss_of_step, after_save=lambda: save(averaged, weights))
     tqdm.write(str(quality(averaged.eval(), 64)))
+
+
+def train_decoder(weights: Path, state_path: Path, *, num_steps: int, seed: int = 1) -> None:
+    """Train the decoder on; the encoder stays, so that latents made with it stay true."""
+    torch.manual_seed(seed)
+    vae = load(weights)
+    trainer = Trainer(vae.decoder, state_path, Plan(num_steps, decay_share=1.0, ema_decay=0.99))
+    trainer.resume()
+
+    def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
+        sound = random_sounds(BATCH_SIZE, _generator_of_step(seed, step))
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad():
+                latents = vae.encode(sound)
+            noise = DECODER_NOISE * torch.randn_like(latents)
+            heard = vae.decode(latents + noise).float()
+        return _loss(heard, sound)
+
+    whole = AudioVAE(vae.config)
+    whole.encoder, whole.decoder = vae.encoder, trainer.averaged.module
+    trainer.run(
+        loss_of_step, after_save=lambda: save_part(whole, vae.config, weights / "audio_vae")
+    )
+    tqdm.write(str(quality(whole.eval(), 64)))
+
+
+def _generator_of_step(seed: int, step: int) -> torch.Generator:
+    return torch.Generator().manual_seed((seed << 32) + step)
+
+
+def _loss(heard: Tensor, sound: Tensor) -> tuple[Tensor, Metrics]:
+    """Errors of the waveform, as parts of the clip's own loudness, and of its spectra."""
+    error = (heard - sound) / (sound.square().mean(2, keepdim=True).sqrt() + 0.02)
+    spectral = multi_resolution_error(heard, sound)
+    loss = 2 * error.abs().mean() + error.square().mean() + spectral
+    return loss, {
+        "si_sdr": float(si_sdr(heard.detach(), sound)),
+        "stft": float(spectral.detach()),
+    }
+
+
+def load(weights: Path) -> AudioVAE:
+    """Read the weights folder's audio_vae/."""
+    folder = weights / "audio_vae"
+    described = json.loads((folder / "config.json").read_text())
+    for name in ("latents_mean", "latents_std"):
+        described[name] = tuple(described[name])
+    vae = AudioVAE(AudioVAEConfig(**described))
+    vae.load_state_dict(load_file(folder / TENSORS))
+    return vae
 
 
 def save(vae: AudioVAE, weights: Path) -> None:
