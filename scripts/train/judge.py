@@ -39,17 +39,53 @@ class _Track:
 
 def judge(frames: Frames) -> Scene:
     """Name the scene of [T, H, W, 3] uint8 frames; the nearest name wins, there is no unknown."""
-    pixels = frames.astype(np.float64) / 255.0
-    border = np.concatenate([pixels[:, 0], pixels[:, -1], pixels[:, :, 0], pixels[:, :, -1]], 1)
-    backdrop = np.median(border.reshape(-1, 3), axis=0)
-    distance = np.linalg.norm(pixels - backdrop, axis=-1)
-    masks = np.stack([_mask(frame) for frame in distance])
+    pixels, backdrop, distance, masks = _seen(frames)
     return Scene(
         colour=_colour(pixels, distance),
         shape=_shape(masks[::3]),
         motion=_motion(_track(masks)),
         background=_nearest(backdrop, BACKGROUNDS),
     )
+
+
+def contacts(frames: Frames) -> tuple[float, ...]:
+    """The moments in frames at which a bouncing shape touches the floor.
+
+    One is seen if it has three frames before it and after it: what falls there is another's
+    guess.
+    """
+    heights = -_track(_seen(frames)[3]).y
+    low = heights.min() + 0.4 * np.ptp(heights)
+    moments: list[float] = []
+    for index in range(3, len(heights) - 3):
+        around = heights[index - 3 : index + 4]
+        if heights[index] == around.min() < low:
+            moment = _lowest_moment(heights, index)
+            if not moments or moment - moments[-1] > 3:
+                moments.append(moment)
+    return tuple(moments)
+
+
+def _lowest_moment(heights: Floats, index: int) -> float:
+    """Where the parabolas before and after a contact meet, to a fiftieth of a frame."""
+    frames = np.arange(max(0, index - 4), min(len(heights), index + 5))
+    seen = heights[frames]
+    errors = {}
+    for moment in np.arange(index - 1.0, index + 1.0, 0.02):
+        since = np.abs(frames - moment)
+        design = np.stack((np.ones_like(since), since, since**2), 1)
+        fitted = design @ np.linalg.lstsq(design, seen, rcond=None)[0]
+        errors[float(moment)] = float(np.square(fitted - seen).sum())
+    return min(errors, key=lambda moment: errors[moment])
+
+
+def _seen(frames: Frames) -> tuple[Floats, Floats, Floats, Mask]:
+    """Pixels from 0 to 1, the backdrop's colour, each pixel's distance from it, the shape."""
+    pixels = frames.astype(np.float64) / 255.0
+    border = np.concatenate([pixels[:, 0], pixels[:, -1], pixels[:, :, 0], pixels[:, :, -1]], 1)
+    backdrop = np.median(border.reshape(-1, 3), axis=0)
+    distance = np.linalg.norm(pixels - backdrop, axis=-1)
+    return pixels, backdrop, distance, np.stack([_mask(frame) for frame in distance])
 
 
 def _mask(distance: Floats) -> Mask:

@@ -1,4 +1,4 @@
-"""The world of the built-in model: one coloured shape moving on a plain background.
+"""The world of the built-in model: a coloured shape that moves, or a face that speaks.
 
 Everything in a clip is decided by a few numbers, so that a program can draw it
 exactly and another program (the judge) can say what it shows.
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from train.face import FACE, VOWELS, Syllable, features_distance, openness, random_syllables
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (220, 30, 30),
@@ -67,12 +69,21 @@ _TEMPLATES = (
     "on {background}, one {colour} {shape} is {motion}",
     "the {colour} {shape} keeps {motion} against a {background} backdrop",
 )
+_FACE_TEMPLATES = (
+    "a {colour} face saying {sounds} on a {background} background",
+    "a video of a {colour} face that says {sounds}, {background} background",
+    "{background} background with a {colour} face speaking: {sounds}",
+    "on {background}, a {colour} cartoon face goes {sounds}",
+    "the {colour} face keeps saying {sounds} against a {background} backdrop",
+)
+_SOUNDS = ("{0}", "{0} {0}", "{0} {0} {0}", "{0}, {0}, {0}")
+_FEATURES_COLOUR = (25, 15, 20)
 _INNER_STAR_RADIUS = 0.45
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What a clip shows, by name."""
+    """What a clip shows, by name. The motion of a face is the vowel that it says."""
 
     colour: str
     shape: str
@@ -97,6 +108,8 @@ class Clip:
     """[T]"""
     contacts: tuple[float, ...] = ()
     """When the shape touches the floor, in frames; seldom whole numbers."""
+    syllables: tuple[Syllable, ...] = ()
+    """What a face says."""
 
 
 def random_scene(generator: torch.Generator, *, held_out: bool | None = False) -> Scene:
@@ -112,8 +125,24 @@ def random_scene(generator: torch.Generator, *, held_out: bool | None = False) -
             return scene
 
 
+def random_face(generator: torch.Generator) -> Scene:
+    """Draw the scene of a speaking face."""
+    return Scene(
+        colour=_choice(tuple(COLOURS), generator),
+        shape=FACE,
+        motion=_choice(tuple(VOWELS), generator),
+        background=_choice(tuple(BACKGROUNDS), generator),
+    )
+
+
 def caption(scene: Scene, generator: torch.Generator) -> str:
     """One of the twenty ways to say what the scene shows."""
+    if scene.shape == FACE:
+        return _choice(_FACE_TEMPLATES, generator).format(
+            colour=scene.colour,
+            sounds=_choice(_SOUNDS, generator).format(scene.motion),
+            background=scene.background,
+        )
     return _choice(_TEMPLATES, generator).format(
         colour=scene.colour,
         shape=scene.shape,
@@ -123,7 +152,7 @@ def caption(scene: Scene, generator: torch.Generator) -> str:
 
 
 def all_captions() -> list[str]:
-    """Every caption of every scene: what the tokenizer is trained on."""
+    """Every caption of every scene of a shape: what the tokenizer is trained on."""
     return [
         template.format(colour=colour, shape=shape, motion=phrase, background=background)
         for template in _TEMPLATES
@@ -137,6 +166,8 @@ def all_captions() -> list[str]:
 
 def random_clip(scene: Scene, num_frames: int, generator: torch.Generator) -> Clip:
     """Draw a path for the scene: start, size, phase and speed are free, the motion is not."""
+    if scene.shape == FACE:
+        return _random_face_clip(scene, num_frames, generator)
     time = torch.linspace(0.0, 1.0, num_frames)
     radius = _uniform(0.13, 0.19, generator)
     radii = torch.full((num_frames,), radius)
@@ -150,6 +181,18 @@ def random_clip(scene: Scene, num_frames: int, generator: torch.Generator) -> Cl
         centres, contacts = _bounce(time, size, generator)
         return Clip(scene, centres, radii, contacts)
     return Clip(scene, _path(scene.motion, time, size, generator), radii)
+
+
+def _random_face_clip(scene: Scene, num_frames: int, generator: torch.Generator) -> Clip:
+    radius = _uniform(0.24, 0.34, generator)
+    low, high = radius + 0.03, 1.0 - radius - 0.03
+    centre = torch.tensor([_uniform(low, high, generator), _uniform(low, high, generator)])
+    return Clip(
+        scene,
+        centre.expand(num_frames, 2).clone(),
+        torch.full((num_frames,), radius),
+        syllables=random_syllables(num_frames, generator),
+    )
 
 
 def _bounce(
@@ -205,11 +248,25 @@ def _render_one(clip: Clip, xs: Tensor, ys: Tensor, side: int) -> Tensor:
     centres, radii = clip.centres, clip.radii[:, None, None]
     dx = (xs - centres[:, :1])[:, None, :]
     dy = (ys - centres[:, 1:])[:, :, None]
-    coverage = (0.5 - side * shape_distance(clip.scene.shape, dx, dy, radii)).clamp(0, 1)
-    colour = torch.tensor(COLOURS[clip.scene.colour]) / 127.5 - 1.0
-    background = torch.tensor(BACKGROUNDS[clip.scene.background]) / 127.5 - 1.0
-    difference = (colour - background)[:, None, None, None]
-    return background[:, None, None, None] + difference * coverage
+    shape, backdrop = clip.scene.shape, _levels(BACKGROUNDS[clip.scene.background])
+    outline = shape_distance("circle" if shape == FACE else shape, dx, dy, radii)
+    picture = _painted(backdrop, outline * side, COLOURS[clip.scene.colour])
+    if shape == FACE:
+        moments = torch.arange(len(radii), dtype=radii.dtype)[:, None, None]
+        opened = openness(clip.syllables, moments)
+        features = features_distance(clip.scene.motion, dx, dy, radius=radii, opened=opened)
+        picture = _painted(picture, features * side, _FEATURES_COLOUR)
+    return picture
+
+
+def _painted(picture: Tensor, distance: Tensor, colour: tuple[int, int, int]) -> Tensor:
+    """Paint what lies within a distance, in pixels, of below zero: [3, T, H, W]."""
+    coverage = (0.5 - distance).clamp(0, 1)
+    return picture + (_levels(colour) - picture) * coverage
+
+
+def _levels(colour: tuple[int, int, int]) -> Tensor:
+    return (torch.tensor(colour) / 127.5 - 1.0)[:, None, None, None]
 
 
 def shape_distance(shape: str, dx: Tensor, dy: Tensor, radius: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
 """The sound of the built-in model's world: what is seen decides what is heard.
 
-A bounce thumps at each contact and is silent in between; every other motion is one tone.
-The shape decides the timbre, its size the loudness, its height or size the pitch. Nothing
-is left to chance, so that a network can learn all of it.
+A bounce thumps at each contact and is silent in between; every other motion is one tone,
+and a face speaks. The shape decides the timbre, its size the loudness, its height or size
+the pitch. Nothing is left to chance, so that a network can learn all of it.
 
-A tone plays notes of 40 ms, whose partials are multiples of 25 Hz and start at phase 0. So
-each partial makes whole turns in a note, and one note goes over into the next without a jump.
+All of it is loudness times notes of 40 ms, whose partials are multiples of 25 Hz and start
+at phase 0. So each partial makes whole turns in a note, one note goes over into the next
+without a jump, and every note of a pitch is the same samples.
 """
 
 import math
@@ -14,6 +15,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from train.face import FACE, VOWELS, openness, voice_partials
 from train.world import Clip
 
 SAMPLE_RATE = 16_000
@@ -32,6 +34,7 @@ TIMBRES: dict[str, tuple[tuple[float, float], ...]] = {
 
 _THUMP_AMPLITUDE, _THUMP_ATTACK_SECONDS, _THUMP_DECAY_SECONDS = 0.55, 0.001, 0.08
 _TONE_AMPLITUDE, _TONE_ATTACK_SECONDS = 1.6, 0.005
+_VOICE_AMPLITUDE = 0.25
 _RADII = 0.09, 0.264
 
 
@@ -47,6 +50,8 @@ def render_sound(clip: Clip, fps: float, num_samples: int | None = None) -> Tens
     """
     num_samples = num_samples or num_samples_of(len(clip.radii), fps)
     time = torch.arange(num_samples, dtype=torch.float64) / SAMPLE_RATE
+    if clip.scene.shape == FACE:
+        return _voice(clip, fps, time).float()
     source = _thumps if clip.scene.motion == "bounce" else _tone
     return source(clip, fps, time).float()
 
@@ -55,11 +60,18 @@ def sound_events(clip: Clip, fps: float) -> list[float]:
     """The moments in seconds at which something must begin to sound."""
     if clip.scene.motion == "bounce":
         return [contact / fps for contact in clip.contacts]
+    if clip.scene.shape == FACE:
+        return [syllable.start / fps for syllable in clip.syllables]
     return [0.0]
 
 
 def partials(shape: str, pitch: float) -> list[tuple[float, float]]:
-    """The (frequency, amplitude) of each partial of a shape's note; its power is 1/2."""
+    """The (frequency, amplitude) of each partial of a shape's note; its power is 1/2.
+
+    A vowel in the place of the shape gives a face's note.
+    """
+    if shape in VOWELS:
+        return voice_partials(shape, pitch)
     timbre = TIMBRES[shape]
     norm = math.sqrt(sum(strength**2 for _, strength in timbre))
     return [
@@ -69,14 +81,12 @@ def partials(shape: str, pitch: float) -> list[tuple[float, float]]:
 
 
 def _thumps(clip: Clip, fps: float, time: Tensor) -> Tensor:
-    sound = torch.zeros_like(time)
+    loudness = torch.zeros_like(time)
     for contact in clip.contacts:
-        first = math.ceil(contact / fps * SAMPLE_RATE)
-        since = time[first:] - contact / fps
+        since = (time - contact / fps).clamp_min(0.0)
         attack = (since / _THUMP_ATTACK_SECONDS).clamp_max(1.0)
-        envelope = _THUMP_AMPLITUDE * attack * (-since / _THUMP_DECAY_SECONDS).exp()
-        sound[first:] += envelope * _sum_of_partials(clip.scene.shape, THUMP_PITCH, since)
-    return sound
+        loudness += _THUMP_AMPLITUDE * attack * (-since / _THUMP_DECAY_SECONDS).exp()
+    return loudness * _held_note(clip.scene.shape, THUMP_PITCH, len(time))
 
 
 def _tone(clip: Clip, fps: float, time: Tensor) -> Tensor:
@@ -90,15 +100,26 @@ def _tone(clip: Clip, fps: float, time: Tensor) -> Tensor:
 @cache
 def _note(shape: str, pitch: float) -> Tensor:
     time = torch.arange(NOTE_SAMPLES, dtype=torch.float64) / SAMPLE_RATE
-    return _sum_of_partials(shape, pitch, time)
-
-
-def _sum_of_partials(shape: str, pitch: float, time: Tensor) -> Tensor:
     waves = [
         amplitude * (2 * math.pi * frequency * time).sin()
         for frequency, amplitude in partials(shape, pitch)
     ]
     return torch.stack(waves).sum(0)
+
+
+def _held_note(shape: str, pitch: float, num_samples: int) -> Tensor:
+    return _note(shape, pitch).repeat(-(-num_samples // NOTE_SAMPLES))[:num_samples]
+
+
+def _voice(clip: Clip, fps: float, time: Tensor) -> Tensor:
+    pitch = voice_pitch(float(clip.radii[0]))
+    loudness = _VOICE_AMPLITUDE * openness(clip.syllables, time * fps)
+    return loudness * _held_note(clip.scene.motion, pitch, len(time))
+
+
+def voice_pitch(radius: float) -> float:
+    """A face's pitch: a large one is deep."""
+    return 125.0 + PITCH_STEP * round(3 * (0.34 - radius) / 0.10)
 
 
 def _pitches(clip: Clip, moments: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""Sound: what is denoised beside the picture, and what makes a waveform of it."""
+"""Sound: its latents, what denoises them beside the picture, and what makes a waveform of them."""
