@@ -13,6 +13,7 @@ from PIL import Image
 
 from telecine.cli.generate import (
     describe_failure,
+    parse_audio,
     parse_labels,
     parse_loras,
     parse_size,
@@ -75,6 +76,12 @@ def test_a_tier_is_a_word() -> None:
     assert parse_tier("Realtime") == video_pb2.TIER_REALTIME
     with pytest.raises(typer.BadParameter, match="batch"):
         parse_tier("unspecified")
+
+
+def test_a_mode_of_sound_is_a_word() -> None:
+    assert parse_audio("post-sync") == parse_audio("POST_SYNC") == video_pb2.AUDIO_MODE_POST_SYNC
+    with pytest.raises(typer.BadParameter, match="joint"):
+        parse_audio("loud")
 
 
 def test_a_realtime_video_is_saved_while_it_is_made(

@@ -31,7 +31,8 @@ async def test_frames_become_a_stored_video_and_a_still_of_its_middle(
     async with FinishingLane(store, jobs).open(held) as finishing:
         for chunk in (frames[:1], frames[1:5], frames[5:]):
             await finishing.write(chunk)
-        artifacts = await finishing.finish()
+        artifacts, lip_sync = await finishing.finish()
+    assert lip_sync is None
     assert held.state.state == WorkerState.UPLOADING
     assert [artifact.artifact_id for artifact in artifacts] == [
         "video.mp4",

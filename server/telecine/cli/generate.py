@@ -116,8 +116,7 @@ def generate(
         "size": parse_size(size) if size else None,
         "sampler": sampler,
         "tier": parse_tier(tier) if tier else None,
-        "audio_mode": parse_audio(audio) if audio else None,
-        "input_audio": input_audio,
+        **parse_sound(audio, input_audio),
         "upscale": upscale,
         "labels": parse_labels(label) if label else None,
         "start_within_seconds": start_within,
@@ -173,6 +172,11 @@ def parse_size(text: str) -> tuple[int, int]:
     if not (width.isdecimal() and height.isdecimal()):
         raise typer.BadParameter(f"a size is WIDTHxHEIGHT, not {text}", param_hint="--size")
     return int(width), int(height)
+
+
+def parse_sound(audio: str | None, input_audio: str | None) -> dict[str, object]:
+    """What sound a video is to have, by the client's names."""
+    return {"audio_mode": parse_audio(audio) if audio else None, "input_audio": input_audio}
 
 
 def parse_tier(text: str) -> video_pb2.Tier.ValueType:
