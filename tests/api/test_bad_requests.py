@@ -36,7 +36,7 @@ BAD_SPECS = [
     (INVALID, "spec.labels", {"labels": {"Team!": "red"}}),
     (UNIMPLEMENTED, "spec.audio_mode", {"audio_mode": video_pb2.AUDIO_MODE_JOINT}),
     (INVALID, "spec.input_image", {"input_image": "media/x"}),
-    (UNIMPLEMENTED, "spec.output_formats[0]", {"output_formats": [2]}),
+    (UNIMPLEMENTED, "spec.output_formats[0]", {"output_formats": [3]}),
 ]
 
 

@@ -40,7 +40,7 @@ _TIERS = frozenset(video_pb2.Tier.values())
 _AUDIO_MODES = frozenset(video_pb2.AudioMode.values())
 _OUTPUT_FORMATS = frozenset(video_pb2.OutputFormat.values())
 _LATER_AUDIO_MODES = (video_pb2.AUDIO_MODE_JOINT, video_pb2.AUDIO_MODE_POST_SYNC)
-_LATER_OUTPUT_FORMATS = (video_pb2.OUTPUT_FORMAT_WEBM_VP9, video_pb2.OUTPUT_FORMAT_MP4_AV1)
+_LATER_OUTPUT_FORMATS = (video_pb2.OUTPUT_FORMAT_MP4_AV1,)
 
 
 _FieldWithPresence = Literal["num_inference_steps", "guidance_scale", "duration", "fps", "size"]
@@ -141,7 +141,7 @@ def _resolve_fields(
         sampler=_sampler(sent.sampler or defaults.sampler, model),
         audio_mode=video_pb2.AUDIO_MODE_NONE,
         tier=_tier(sent.tier),
-        output_formats=[video_pb2.OUTPUT_FORMAT_MP4_H264],
+        output_formats=_output_formats(sent),
         labels=_labels(sent),
         expand_prompt=sent.expand_prompt,
     )
@@ -229,6 +229,13 @@ def _tier(tier: video_pb2.Tier.ValueType) -> video_pb2.Tier.ValueType:
     if tier not in _TIERS:
         raise InvalidFieldError("spec.tier", f"{tier} is not a tier")
     return tier or video_pb2.TIER_STANDARD
+
+
+def _output_formats(sent: video_pb2.VideoSpec) -> list[video_pb2.OutputFormat.ValueType]:
+    """Returns each format once, MP4 first: a video's first file is what it is by default."""
+    return sorted({each or video_pb2.OUTPUT_FORMAT_MP4_H264 for each in sent.output_formats}) or [
+        video_pb2.OUTPUT_FORMAT_MP4_H264
+    ]
 
 
 def _labels(sent: video_pb2.VideoSpec) -> dict[str, str]:

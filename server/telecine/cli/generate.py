@@ -24,8 +24,16 @@ TIER_OF_WORD = {
     for tier in video_pb2.Tier.values()
     if tier
 }
-
-
+FORMAT_OF_WORD = {
+    "mp4": video_pb2.OUTPUT_FORMAT_MP4_H264,
+    "webm": video_pb2.OUTPUT_FORMAT_WEBM_VP9,
+}
+FormatOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format", help="mp4 or webm, or both by naming each; what is saved is as -o ends."
+    ),
+]
 LoraOption = Annotated[
     list[str] | None, typer.Option(help="NAME or NAME=SCALE of an adapter, any number.")
 ]
@@ -78,6 +86,7 @@ def generate(
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels.")] = None,
     sampler: Annotated[str | None, typer.Option(help="The sampler's name.")] = None,
     tier: TierOption = None,
+    output_format: FormatOption = None,
     upscale: Annotated[int | None, typer.Option(help="Repeat every pixel this often.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, any number.")] = None,
     start_within: Annotated[float | None, typer.Option(help="Seconds it may wait.")] = None,
@@ -101,6 +110,7 @@ def generate(
         "size": parse_size(size) if size else None,
         "sampler": sampler,
         "tier": parse_tier(tier) if tier else None,
+        "output_formats": parse_formats(output_format) if output_format else None,
         "upscale": upscale,
         "labels": parse_labels(label) if label else None,
         "start_within_seconds": start_within,
@@ -166,6 +176,15 @@ def parse_tier(text: str) -> video_pb2.Tier.ValueType:
     return TIER_OF_WORD[text.lower()]
 
 
+def parse_formats(words: list[str]) -> list[video_pb2.OutputFormat.ValueType]:
+    """`["webm"]` as enum values."""
+    for word in words:
+        if word.lower() not in FORMAT_OF_WORD:
+            taken = ", ".join(FORMAT_OF_WORD)
+            raise typer.BadParameter(f"a format is one of {taken}", param_hint="--format")
+    return [FORMAT_OF_WORD[word.lower()] for word in words]
+
+
 def parse_labels(texts: list[str]) -> dict[str, str]:
     """`["team=film"]` as a map."""
     pairs = [text.partition("=") for text in texts]
@@ -212,9 +231,9 @@ def _served(server: str, data_dir: Path, signals: StopSignals) -> Iterator[Clien
 
 def _generate(client: Client, prompt: str, options: VideoOptions, path: Path | None) -> None:
     video = client.create_video(prompt, **options)
-    target = path or Path(f"{video.name.removeprefix('videos/')}.mp4")
+    target, artifact_id = choose_file(video, path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    fetch = partial(client.download_video, video.name, target)
+    fetch = partial(client.download_video, video.name, target, artifact_id=artifact_id)
     fetching = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetch")
     try:
         is_live = video.spec.tier == video_pb2.TIER_REALTIME
@@ -228,6 +247,15 @@ def _generate(client: Client, prompt: str, options: VideoOptions, path: Path | N
         fetching.shutdown(wait=False)
     console.print(f"[green]done[/] {video.name}, seed {video.spec.seed}", highlight=False)
     output.print(str(target), highlight=False, soft_wrap=True)
+
+
+def choose_file(video: video_pb2.Video, path: Path | None) -> tuple[Path, str]:
+    """Return where a video goes, and which of its files; empty for that which it is by default."""
+    formats = video.spec.output_formats
+    suffix = ".mp4" if video_pb2.OUTPUT_FORMAT_MP4_H264 in formats else ".webm"
+    target = path or Path(f"{video.name.removeprefix('videos/')}{suffix}")
+    is_webm = target.suffix == ".webm" and video_pb2.OUTPUT_FORMAT_WEBM_VP9 in formats
+    return target, "video.webm" if is_webm else ""
 
 
 def _watch(client: Client, video: video_pb2.Video) -> video_pb2.Video:
