@@ -1,5 +1,6 @@
 """Video files as people have them: of any rate, size and turn, broken, too large."""
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -168,6 +169,16 @@ def test_limits_are_named(
     monkeypatch.setattr(clip_file, limit, value)
     with pytest.raises(ValueError, match=message):
         ClipFile(video)
+
+
+def test_a_few_bytes_that_tell_of_many_pictures_are_refused(tmp_path: Path, video: Path) -> None:
+    data = bytearray(video.read_bytes())
+    sizes = data.index(b"stsz")
+    data[sizes + 8 : sizes + 16] = struct.pack(">II", 1, 60_000_000)
+    path = tmp_path / "claims.mp4"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="it tells of more than 1000000 samples"):
+        ClipFile(path)
 
 
 def test_files_with_changed_bytes_are_videos_or_errors(tmp_path: Path, video: Path) -> None:

@@ -10,11 +10,14 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation
 
+from telecine.media.mp4_samples import num_told_samples
 from telecine.media.transcoder import Frames
 
 MAX_SIDE = 4096
 MAX_PICTURES = 200_000
 MAX_SECONDS = 3600
+# Of pictures and sound: before anything is read, FFmpeg makes a table of all that a file tells of.
+MAX_SAMPLES = 1_000_000
 _WEBM_HEAD = b"\x1a\x45\xdf\xa3"
 # Times in a file are rounded: a picture may come so much of a frame later than it should.
 _TOLERANCE = Fraction(1, 4)
@@ -104,11 +107,14 @@ class ClipFile:
     def _open(self) -> Iterator[tuple[Any, Any]]:
         with self._path.open("rb") as file:
             head = file.read(len(_WEBM_HEAD))
+        is_webm = head == _WEBM_HEAD
+        if not is_webm and num_told_samples(self._path) > MAX_SAMPLES:
+            raise ValueError(f"it tells of more than {MAX_SAMPLES} samples")
         try:
             # Of the two kinds alone: others may point to files elsewhere.
             container: Any = av.open(
                 str(self._path),
-                format="matroska" if head == _WEBM_HEAD else "mp4",
+                format="matroska" if is_webm else "mp4",
                 options={"protocol_whitelist": "file"},
             )
         except av.FFmpegError as error:
