@@ -38,7 +38,7 @@ BAD_SPECS = [
     (INVALID, "spec.input_audio", {"input_audio": "media/x"}),
     (INVALID, "spec.input_audio", {"input_audio": "track.wav"}),
     (INVALID, "spec.input_image", {"input_image": "media/x"}),
-    (UNIMPLEMENTED, "spec.output_formats[0]", {"output_formats": [2]}),
+    (UNIMPLEMENTED, "spec.output_formats[0]", {"output_formats": [3]}),
 ]
 
 

@@ -39,7 +39,7 @@ _EVALUATIONS = {"heun": 2, "rk4": 4}
 # proto3 takes any number for an enum.
 _TIERS = frozenset(video_pb2.Tier.values())
 _OUTPUT_FORMATS = frozenset(video_pb2.OutputFormat.values())
-_LATER_OUTPUT_FORMATS = (video_pb2.OUTPUT_FORMAT_WEBM_VP9, video_pb2.OUTPUT_FORMAT_MP4_AV1)
+_LATER_OUTPUT_FORMATS = (video_pb2.OUTPUT_FORMAT_MP4_AV1,)
 
 
 _FieldWithPresence = Literal["num_inference_steps", "guidance_scale", "duration", "fps", "size"]
@@ -140,7 +140,7 @@ def _resolve_fields(
         size=_size(_chosen(sent, defaults, "size"), model),
         sampler=_sampler(sent.sampler or defaults.sampler, model),
         tier=_tier(sent.tier),
-        output_formats=[video_pb2.OUTPUT_FORMAT_MP4_H264],
+        output_formats=_output_formats(sent),
         labels=_labels(sent),
         expand_prompt=sent.expand_prompt,
     )
@@ -222,6 +222,13 @@ def _tier(tier: video_pb2.Tier.ValueType) -> video_pb2.Tier.ValueType:
     if tier not in _TIERS:
         raise InvalidFieldError("spec.tier", f"{tier} is not a tier")
     return tier or video_pb2.TIER_STANDARD
+
+
+def _output_formats(sent: video_pb2.VideoSpec) -> list[video_pb2.OutputFormat.ValueType]:
+    """Returns each format once, MP4 first: a video's first file is what it is by default."""
+    return sorted({each or video_pb2.OUTPUT_FORMAT_MP4_H264 for each in sent.output_formats}) or [
+        video_pb2.OUTPUT_FORMAT_MP4_H264
+    ]
 
 
 def _labels(sent: video_pb2.VideoSpec) -> dict[str, str]:

@@ -29,8 +29,16 @@ AUDIO_MODE_OF_WORD = {
     for mode in video_pb2.AudioMode.values()
     if mode
 }
-
-
+FORMAT_OF_WORD = {
+    "mp4": video_pb2.OUTPUT_FORMAT_MP4_H264,
+    "webm": video_pb2.OUTPUT_FORMAT_WEBM_VP9,
+}
+FormatOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format", help="mp4 or webm, or both by naming each; what is saved is as -o ends."
+    ),
+]
 LoraOption = Annotated[
     list[str] | None, typer.Option(help="NAME or NAME=SCALE of an adapter, any number.")
 ]
@@ -91,6 +99,7 @@ def generate(
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels.")] = None,
     sampler: Annotated[str | None, typer.Option(help="The sampler's name.")] = None,
     tier: TierOption = None,
+    output_format: FormatOption = None,
     upscale: Annotated[int | None, typer.Option(help="Repeat every pixel this often.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, any number.")] = None,
     start_within: Annotated[float | None, typer.Option(help="Seconds it may wait.")] = None,
@@ -113,15 +122,12 @@ def generate(
         "guidance_scale": guidance,
         "duration_seconds": duration,
         "fps": fps,
-        "size": parse_size(size) if size else None,
         "sampler": sampler,
-        "tier": parse_tier(tier) if tier else None,
-        "audio_mode": parse_audio(audio) if audio else None,
+        **parse_words(size, tier, output_format, audio),
         "input_audio": input_audio,
         "upscale": upscale,
-        "labels": parse_labels(label) if label else None,
         "start_within_seconds": start_within,
-        "loras": parse_loras(lora) if lora else None,
+        **parse_pairs(label, lora),
         **parse_sources(image, edit, strength, extend, seconds),
         "expand_prompt": expand or None,
     }
@@ -175,6 +181,26 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
+def parse_words(
+    size: str | None, tier: str | None, output_format: list[str] | None, audio: str | None
+) -> dict[str, object]:
+    """What is given as a word, by the client's names."""
+    return {
+        "size": parse_size(size) if size else None,
+        "tier": parse_tier(tier) if tier else None,
+        "output_formats": parse_formats(output_format) if output_format else None,
+        "audio_mode": parse_audio(audio) if audio else None,
+    }
+
+
+def parse_pairs(label: list[str] | None, lora: list[str] | None) -> dict[str, object]:
+    """What is given as NAME=VALUE, by the client's names."""
+    return {
+        "labels": parse_labels(label) if label else None,
+        "loras": parse_loras(lora) if lora else None,
+    }
+
+
 def parse_tier(text: str) -> video_pb2.Tier.ValueType:
     """`realtime` as its enum value."""
     if text.lower() not in TIER_OF_WORD:
@@ -190,6 +216,15 @@ def parse_audio(text: str) -> video_pb2.AudioMode.ValueType:
         taken = ", ".join(AUDIO_MODE_OF_WORD)
         raise typer.BadParameter(f"sound is one of {taken}", param_hint="--audio")
     return AUDIO_MODE_OF_WORD[word]
+
+
+def parse_formats(words: list[str]) -> list[video_pb2.OutputFormat.ValueType]:
+    """`["webm"]` as enum values."""
+    for word in words:
+        if word.lower() not in FORMAT_OF_WORD:
+            taken = ", ".join(FORMAT_OF_WORD)
+            raise typer.BadParameter(f"a format is one of {taken}", param_hint="--format")
+    return [FORMAT_OF_WORD[word.lower()] for word in words]
 
 
 def parse_labels(texts: list[str]) -> dict[str, str]:
@@ -238,9 +273,9 @@ def _served(server: str, data_dir: Path, signals: StopSignals) -> Iterator[Clien
 
 def _generate(client: Client, prompt: str, options: VideoOptions, path: Path | None) -> None:
     video = client.create_video(prompt, **options)
-    target = path or Path(f"{video.name.removeprefix('videos/')}.mp4")
+    target, artifact_id = choose_file(video, path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    fetch = partial(client.download_video, video.name, target)
+    fetch = partial(client.download_video, video.name, target, artifact_id=artifact_id)
     fetching = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetch")
     try:
         # What grows while it is made is silent.
@@ -260,6 +295,15 @@ def _generate(client: Client, prompt: str, options: VideoOptions, path: Path | N
 def has_sound(spec: video_pb2.VideoSpec) -> bool:
     """Whether the finished file has a sound track."""
     return bool(spec.input_audio) or spec.audio_mode != video_pb2.AUDIO_MODE_NONE
+
+
+def choose_file(video: video_pb2.Video, path: Path | None) -> tuple[Path, str]:
+    """Return where a video goes, and which of its files; empty for that which it is by default."""
+    formats = video.spec.output_formats
+    suffix = ".mp4" if video_pb2.OUTPUT_FORMAT_MP4_H264 in formats else ".webm"
+    target = path or Path(f"{video.name.removeprefix('videos/')}{suffix}")
+    is_webm = target.suffix == ".webm" and video_pb2.OUTPUT_FORMAT_WEBM_VP9 in formats
+    return target, "video.webm" if is_webm else ""
 
 
 def _watch(client: Client, video: video_pb2.Video) -> video_pb2.Video:

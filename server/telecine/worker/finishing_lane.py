@@ -12,7 +12,7 @@ from telecine.media.sound import Sound
 from telecine.media.spritesheet import SpriteSheet
 from telecine.media.thumbnail import CONTENT_TYPE as PICTURE_CONTENT_TYPE
 from telecine.media.thumbnail import encode_thumbnail
-from telecine.media.transcoder import EncodingOptions, Frames, Mp4Writer, Transcoder
+from telecine.media.transcoder import EncodingOptions, Frames, Transcoder
 from telecine.storage.keys import artifact_key
 from telecine.storage.object_store import ObjectStore, StoredObject
 from telecine.v1 import video_pb2
@@ -26,9 +26,9 @@ from telecine.worker.live_file import (
     remove_pieces,
 )
 from telecine.worker.patient_upload import upload_patiently
+from telecine.worker.video_files import open_video_files, video_files
 from telecine.worker.worker_state import WorkerState
 
-VIDEO_ID = "video.mp4"
 THUMBNAIL_ID = "thumbnail.webp"
 SPRITESHEET_ID = "spritesheet.webp"
 
@@ -51,7 +51,7 @@ class FinishingLane:
         async with AsyncExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="telecine-")))
             transcoder = await stack.enter_async_context(
-                Transcoder(Mp4Writer(folder / VIDEO_ID, options))
+                Transcoder(open_video_files(spec, options, folder))
             )
             live = None
             if has_live_file(held.video):
@@ -125,7 +125,12 @@ class Finishing:
         await self._transcoder.finish()
         self._held.state.enter(WorkerState.UPLOADING)
         await self._held.enter_stage(video_pb2.STAGE_UPLOADING)
-        storing = [self._store_video(VIDEO_ID, video_pb2.Artifact.KIND_VIDEO)]
+        storing = [
+            self._store_video(
+                file.artifact_id, video_pb2.Artifact.KIND_VIDEO, content_type=file.content_type
+            )
+            for file in video_files(self._held.video.spec)
+        ]
         if self._still is not None:
             encode = partial(encode_thumbnail, self._still)
             kind = video_pb2.Artifact.KIND_THUMBNAIL
@@ -141,11 +146,15 @@ class Finishing:
         return files
 
     async def _store_video(
-        self, artifact_id: str, kind: video_pb2.Artifact.Kind.ValueType
+        self,
+        artifact_id: str,
+        kind: video_pb2.Artifact.Kind.ValueType,
+        *,
+        content_type: str = "video/mp4",
     ) -> video_pb2.Artifact:
         key, path = self._key(artifact_id), self._folder / artifact_id
         stored = await upload_patiently(self._held, lambda: self._store.put_file(key, path))
-        return _artifact(artifact_id, kind, "video/mp4", stored)
+        return _artifact(artifact_id, kind, content_type, stored)
 
     async def _store_picture(
         self,

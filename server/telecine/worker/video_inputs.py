@@ -23,10 +23,10 @@ from telecine.storage.object_store import ObjectStore
 from telecine.v1 import video_pb2
 from telecine.worker.held_video import HeldVideo, until_stored
 from telecine.worker.interruptions import HandBack
+from telecine.worker.video_files import video_files
 
 _T = TypeVar("_T")
 MAX_INPUT_BYTES = 512 << 20
-_VIDEO_ID = "video.mp4"
 _FIRST_RETRY_SECONDS = 0.2
 _LONGEST_RETRY_SECONDS = 5.0
 
@@ -142,7 +142,7 @@ class InputReader:
             source = await until_stored(lambda: self._jobs.get(name))
             if source.state != video_pb2.Video.STATE_SUCCEEDED:
                 raise NotFoundError(name)
-            key = artifact_key(source, _VIDEO_ID)
+            key = artifact_key(source, video_files(source.spec)[0].artifact_id)
         await self._patiently(held, partial(_download, self._store, key, path))
 
     async def _patiently(self, held: HeldVideo, fetch: Callable[[], Awaitable[_T]]) -> _T:
