@@ -59,7 +59,7 @@ async def stages(redis: Redis, video: Video) -> list[str]:
 
 
 def sound_of(folder: Path, video: Video, artifact_id: str = "video.mp4") -> np.ndarray:
-    """What the stored file's sound is decoded to, [channels, samples], less the last packet's rest."""
+    """The stored file's sound, [channels, samples], without what fills the last packet up."""
     path = folder / "objects" / video.name / str(video.attempt) / artifact_id
     with av.open(str(path)) as container:
         pieces = [each.to_ndarray() for each in container.decode(audio=0)]
@@ -119,6 +119,17 @@ async def test_lost_model_server_costs_the_sound_alone(
     assert len(triton.steps) == NUM_STEPS
     assert triton.num_repairs == 2
     assert "audio" in tracks_of(tmp_path, video)
+
+
+async def test_video_that_is_lost_at_its_sound_goes_on_there(
+    jobs: JobStore, redis: Redis, tmp_path: Path
+) -> None:
+    triton = FakeTriton(sound_deaths=3)  # as often as a worker bears
+    video = await made(jobs, redis, triton, tmp_path, audio_mode=JOINT)
+    assert (video.state, video.attempt) == (Video.STATE_SUCCEEDED, 2)
+    assert len(triton.steps) == NUM_STEPS, "no step is done twice"
+    assert triton.sounds == 4 * [("decode", LAST)]
+    assert tracks_of(tmp_path, video) == {"video": SECONDS, "audio": SECONDS}
 
 
 @pytest.mark.parametrize("kind", ["wav", "m4a", "ogg"])
