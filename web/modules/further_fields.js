@@ -96,7 +96,8 @@ function audioFields({ limits }) {
   if (modes.length < 2) {
     return [];
   }
-  const control = choice(modes.map(plainChoice), "none");
+  const choices = [{ value: "", label: "as the tier has it" }, ...modes.map(plainChoice)];
+  const control = choice(choices, "");
   return [new FormField({ name: "audio_mode", label: "Sound", control })];
 }
 
