@@ -1,12 +1,14 @@
-"""Trains the built-in model in stages: `vae`, `audio-vae`, `audio-decoder`, `latents`, `dit`.
+"""Trains the built-in model stage by stage, each going on from where an earlier run stopped.
 
-Each goes on from where an earlier run of it stopped.
+The picture: `vae`, `latents`, `dit`. The sound: `audio-vae`, `audio-latents` of the clips that
+`latents` has drawn, `audio-dit`, and then `audio-decoder`.
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
-from train import audio_vae, dit, latents, vae
+from train import audio_dit, audio_latents, audio_vae, dit, latents, vae
 
 ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = ROOT / "server" / "telecine" / "weights" / "toybox"
@@ -15,25 +17,46 @@ WEIGHTS = ROOT / "server" / "telecine" / "weights" / "toybox"
 def main() -> None:
     """Read the command line and run one stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stage", choices=("vae", "audio-vae", "audio-decoder", "latents", "dit"))
+    parser.add_argument("stage", choices=sorted(_STAGES))
     parser.add_argument("--steps", type=int, default=4000, help="training steps in all")
     parser.add_argument("--shards", type=int, default=16, help="shards of 512 clips")
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--state", type=Path, default=ROOT / "var" / "train")
     options = parser.parse_args()
-    shards = options.state / "latents"
-    if options.stage == "vae":
-        vae.train(options.weights, options.state / "vae.pt", num_steps=options.steps)
-    elif options.stage == "audio-vae":
-        state = options.state / "audio_vae.pt"
-        audio_vae.train(options.weights, state, num_steps=options.steps)
-    elif options.stage == "audio-decoder":
-        state = options.state / "audio_decoder.pt"
-        audio_vae.train_decoder(options.weights, state, num_steps=options.steps)
-    elif options.stage == "latents":
-        latents.write_shards(options.weights, shards, options.shards)
-    else:
-        dit.train(options.weights, shards, options.state / "dit.pt", num_steps=options.steps)
+    _STAGES[options.stage](options)
+
+
+def _write_audio_latents(options: argparse.Namespace) -> None:
+    audio_latents.write_audio_shards(
+        options.weights, options.state / "latents", options.state / "audio"
+    )
+
+
+def _train_audio_dit(options: argparse.Namespace) -> None:
+    audio_dit.train(
+        options.weights,
+        options.state / "latents",
+        options.state / "audio",
+        options.state / "audio_dit.pt",
+        num_steps=options.steps,
+    )
+
+
+_STAGES: dict[str, Callable[[argparse.Namespace], None]] = {
+    "vae": lambda o: vae.train(o.weights, o.state / "vae.pt", num_steps=o.steps),
+    "latents": lambda o: latents.write_shards(o.weights, o.state / "latents", o.shards),
+    "dit": lambda o: dit.train(
+        o.weights, o.state / "latents", o.state / "dit.pt", num_steps=o.steps
+    ),
+    "audio-vae": lambda o: audio_vae.train(
+        o.weights, o.state / "audio_vae.pt", num_steps=o.steps
+    ),
+    "audio-latents": _write_audio_latents,
+    "audio-dit": _train_audio_dit,
+    "audio-decoder": lambda o: audio_vae.train_decoder(
+        o.weights, o.state / "audio_decoder.pt", num_steps=o.steps
+    ),
+}
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ def train(
     if not (weights / "tokenizer" / "tokenizer.json").exists():
         train_tokenizer(weights)
     tokenizer = PromptTokenizer(weights / "tokenizer", CAPTION_TOKENS)
-    channel_weights = _channel_weights(weights)
+    channel_weights = channel_weights_of(weights)
     model = TextToLatents()
     if (weights / "transformer" / "config.json").exists():
         model.load(weights)
@@ -147,7 +147,7 @@ def _draw_batch(
     clean = clips.latents[chosen].float()
     captions = [caption(clips.scenes[i], generator) for i in chosen.tolist()]
     kept = torch.rand(BATCH, generator=generator) >= DROPPED_CAPTIONS
-    input_ids, attention_mask = _tokenize(tokenizer, captions, kept)
+    input_ids, attention_mask = tokenize(tokenizer, captions, kept)
     sigma = torch.sigmoid(SIGMA_SPREAD * torch.randn(BATCH, generator=generator) + SIGMA_LEAN)
     noise = torch.randn(clean.shape, generator=generator)
     temporal_mask, is_context = _draw_mask(clean.shape[2], generator)
@@ -202,9 +202,10 @@ def _draw_mask(latent_frames: int, generator: torch.Generator) -> tuple[Temporal
     return TemporalMask("causal"), is_context
 
 
-def _tokenize(
+def tokenize(
     tokenizer: PromptTokenizer, captions: list[str], kept: Tensor
 ) -> tuple[Tensor, Tensor]:
+    """Captions -> input_ids and attention_mask [B, L] each; empty where they are not kept."""
     prompts = [text if keep else "" for text, keep in zip(captions, kept.tolist(), strict=True)]
     encoded = [tokenizer.encode(prompt) for prompt in prompts]
     return (
@@ -213,7 +214,7 @@ def _tokenize(
     )
 
 
-def _channel_weights(weights: Path) -> Tensor:
+def channel_weights_of(weights: Path) -> Tensor:
     """Nearly empty latent channels count little: weights by variance, one on average."""
     std = torch.tensor(json.loads((weights / "vae" / "config.json").read_text())["latents_std"])
     variance = std.square()

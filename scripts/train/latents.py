@@ -22,12 +22,17 @@ def write_shards(weights: Path, folder: Path, num_shards: int) -> None:
         path = folder / f"{shard:04d}.pt"
         if path.exists():
             continue
-        generator = torch.Generator().manual_seed(1_000_000 + shard)
+        generator = shard_generator(shard)
         scenes = [random_scene(generator) for _ in range(SHARD)]
         latents = torch.cat([_encode(vae, scene, generator) for scene in scenes])
         fresh = path.with_suffix(".new")
         torch.save({"latents": latents, "scenes": [astuple(scene) for scene in scenes]}, fresh)
         fresh.replace(path)
+
+
+def shard_generator(shard: int) -> torch.Generator:
+    """What draws a shard: its scenes first, then their clips."""
+    return torch.Generator().manual_seed(1_000_000 + shard)
 
 
 class LatentClips:

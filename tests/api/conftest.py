@@ -107,10 +107,18 @@ class Gateway:
         await self.jobs.finish_step(lease, step)
 
     async def finish(
-        self, lease: Lease, content: bytes, *, thumbnail: bytes = b"", spritesheet: bytes = b""
+        self,
+        lease: Lease,
+        content: bytes,
+        *,
+        webm: bytes = b"",
+        thumbnail: bytes = b"",
+        spritesheet: bytes = b"",
     ) -> video_pb2.Video:
         """Stores a video's files and ends it SUCCEEDED, as a worker does."""
         files = [("video.mp4", video_pb2.Artifact.KIND_VIDEO, "video/mp4", content)]
+        if webm:
+            files.append(("video.webm", video_pb2.Artifact.KIND_VIDEO, "video/webm", webm))
         if thumbnail:
             kind = video_pb2.Artifact.KIND_THUMBNAIL
             files.append(("thumbnail.webp", kind, "image/webp", thumbnail))

@@ -34,9 +34,11 @@ BAD_SPECS = [
     (INVALID, "spec.num_inference_steps", {"num_inference_steps": 10**9}),
     (INVALID, "spec.sampler", {"sampler": "magic"}),
     (INVALID, "spec.labels", {"labels": {"Team!": "red"}}),
-    (UNIMPLEMENTED, "spec.audio_mode", {"audio_mode": video_pb2.AUDIO_MODE_JOINT}),
+    (INVALID, "spec.audio_mode", {"audio_mode": video_pb2.AUDIO_MODE_JOINT}),
+    (INVALID, "spec.input_audio", {"input_audio": "media/x"}),
+    (INVALID, "spec.input_audio", {"input_audio": "track.wav"}),
     (INVALID, "spec.input_image", {"input_image": "media/x"}),
-    (UNIMPLEMENTED, "spec.output_formats[0]", {"output_formats": [2]}),
+    (UNIMPLEMENTED, "spec.output_formats[0]", {"output_formats": [3]}),
 ]
 
 

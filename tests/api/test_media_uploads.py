@@ -32,6 +32,8 @@ HEADS = [
     ("audio/mpeg", b"\xff\xfb\x90\x00"),
     ("audio/aac", b"\xff\xf1\x50\x80"),
     ("audio/ogg", b"OggS\x00\x02"),
+    ("audio/mp4", b"\x00\x00\x00\x1cftypM4A \x00\x00"),
+    ("audio/flac", b"fLaC\x00\x00\x00\x22"),
 ]
 
 

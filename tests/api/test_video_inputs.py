@@ -19,7 +19,8 @@ Edit, Extend = video_pb2.Edit, video_pb2.Extend
 ALL_FEATURES = (Model.FEATURE_IMAGE_TO_VIDEO, Model.FEATURE_EDIT, Model.FEATURE_EXTEND)
 JPEG = b"\xff\xd8\xff\xe0" + bytes(60)
 MP4 = b"\x00\x00\x00\x18ftypisom" + bytes(60)
-FILM, PICTURE = new_media_name("default"), new_media_name("default")
+WAV = b"RIFF\x00\x00\x00\x00WAVEfmt " + bytes(60)
+FILM, PICTURE, TRACK = (new_media_name("default") for _ in range(3))
 OTHERS_PICTURE = new_media_name("other")
 
 
@@ -204,6 +205,10 @@ async def _refusal(gateway: Any, refused: Refused, **fields: Any) -> Any:
         ("spec.input_image", {"input_image": "media/../videos"}),
         ("spec.input_image", {"input_image": "videos/a"}),
         ("spec.input_image", {"input_image": FILM}),
+        ("spec.input_audio", {"input_audio": new_media_name("default")}),
+        ("spec.input_audio", {"input_audio": new_media_name("other")}),
+        ("spec.input_audio", {"input_audio": "media/../videos"}),
+        ("spec.input_audio", {"input_audio": FILM}),
         ("spec.edit.source", {"edit": Edit()}),
         ("spec.edit.source", {"edit": Edit(source="videos/absent")}),
         ("spec.edit.source", {"edit": Edit(source=PICTURE)}),
@@ -234,7 +239,8 @@ async def test_source_must_have_succeeded(gateway: Any, refused: Refused) -> Non
 async def test_uploads_are_taken_as_what_they_are(gateway: Any) -> None:
     await gateway.objects.put(media_key(FILM), MP4)
     await gateway.objects.put(media_key(PICTURE), JPEG)
-    pictured = await gateway.create(input_image=PICTURE)
+    await gateway.objects.put(media_key(TRACK), WAV)
+    pictured = await gateway.create(input_image=PICTURE, input_audio=TRACK)
     edited = await gateway.create(edit=Edit(source=FILM))
-    assert pictured.spec.input_image == PICTURE
+    assert (pictured.spec.input_image, pictured.spec.input_audio) == (PICTURE, TRACK)
     assert edited.spec.edit.source == FILM

@@ -61,6 +61,15 @@ def test_unset_fields_get_the_models_defaults() -> None:
     assert resolved.spec.upscale == 1
 
 
+@pytest.mark.parametrize(
+    ("sent", "resolved"), [([2], [2]), ([1, 2], [1, 2]), ([2, 1, 2], [1, 2]), ([0, 2], [1, 2])]
+)
+def test_each_format_is_made_once_and_mp4_is_the_first(
+    sent: list[int], resolved: list[int]
+) -> None:
+    assert list(resolve_spec(spec(output_formats=sent), MODEL).spec.output_formats) == resolved
+
+
 def test_sent_fields_are_kept() -> None:
     sent = spec(
         negative_prompt=" blurry ",
@@ -216,10 +225,6 @@ def test_bad_field_is_refused_by_its_name(field: str, fields: dict[str, object])
 
 
 LATER_FEATURES = [
-    ("spec.audio_mode", {"audio_mode": video_pb2.AUDIO_MODE_JOINT}),
-    ("spec.audio_mode", {"audio_mode": video_pb2.AUDIO_MODE_POST_SYNC}),
-    ("spec.input_audio", {"input_audio": "media/x"}),
-    ("spec.output_formats[0]", {"output_formats": [video_pb2.OUTPUT_FORMAT_WEBM_VP9]}),
     ("spec.output_formats[1]", {"output_formats": [1, video_pb2.OUTPUT_FORMAT_MP4_AV1]}),
 ]
 

@@ -12,7 +12,10 @@ from live_worker import LiveWorker
 from PIL import Image
 
 from telecine.cli.generate import (
+    choose_file,
     describe_failure,
+    parse_audio,
+    parse_formats,
     parse_labels,
     parse_loras,
     parse_size,
@@ -22,6 +25,8 @@ from telecine.cli.generate import (
 )
 from telecine.client import Client
 from telecine.v1 import video_pb2
+
+MP4, WEBM = video_pb2.OUTPUT_FORMAT_MP4_H264, video_pb2.OUTPUT_FORMAT_WEBM_VP9
 
 
 def test_a_size_is_width_by_height() -> None:
@@ -75,6 +80,40 @@ def test_a_tier_is_a_word() -> None:
     assert parse_tier("Realtime") == video_pb2.TIER_REALTIME
     with pytest.raises(typer.BadParameter, match="batch"):
         parse_tier("unspecified")
+
+
+def test_a_mode_of_sound_is_a_word() -> None:
+    assert parse_audio("post-sync") == parse_audio("POST_SYNC") == video_pb2.AUDIO_MODE_POST_SYNC
+    with pytest.raises(typer.BadParameter, match="joint"):
+        parse_audio("loud")
+
+
+def test_a_format_is_a_word() -> None:
+    assert parse_formats(["webm", "MP4"]) == [WEBM, MP4]
+    with pytest.raises(typer.BadParameter, match="mp4, webm"):
+        parse_formats(["webm", "gif"])
+
+
+@pytest.mark.parametrize(
+    ("formats", "path", "target", "artifact_id"),
+    [
+        ([MP4], None, "v1.mp4", ""),
+        ([MP4], "a.webm", "a.webm", ""),
+        ([WEBM], None, "v1.webm", "video.webm"),
+        ([WEBM], "a.mp4", "a.mp4", ""),
+        ([MP4, WEBM], None, "v1.mp4", ""),
+        ([MP4, WEBM], "a.webm", "a.webm", "video.webm"),
+    ],
+)
+def test_what_is_saved_is_of_the_formats_asked_for(
+    formats: list[video_pb2.OutputFormat.ValueType],
+    path: str | None,
+    target: str,
+    artifact_id: str,
+) -> None:
+    spec = video_pb2.VideoSpec(output_formats=formats)
+    video = video_pb2.Video(name="videos/v1", spec=spec)
+    assert choose_file(video, Path(path) if path else None) == (Path(target), artifact_id)
 
 
 def test_a_realtime_video_is_saved_while_it_is_made(

@@ -90,6 +90,23 @@ def test_an_upload_says_what_it_is_and_comes_in_chunks(tmp_path: Path) -> None:
     assert [len(chunk.data) for chunk in chunks] == [UPLOAD_CHUNK_BYTES, 1]
 
 
+@pytest.mark.parametrize(
+    ("name", "content_type"),
+    [
+        ("a.wav", "audio/wav"),
+        ("a.M4A", "audio/mp4"),
+        ("a.opus", "audio/ogg"),
+        ("a.flac", "audio/flac"),
+    ],
+)
+def test_a_track_is_named_as_the_service_names_it(
+    tmp_path: Path, name: str, content_type: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"x")
+    assert next(upload_requests(path, None)).header.content_type == content_type
+
+
 def test_a_name_that_tells_no_type_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "still"
     path.write_bytes(b"x")

@@ -1,5 +1,7 @@
 """Small models with random weights: the real architecture, quick to run."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -13,6 +15,12 @@ def _open_gates(module: nn.Module) -> None:
     for parameter in module.parameters():
         if parameter.ndim == 2 and not parameter.any():
             nn.init.normal_(parameter, std=0.05)
+
+
+@pytest.fixture(scope="session")
+def open_gates() -> Callable[[nn.Module], None]:
+    """Gives what training begins with zeros other numbers, so that it takes part."""
+    return _open_gates
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
@@ -81,6 +82,39 @@ def test_pictures_have_roles_and_inputs_only_where_a_model_takes_them() -> None:
     }
     outputs = {each.name: len(each.dims) for each in parse(configs["image_conditioner"]).output}
     assert outputs == {"latents": 4, "image_embeds": 2}
+
+
+@pytest.mark.parametrize(
+    ("audio_modes", "roles"),
+    [
+        (("JOINT",), {"audio_decoder"}),
+        (("POST_SYNC",), {"audio_decoder", "audio_dit"}),
+        (("JOINT", "POST_SYNC"), {"audio_decoder", "audio_dit"}),
+    ],
+)
+def test_sound_has_roles_and_an_input_only_where_a_model_makes_it(
+    audio_modes: tuple[str, ...], roles: set[str]
+) -> None:
+    without = write_configs(DESCRIPTION)
+    configs = write_configs(replace(DESCRIPTION, audio_modes=audio_modes))
+    assert set(configs) - set(without) == roles
+    assert {role for role in without if configs[role] != without[role]} == {"dit_sampler"}
+    inputs = {each.name: each for each in parse(configs["dit_sampler"]).input}
+    before = {each.name for each in parse(without["dit_sampler"]).input}
+    assert set(inputs) - before == {"audio_mode"}
+    assert inputs["audio_mode"].optional
+
+
+def test_sound_of_a_finished_picture_is_made_of_its_state_and_its_prompts() -> None:
+    config = parse(write_configs(replace(DESCRIPTION, audio_modes=("POST_SYNC",)))["audio_dit"])
+    conditioning = {"prompt_embeds", "attention_mask"}
+    assert {each.name for each in config.input} == {
+        *conditioning,
+        *(f"negative_{name}" for name in conditioning),
+        *("seed", "num_inference_steps", "guidance_scale", "sampler"),
+        *("num_frames", "height", "width", "fps", "state"),
+    }
+    assert [each.name for each in config.output] == ["state"]
 
 
 def test_ensemble_lets_both_encoders_start_from_the_tokens() -> None:

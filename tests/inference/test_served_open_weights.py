@@ -15,7 +15,9 @@ from torch import Tensor
 
 from telecine.backend.model_repository import build_repository
 from telecine.backend.picture_fitting import Frames
+from telecine.engine.families import load_family
 from telecine.engine.state import DenoiseState
+from telecine.errors import ModelError
 from telecine.inference.requests import ClipInputs, DecodeRequest, EncodedImages, SliceRequest
 from telecine.inference.triton_client import TritonClient
 from telecine.inference.triton_server import TritonServer, TritonServerConfig
@@ -142,7 +144,9 @@ async def test_wan_keeps_more_of_a_source_the_weaker_it_is_changed(client: Trito
 async def test_ltx2_makes_the_pipeline_s_picture_and_sound(
     client: TritonClient, weights: dict[str, Path]
 ) -> None:
-    state = await run_in_two_slices(client, "ltx2", guidance_scale=3.0, sampler="euler", fps=24)
+    state = await run_in_two_slices(
+        client, "ltx2", guidance_scale=3.0, sampler="euler", fps=24, audio_mode="JOINT"
+    )
     pipeline, seen = tiny_ltx2.load_pipeline(weights["ltx2"]), []
     pipeline._callback_tensor_inputs = ["latents", "audio_latents"]
 
@@ -166,3 +170,20 @@ async def test_ltx2_makes_the_pipeline_s_picture_and_sound(
     assert state.audio_latents is not None
     assert relative_error(state.latents.flatten(2).transpose(1, 2), picture) < TOLERANCE
     assert relative_error(state.audio_latents.transpose(1, 2).flatten(2), sound) < TOLERANCE
+    decoder = load_family(str(weights["ltx2"])).load_audio_decoder(torch.device("cpu"))
+    with torch.inference_mode():
+        (expected,) = decoder.decode_chunks(state.audio_latents)
+    decoded = await client.decode_sound("ltx2", state.to_bytes())
+    assert decoded.sample_rate == decoder.sample_rate
+    assert relative_error(torch.from_numpy(np.array(decoded.samples))[None], expected) < TOLERANCE
+    silent = replace(state, audio_latents=None)
+    with pytest.raises(ModelError, match="state: has no sound"):
+        await client.decode_sound("ltx2", silent.to_bytes())
+
+
+async def test_mode_of_sound_that_is_not_made_with_the_picture_is_the_request_s_own_error(
+    client: TritonClient,
+) -> None:
+    options: dict[str, Any] = {"guidance_scale": 1.0, "sampler": "euler", "fps": 24}
+    with pytest.raises(ModelError, match="audio_mode: 'POST_SYNC' is not made along"):
+        await run_in_two_slices(client, "ltx2", audio_mode="POST_SYNC", **options)

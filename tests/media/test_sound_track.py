@@ -161,3 +161,25 @@ async def test_the_transcoder_hands_sound_over_after_the_frames(tmp_path: Path) 
         await transcoder.add_sound(clicks([0.5], 2))
         await transcoder.finish()
     assert onsets(heard(path)) == pytest.approx([0.5], abs=1e-3)
+
+
+@either
+@pytest.mark.parametrize("fps", [8, 12, 15, 23, 24, 30])
+def test_sound_does_not_drift_from_the_pictures_in_a_minute(
+    tmp_path: Path, name: str, fps: int
+) -> None:
+    """A frame flashes and a click sounds about once a second; both are found in the file again."""
+    num_frames, flashing = 60 * fps + 1, range(fps // 2, 60 * fps, fps)
+    frames = np.zeros((num_frames, 32, 32, 3), np.uint8)
+    frames[list(flashing)] = 255
+    moments = [number / fps for number in flashing]
+    path = write(tmp_path / name, frames, clicks(moments, num_frames / fps), fps)
+    with opened(path) as container:
+        times = [
+            float(picture.pts * picture.time_base)
+            for picture in container.decode(video=0)
+            if picture.to_ndarray(format="gray").mean() > 128
+        ]
+    assert len(times) == 60
+    assert onsets(heard(path)) == pytest.approx(times, abs=5e-3)
+    assert onsets(heard(path)) == pytest.approx(moments, abs=1e-3)

@@ -9,7 +9,7 @@ from telecine.jobs.job_types import Assignment
 from telecine.storage.keys import artifact_key
 from telecine.storage.local_object_store import LocalObjectStore
 from telecine.v1 import video_pb2
-from telecine.worker.finished_attempts import adopt_finished, store_manifest
+from telecine.worker.finished_attempts import FinishedFiles, adopt_finished, store_manifest
 
 CONTENTS = {"video.mp4": b"the video", "thumbnail.webp": b"a picture"}
 
@@ -20,8 +20,8 @@ def store(tmp_path: Path) -> LocalObjectStore:
 
 
 async def store_attempt(
-    store: LocalObjectStore, video: video_pb2.Video
-) -> list[video_pb2.Artifact]:
+    store: LocalObjectStore, video: video_pb2.Video, lip_sync: video_pb2.LipSync | None = None
+) -> FinishedFiles:
     """Does what a worker does before it ends the video."""
     artifacts = []
     for artifact_id, data in CONTENTS.items():
@@ -31,8 +31,9 @@ async def store_attempt(
                 artifact_id=artifact_id, size_bytes=stored.size_bytes, digest=stored.digest
             )
         )
-    await store_manifest(store, video, artifacts)
-    return artifacts
+    files = FinishedFiles(artifacts, lip_sync)
+    await store_manifest(store, video, files)
+    return files
 
 
 def attempt_of(video: video_pb2.Video, number: int) -> video_pb2.Video:
@@ -46,12 +47,22 @@ def attempt_of(video: video_pb2.Video, number: int) -> video_pb2.Video:
 async def test_whole_files_become_those_of_the_attempt_that_finds_them(
     store: LocalObjectStore, assignment: Assignment, attempt: int
 ) -> None:
-    artifacts = await store_attempt(store, attempt_of(assignment.video, 2))
+    files = await store_attempt(store, attempt_of(assignment.video, 2))
     now = attempt_of(assignment.video, attempt)
-    assert await adopt_finished(store, now) == artifacts
+    assert await adopt_finished(store, now) == files
     for artifact_id, data in CONTENTS.items():
         chunks = store.read(artifact_key(now, artifact_id))
         assert b"".join([chunk async for chunk in chunks]) == data
+
+
+async def test_how_voice_and_mouth_go_together_is_found_with_the_files(
+    store: LocalObjectStore, assignment: Assignment
+) -> None:
+    viseme = video_pb2.Viseme(start_seconds=0.1, end_seconds=0.2, name="aa")
+    lip_sync = video_pb2.LipSync(offset_seconds=-0.04, confidence=0.9, visemes=[viseme])
+    files = await store_attempt(store, attempt_of(assignment.video, 2), lip_sync)
+    assert await adopt_finished(store, assignment.video) == files
+    assert files.lip_sync == lip_sync
 
 
 async def test_attempt_that_was_not_done_is_not_adopted(

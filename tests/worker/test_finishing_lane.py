@@ -31,7 +31,8 @@ async def test_frames_become_a_stored_video_and_a_still_of_its_middle(
     async with FinishingLane(store, jobs).open(held) as finishing:
         for chunk in (frames[:1], frames[1:5], frames[5:]):
             await finishing.write(chunk)
-        artifacts = await finishing.finish()
+        artifacts, lip_sync = await finishing.finish()
+    assert lip_sync is None
     assert held.state.state == WorkerState.UPLOADING
     assert [artifact.artifact_id for artifact in artifacts] == [
         "video.mp4",
@@ -51,6 +52,30 @@ async def test_frames_become_a_stored_video_and_a_still_of_its_middle(
     assert num_frames(folder / "video.mp4") == 9
     with av.open(str(folder / "thumbnail.webp")) as container:
         assert next(container.decode(video=0)).to_ndarray(format="rgb24").mean() > 250
+
+
+async def test_a_video_is_stored_in_every_format_that_is_asked_for(
+    jobs: JobStore, assignment: Assignment, tmp_path: Path
+) -> None:
+    assignment.video.spec.output_formats.extend(
+        [video_pb2.OUTPUT_FORMAT_MP4_H264, video_pb2.OUTPUT_FORMAT_WEBM_VP9]
+    )
+    held = HeldVideo(
+        assignment,
+        jobs=jobs,
+        checkpoints=CheckpointStore(tmp_path / "checkpoints", remote=None, quota_bytes=1 << 30),
+        state=decoding(),
+    )
+    async with FinishingLane(LocalObjectStore(tmp_path), jobs).open(held) as finishing:
+        await finishing.write(np.zeros((9, 64, 64, 3), dtype=np.uint8))
+        artifacts = await finishing.finish()
+    folder = tmp_path / held.video.name / str(held.video.attempt)
+    files = {
+        artifact.artifact_id: (artifact.content_type, num_frames(folder / artifact.artifact_id))
+        for artifact in artifacts
+        if artifact.kind == video_pb2.Artifact.KIND_VIDEO
+    }
+    assert files == {"video.mp4": ("video/mp4", 9), "video.webm": ("video/webm", 9)}
 
 
 def num_frames(path: Path) -> int:

@@ -12,12 +12,13 @@ export interface VideoOptions {
   /** Width and height in pixels. */
   size?: readonly [width: number, height: number];
   sampler?: string;
+  /** How sound is made; as the tier has it by default. */
   audioMode?: "none" | "joint" | "post_sync";
   tier?: "realtime" | "premium" | "standard" | "batch";
   expandPrompt?: boolean;
   /** The first frame: the name of an upload, `media/...`. */
   inputImage?: string;
-  /** The sound: the name of an upload, `media/...`. */
+  /** The sound, taken as it is: the name of an upload, `media/...`. */
   inputAudio?: string;
   outputFormats?: readonly ("mp4_h264" | "webm_vp9" | "mp4_av1")[];
   upscale?: number;

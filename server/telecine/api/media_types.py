@@ -12,6 +12,7 @@ _MAX_TRACK_BYTES = 32 * 1024 * 1024
 _MAX_VIDEO_BYTES = 256 * 1024 * 1024
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
+_M4A_BRANDS = frozenset({b"M4A ", b"M4B "})
 # What an image of either kind may call itself; the decoder finds out which it is.
 _IMAGE_BRANDS = frozenset({b"mif1", b"msf1"})
 
@@ -42,7 +43,8 @@ def _has_brand(*brands: frozenset[bytes]) -> Callable[[bytes], bool]:
 
 def _is_mp4(head: bytes) -> bool:
     brand = _brand(head)
-    return brand != b"" and brand not in _AVIF_BRANDS | _HEIC_BRANDS | _IMAGE_BRANDS
+    others = _AVIF_BRANDS | _HEIC_BRANDS | _IMAGE_BRANDS | _M4A_BRANDS
+    return brand != b"" and brand not in others
 
 
 def _is_mpeg_audio(head: bytes) -> bool:
@@ -67,6 +69,8 @@ MEDIA_TYPES = {
     "audio/wav": MediaType(_MAX_TRACK_BYTES, _is_riff(b"WAVE")),
     "audio/mpeg": MediaType(_MAX_TRACK_BYTES, _is_mpeg_audio),
     "audio/aac": MediaType(_MAX_TRACK_BYTES, _is_adts),
+    "audio/mp4": MediaType(_MAX_TRACK_BYTES, _has_brand(_M4A_BRANDS)),
+    "audio/flac": MediaType(_MAX_TRACK_BYTES, _starts_with(b"fLaC")),
     "audio/ogg": MediaType(_MAX_TRACK_BYTES, _starts_with(b"OggS")),
 }
 

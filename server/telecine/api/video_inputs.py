@@ -1,8 +1,8 @@
-"""What a video is made from beside its prompt: an image, or another video."""
+"""What a video is made from beside its prompt: an image, another video, a sound track."""
 
 import re
 from contextlib import aclosing
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -68,16 +68,13 @@ async def find_source(
     """Finds what a checked spec is made from; returns it where it is a video of this service.
 
     Raises:
-        InvalidFieldError: there is no such image or video, or the upload is another thing.
+        InvalidFieldError: there is no such upload or video, or the upload is another thing.
         VideoStateError: the source has not SUCCEEDED.
     """
+    if sent.input_audio:
+        await _check_media(parts, sent.input_audio, "audio", caller=caller)
     if sent.input_image:
-        if not _MEDIA_NAME.fullmatch(sent.input_image):
-            raise InvalidFieldError(
-                "spec.input_image", f"{shown(sent.input_image)} is not of the form media/{{media}}"
-            )
-        check_owned_media(sent.input_image, caller.tenant, field="spec.input_image")
-        await _check_upload(parts, sent.input_image, "image", field="spec.input_image")
+        await _check_media(parts, sent.input_image, "image", caller=caller)
         return None
     source, field = _source_of(sent)
     if not field:
@@ -118,7 +115,7 @@ def defaults_of(
 
 def copy_inputs(sent: video_pb2.VideoSpec, spec: video_pb2.VideoSpec) -> None:
     """Takes over what was sent, with the default strength where none was."""
-    spec.input_image = sent.input_image
+    spec.input_image, spec.input_audio = sent.input_image, sent.input_audio
     if sent.HasField("edit"):
         spec.edit.source, spec.edit.strength = sent.edit.source, strength_of(sent)
     if sent.HasField("extend"):
@@ -228,6 +225,16 @@ def _source_of(sent: video_pb2.VideoSpec) -> tuple[str, str]:
     if sent.HasField("extend"):
         return sent.extend.source, "spec.extend.source"
     return "", ""
+
+
+async def _check_media(
+    parts: GatewayParts, name: str, kind: Literal["image", "audio"], *, caller: Caller
+) -> None:
+    field = f"spec.input_{kind}"
+    if not _MEDIA_NAME.fullmatch(name):
+        raise InvalidFieldError(field, f"{shown(name)} is not of the form media/{{media}}")
+    check_owned_media(name, caller.tenant, field=field)
+    await _check_upload(parts, name, kind, field=field)
 
 
 async def _check_upload(parts: GatewayParts, name: str, kind: MediaKind, *, field: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 
+from telecine.api.audio_mode import choose_audio_mode
 from telecine.api.device_memory import UNLIMITED
 from telecine.api.request_validation import check_labels, shown
 from telecine.api.video_adapters import copy_loras
@@ -37,10 +38,8 @@ _EVALUATIONS = {"heun": 2, "rk4": 4}
 
 # proto3 takes any number for an enum.
 _TIERS = frozenset(video_pb2.Tier.values())
-_AUDIO_MODES = frozenset(video_pb2.AudioMode.values())
 _OUTPUT_FORMATS = frozenset(video_pb2.OutputFormat.values())
-_LATER_AUDIO_MODES = (video_pb2.AUDIO_MODE_JOINT, video_pb2.AUDIO_MODE_POST_SYNC)
-_LATER_OUTPUT_FORMATS = (video_pb2.OUTPUT_FORMAT_WEBM_VP9, video_pb2.OUTPUT_FORMAT_MP4_AV1)
+_LATER_OUTPUT_FORMATS = (video_pb2.OUTPUT_FORMAT_MP4_AV1,)
 
 
 _FieldWithPresence = Literal["num_inference_steps", "guidance_scale", "duration", "fps", "size"]
@@ -104,6 +103,7 @@ def resolve_spec(
         is_chunked=_is_chunked(spec, limits),
     )
     attention = choose_attention(demand, limits, device_bytes=device_bytes)
+    spec.audio_mode = choose_audio_mode(sent, spec, model, attention=attention)
     return ResolvedSpec(
         spec,
         plan.num_frames,
@@ -139,9 +139,8 @@ def _resolve_fields(
         fps=_within("fps", _chosen(sent, defaults, "fps"), (limits.min_fps, limits.max_fps)),
         size=_size(_chosen(sent, defaults, "size"), model),
         sampler=_sampler(sent.sampler or defaults.sampler, model),
-        audio_mode=video_pb2.AUDIO_MODE_NONE,
         tier=_tier(sent.tier),
-        output_formats=[video_pb2.OUTPUT_FORMAT_MP4_H264],
+        output_formats=_output_formats(sent),
         labels=_labels(sent),
         expand_prompt=sent.expand_prompt,
     )
@@ -160,12 +159,6 @@ def frames_of(duration: Duration, fps: int, *, multiple: int) -> int:
 
 
 def _refuse_later_features(sent: video_pb2.VideoSpec) -> None:
-    if sent.audio_mode not in _AUDIO_MODES:
-        raise InvalidFieldError("spec.audio_mode", f"{sent.audio_mode} is not a mode")
-    if sent.audio_mode in _LATER_AUDIO_MODES:
-        raise NotImplementedYetError("spec.audio_mode", "sound")
-    if sent.input_audio:
-        raise NotImplementedYetError("spec.input_audio", "a sound track of one's own")
     for index, output_format in enumerate(sent.output_formats):
         field = f"spec.output_formats[{index}]"
         if output_format not in _OUTPUT_FORMATS:
@@ -229,6 +222,13 @@ def _tier(tier: video_pb2.Tier.ValueType) -> video_pb2.Tier.ValueType:
     if tier not in _TIERS:
         raise InvalidFieldError("spec.tier", f"{tier} is not a tier")
     return tier or video_pb2.TIER_STANDARD
+
+
+def _output_formats(sent: video_pb2.VideoSpec) -> list[video_pb2.OutputFormat.ValueType]:
+    """Returns each format once, MP4 first: a video's first file is what it is by default."""
+    return sorted({each or video_pb2.OUTPUT_FORMAT_MP4_H264 for each in sent.output_formats}) or [
+        video_pb2.OUTPUT_FORMAT_MP4_H264
+    ]
 
 
 def _labels(sent: video_pb2.VideoSpec) -> dict[str, str]:

@@ -1,6 +1,11 @@
-"""Which device a model runs on, and when that has finished."""
+"""Which device a model runs on, when that has finished, and how tensors get there."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 
 def choose_device(rank: int = 0) -> torch.device:
@@ -20,3 +25,12 @@ def wait_for(device: torch.device) -> None:
     """Return once the device has done all that was asked of it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def batch_of_one(
+    arrays: Mapping[str, NDArray[Any]], device: torch.device
+) -> dict[str, torch.Tensor]:
+    """Bring one video's tensors to a device, each as a batch of one."""
+    return {
+        name: torch.from_numpy(np.array(values))[None].to(device) for name, values in arrays.items()
+    }

@@ -41,7 +41,10 @@ def model_card(card: FamilyCard, *, version: str, memory_bytes: int) -> model_pb
             min_guidance_scale=1.0,
             max_guidance_scale=MAX_GUIDANCE_SCALE,
             samplers=card.samplers,
-            audio_modes=[video_pb2.AUDIO_MODE_NONE],
+            audio_modes=[
+                video_pb2.AudioMode.Value(f"AUDIO_MODE_{each}")
+                for each in ("NONE", *card.audio_modes)
+            ],
             max_prompt_tokens=card.max_prompt_tokens,
             memory_bytes=memory_bytes,
             memory_bytes_per_megapixel=card.memory_bytes_per_megapixel,
@@ -58,7 +61,10 @@ def model_card(card: FamilyCard, *, version: str, memory_bytes: int) -> model_pb
             fps=card.fps,
             size=video_pb2.Size(width=width, height=height),
             sampler=card.samplers[0],
-            audio_mode=video_pb2.AUDIO_MODE_NONE,
+            # Where it has sound, the tier says how it is made.
+            audio_mode=(
+                video_pb2.AUDIO_MODE_UNSPECIFIED if card.audio_modes else video_pb2.AUDIO_MODE_NONE
+            ),
         ),
     )
     model.limits.max_duration.FromNanoseconds(card.max_num_frames * _NANOS // card.fps)

@@ -14,7 +14,7 @@ def read_slice(request: RequestReader, sampler: SliceSampler) -> Slice:
     """Read a request, its tensors brought to the sampler's device.
 
     Raises:
-        ValueError: a tensor is missing, or there is no such sampler, attention or adapter.
+        ValueError: a tensor is missing, or there is no such sampler, attention, sound or adapter.
     """
     state = request.optional_array("state")
     preview_steps = request.optional_array("preview_steps")
@@ -41,6 +41,7 @@ def read_slice(request: RequestReader, sampler: SliceSampler) -> Slice:
                 loras=_loras(request),
                 given_latent_frames=request.optional_integer("given_latent_frames", 0),
                 strength=request.optional_number("strength", 1.0),
+                audio_mode="JOINT" if _is_joint(request) else "NONE",
             ),
         ),
         state=b"" if state is None else state.tobytes(),
@@ -48,6 +49,13 @@ def read_slice(request: RequestReader, sampler: SliceSampler) -> Slice:
         preview_steps=frozenset(() if preview_steps is None else preview_steps.tolist()),
         start=start,
     )
+
+
+def _is_joint(request: RequestReader) -> bool:
+    mode = request.text("audio_mode") if request.has("audio_mode") else "NONE"
+    if mode not in ("NONE", "JOINT"):
+        raise ValueError(f"audio_mode: {mode!r} is not made along with the picture")
+    return mode == "JOINT"
 
 
 def _conditioning(request: RequestReader, sampler: SliceSampler, *, prefix: str) -> Conditioning:

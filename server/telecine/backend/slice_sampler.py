@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from telecine.backend.denoising import Denoising, DenoisingConfig, Slice
-from telecine.backend.devices import choose_device, wait_for
+from telecine.backend.devices import batch_of_one, choose_device, wait_for
 from telecine.backend.frames import encode_preview
 from telecine.backend.rank_group import RankGroup
 from telecine.engine.denoise import Conditioning, StepOutput
@@ -48,10 +48,7 @@ class SliceSampler:
 
     def conditioning(self, arrays: Arrays) -> Conditioning:
         """Bring one video's conditioning to the device as a batch of one."""
-        return {
-            name: torch.from_numpy(np.array(values))[None].to(self._device)
-            for name, values in arrays.items()
-        }
+        return batch_of_one(arrays, self._device)
 
     @torch.inference_mode()
     def run(self, read_slice: Callable[[], Slice]) -> Generator[Arrays, None, None]:

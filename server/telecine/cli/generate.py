@@ -24,8 +24,21 @@ TIER_OF_WORD = {
     for tier in video_pb2.Tier.values()
     if tier
 }
-
-
+AUDIO_MODE_OF_WORD = {
+    video_pb2.AudioMode.Name(mode).removeprefix("AUDIO_MODE_").lower(): mode
+    for mode in video_pb2.AudioMode.values()
+    if mode
+}
+FORMAT_OF_WORD = {
+    "mp4": video_pb2.OUTPUT_FORMAT_MP4_H264,
+    "webm": video_pb2.OUTPUT_FORMAT_WEBM_VP9,
+}
+FormatOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format", help="mp4 or webm, or both by naming each; what is saved is as -o ends."
+    ),
+]
 LoraOption = Annotated[
     list[str] | None, typer.Option(help="NAME or NAME=SCALE of an adapter, any number.")
 ]
@@ -38,6 +51,13 @@ OutputOption = Annotated[
 TierOption = Annotated[
     str | None,
     typer.Option(help="realtime, premium, standard or batch; realtime is saved as it is made."),
+]
+AudioOption = Annotated[
+    str | None,
+    typer.Option(help="How sound is made: joint, post_sync or none. Default: as the tier has it."),
+]
+InputAudioOption = Annotated[
+    str | None, typer.Option(help="The sound, as it is: a track's file, or media/MEDIA.")
 ]
 ImageOption = Annotated[
     str | None, typer.Option(help="The first frame: a picture's file, or media/MEDIA.")
@@ -56,8 +76,9 @@ ExtendOption = Annotated[
     ),
 ]
 SecondsOption = Annotated[float | None, typer.Option(help="How much --extend adds.")]
-_SOURCES: tuple[Literal["input_image", "edit_source", "extend_source"], ...] = (
+_SOURCES: tuple[Literal["input_image", "input_audio", "edit_source", "extend_source"], ...] = (
     "input_image",
+    "input_audio",
     "edit_source",
     "extend_source",
 )
@@ -78,10 +99,13 @@ def generate(
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels.")] = None,
     sampler: Annotated[str | None, typer.Option(help="The sampler's name.")] = None,
     tier: TierOption = None,
+    output_format: FormatOption = None,
     upscale: Annotated[int | None, typer.Option(help="Repeat every pixel this often.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, any number.")] = None,
     start_within: Annotated[float | None, typer.Option(help="Seconds it may wait.")] = None,
     lora: LoraOption = None,
+    audio: AudioOption = None,
+    input_audio: InputAudioOption = None,
     image: ImageOption = None,
     edit: EditOption = None,
     strength: StrengthOption = None,
@@ -98,13 +122,12 @@ def generate(
         "guidance_scale": guidance,
         "duration_seconds": duration,
         "fps": fps,
-        "size": parse_size(size) if size else None,
         "sampler": sampler,
-        "tier": parse_tier(tier) if tier else None,
+        **parse_words(size, tier, output_format, audio),
+        "input_audio": input_audio,
         "upscale": upscale,
-        "labels": parse_labels(label) if label else None,
         "start_within_seconds": start_within,
-        "loras": parse_loras(lora) if lora else None,
+        **parse_pairs(label, lora),
         **parse_sources(image, edit, strength, extend, seconds),
         "expand_prompt": expand or None,
     }
@@ -158,12 +181,50 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
+def parse_words(
+    size: str | None, tier: str | None, output_format: list[str] | None, audio: str | None
+) -> dict[str, object]:
+    """What is given as a word, by the client's names."""
+    return {
+        "size": parse_size(size) if size else None,
+        "tier": parse_tier(tier) if tier else None,
+        "output_formats": parse_formats(output_format) if output_format else None,
+        "audio_mode": parse_audio(audio) if audio else None,
+    }
+
+
+def parse_pairs(label: list[str] | None, lora: list[str] | None) -> dict[str, object]:
+    """What is given as NAME=VALUE, by the client's names."""
+    return {
+        "labels": parse_labels(label) if label else None,
+        "loras": parse_loras(lora) if lora else None,
+    }
+
+
 def parse_tier(text: str) -> video_pb2.Tier.ValueType:
     """`realtime` as its enum value."""
     if text.lower() not in TIER_OF_WORD:
         taken = ", ".join(TIER_OF_WORD)
         raise typer.BadParameter(f"a tier is one of {taken}", param_hint="--tier")
     return TIER_OF_WORD[text.lower()]
+
+
+def parse_audio(text: str) -> video_pb2.AudioMode.ValueType:
+    """`post-sync` as its enum value."""
+    word = text.lower().replace("-", "_")
+    if word not in AUDIO_MODE_OF_WORD:
+        taken = ", ".join(AUDIO_MODE_OF_WORD)
+        raise typer.BadParameter(f"sound is one of {taken}", param_hint="--audio")
+    return AUDIO_MODE_OF_WORD[word]
+
+
+def parse_formats(words: list[str]) -> list[video_pb2.OutputFormat.ValueType]:
+    """`["webm"]` as enum values."""
+    for word in words:
+        if word.lower() not in FORMAT_OF_WORD:
+            taken = ", ".join(FORMAT_OF_WORD)
+            raise typer.BadParameter(f"a format is one of {taken}", param_hint="--format")
+    return [FORMAT_OF_WORD[word.lower()] for word in words]
 
 
 def parse_labels(texts: list[str]) -> dict[str, str]:
@@ -212,12 +273,13 @@ def _served(server: str, data_dir: Path, signals: StopSignals) -> Iterator[Clien
 
 def _generate(client: Client, prompt: str, options: VideoOptions, path: Path | None) -> None:
     video = client.create_video(prompt, **options)
-    target = path or Path(f"{video.name.removeprefix('videos/')}.mp4")
+    target, artifact_id = choose_file(video, path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    fetch = partial(client.download_video, video.name, target)
+    fetch = partial(client.download_video, video.name, target, artifact_id=artifact_id)
     fetching = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetch")
     try:
-        is_live = video.spec.tier == video_pb2.TIER_REALTIME
+        # What grows while it is made is silent.
+        is_live = video.spec.tier == video_pb2.TIER_REALTIME and not has_sound(video.spec)
         fetched = fetching.submit(fetch, follow=True) if is_live else None
         video = _watch(client, video)
         if fetched is None:
@@ -228,6 +290,20 @@ def _generate(client: Client, prompt: str, options: VideoOptions, path: Path | N
         fetching.shutdown(wait=False)
     console.print(f"[green]done[/] {video.name}, seed {video.spec.seed}", highlight=False)
     output.print(str(target), highlight=False, soft_wrap=True)
+
+
+def has_sound(spec: video_pb2.VideoSpec) -> bool:
+    """Whether the finished file has a sound track."""
+    return bool(spec.input_audio) or spec.audio_mode != video_pb2.AUDIO_MODE_NONE
+
+
+def choose_file(video: video_pb2.Video, path: Path | None) -> tuple[Path, str]:
+    """Return where a video goes, and which of its files; empty for that which it is by default."""
+    formats = video.spec.output_formats
+    suffix = ".mp4" if video_pb2.OUTPUT_FORMAT_MP4_H264 in formats else ".webm"
+    target = path or Path(f"{video.name.removeprefix('videos/')}{suffix}")
+    is_webm = target.suffix == ".webm" and video_pb2.OUTPUT_FORMAT_WEBM_VP9 in formats
+    return target, "video.webm" if is_webm else ""
 
 
 def _watch(client: Client, video: video_pb2.Video) -> video_pb2.Video:

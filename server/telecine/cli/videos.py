@@ -15,7 +15,7 @@ from telecine.cli.console import console, output, plain_table
 from telecine.cli.generate import describe_failure, parse_labels
 from telecine.cli.options import DataDirOption, JsonOption, NameArgument, ServerOption, connect
 from telecine.cli.progress_view import STAGE_WORDS, ProgressView, state_word
-from telecine.client import VideoFilter
+from telecine.client import Client, VideoFilter
 from telecine.v1 import video_pb2
 
 STANDARD_OUTPUT = Path("-")
@@ -152,9 +152,8 @@ def download(
     server: ServerOption = "",
 ) -> None:
     """Fetch a file of a video."""
-    video_id = name.removeprefix("videos/")
-    target = path or Path(f"{video_id}-{artifact}" if artifact else f"{video_id}.mp4")
     with connect(server, data_dir) as client:
+        target = path or _default_target(client, name, artifact, follow=follow)
         if target == STANDARD_OUTPUT:
             for data in client.read_video(name, artifact_id=artifact, follow=follow):
                 sys.stdout.buffer.write(data)
@@ -162,6 +161,16 @@ def download(
             return
         client.download_video(name, target, artifact_id=artifact, follow=follow)
     output.print(str(target), highlight=False, soft_wrap=True)
+
+
+def _default_target(client: Client, name: str, artifact: str, *, follow: bool) -> Path:
+    video_id = name.removeprefix("videos/")
+    if artifact:
+        return Path(f"{video_id}-{artifact}")
+    formats = client.get_video(name).spec.output_formats
+    # What is followed may be the growing file, which is always an MP4.
+    is_webm = not follow and list(formats) == [video_pb2.OUTPUT_FORMAT_WEBM_VP9]
+    return Path(f"{video_id}{'.webm' if is_webm else '.mp4'}")
 
 
 def _parse_state(word: str) -> video_pb2.Video.State.ValueType:
@@ -184,6 +193,7 @@ def _facts(video: video_pb2.Video) -> dict[str, str]:
         "steps": f"{spec.num_inference_steps}, {spec.sampler}",
         "guidance": f"{spec.guidance_scale:g}",
         "frames": f"{video.num_frames} at {spec.fps}/s, {spec.size.width}x{spec.size.height}",
+        "sound": spec.input_audio or video_pb2.AudioMode.Name(spec.audio_mode)[11:].lower(),
         "created": _local_time(video.create_time),
         "ended": _local_time(video.end_time) if video.HasField("end_time") else "",
         "labels": ", ".join(f"{key}={value}" for key, value in sorted(spec.labels.items())),

@@ -11,6 +11,17 @@ from typing import TypedDict
 from telecine.v1 import video_pb2, video_service_pb2
 
 UPLOAD_CHUNK_BYTES = 1 << 20
+# What systems call them differs.
+_SOUND_TYPES = {
+    ".wav": "audio/wav",
+    ".mp3": "audio/mpeg",
+    ".aac": "audio/aac",
+    ".m4a": "audio/mp4",
+    ".flac": "audio/flac",
+    ".ogg": "audio/ogg",
+    ".oga": "audio/ogg",
+    ".opus": "audio/ogg",
+}
 
 
 class VideoOptions(TypedDict, total=False):
@@ -159,7 +170,9 @@ def upload_requests(
     Raises:
         ValueError: the type is not given and the file's name does not tell it.
     """
-    content_type = content_type or mimetypes.guess_type(path.name)[0]
+    content_type = (
+        content_type or _SOUND_TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0]
+    )
     if content_type is None:
         msg = f"the name {path.name} does not tell the file's type; give content_type"
         raise ValueError(msg)

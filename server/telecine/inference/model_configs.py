@@ -22,15 +22,9 @@ _ANY = -1
 PROMPT_FACTS = ("num_tokens", "max_tokens", "is_truncated")
 """What the tokenizer tells of a prompt, for people."""
 TOKENIZER_OUTPUTS = ("input_ids", "attention_mask", *PROMPT_FACTS)
-SLICE_INTEGERS = (
-    "seed",
-    "num_inference_steps",
-    "num_frames",
-    "height",
-    "width",
-    "fps",
-    "num_steps",
-)
+SOUND_INTEGERS = ("seed", "num_inference_steps", "num_frames", "height", "width", "fps")
+"""Whole numbers in the request of a finished picture's sound."""
+SLICE_INTEGERS = (*SOUND_INTEGERS, "num_steps")
 """Whole numbers in a slice's request."""
 
 
@@ -63,6 +57,7 @@ class ModelDescription:
         conditioning: which of these the sampler reads.
         image_conditioning: what the sampler reads of pictures beside their latents, by name: how
             many dimensions; None for a model that makes videos of text alone.
+        audio_modes: how it makes sound, `JOINT` or `POST_SYNC`; none for a silent model.
         encoder_threads: threads of each ONNX session.
         weights_mode: how the denoiser's are held; see `telecine.engine.offload.LoadOptions`.
         parallel_sizes: ranks that share the denoiser, by the names of
@@ -75,6 +70,7 @@ class ModelDescription:
     tensors: Mapping[str, TensorDescription]
     conditioning: tuple[str, ...]
     image_conditioning: Mapping[str, int] | None = None
+    audio_modes: tuple[str, ...] = ()
     encoder_threads: int = 1
     weights_mode: str = FULL_WEIGHTS
     parallel_sizes: Mapping[str, int] = field(default_factory=dict)
@@ -95,6 +91,10 @@ def write_configs(description: ModelDescription, target: Target = "cpu") -> dict
             "image_encoder": _image_encoder(description, description.image_conditioning),
             "image_conditioner": _image_conditioner(description, description.image_conditioning),
         }
+    if description.audio_modes:
+        configs["audio_decoder"] = _audio_decoder(description)
+    if "POST_SYNC" in description.audio_modes:
+        configs["audio_dit"] = _audio_dit(description)
     return {role: _HEADER + text_format.MessageToString(pb) for role, pb in configs.items()}
 
 
@@ -150,8 +150,7 @@ def _dit_sampler(description: ModelDescription) -> Any:
     config = _python_model(description, "dit_sampler", max_batch_size=0)
     config.model_transaction_policy.decoupled = True
     _set_holding(config, description)
-    for prefix in ("", "negative_"):
-        _add_tensors(config.input, description, description.conditioning, prefix=prefix)
+    _add_prompts(config, description)
     for name in SLICE_INTEGERS:
         config.input.add(name=name, data_type=pb.TYPE_INT64, dims=[1])
     config.input.add(name="guidance_scale", data_type=pb.TYPE_FP64, dims=[1])
@@ -161,6 +160,8 @@ def _dit_sampler(description: ModelDescription) -> Any:
     config.input.add(name="lora_scales", data_type=pb.TYPE_FP64, dims=[_ANY], optional=True)
     if description.image_conditioning is not None:
         _add_clip_start(config, description.image_conditioning)
+    if description.audio_modes:
+        config.input.add(name="audio_mode", data_type=pb.TYPE_STRING, dims=[1], optional=True)
     config.input.add(name="state", data_type=pb.TYPE_UINT8, dims=[_ANY], optional=True)
     config.input.add(name="preview_steps", data_type=pb.TYPE_INT64, dims=[_ANY], optional=True)
     for name in ("step_index", "num_final_frames", "is_numerics_changed"):
@@ -170,6 +171,11 @@ def _dit_sampler(description: ModelDescription) -> Any:
     for name in ("preview", "state"):
         config.output.add(name=name, data_type=pb.TYPE_UINT8, dims=[_ANY])
     return config
+
+
+def _add_prompts(config: Any, description: ModelDescription) -> None:
+    for prefix in ("", "negative_"):
+        _add_tensors(config.input, description, description.conditioning, prefix=prefix)
 
 
 def _set_holding(config: Any, description: ModelDescription) -> None:
@@ -243,6 +249,30 @@ def _vae_decoder(description: ModelDescription) -> Any:
     config.output.add(name="frames_shape", data_type=pb.TYPE_INT64, dims=[4])
     config.output.add(name="feat_cache", data_type=pb.TYPE_UINT8, dims=[_ANY])
     config.output.add(name="num_frames", data_type=pb.TYPE_INT64, dims=[1])
+    return config
+
+
+def _audio_dit(description: ModelDescription) -> Any:
+    config = _python_model(description, "audio_dit", max_batch_size=0)
+    # One response; but only a stream tells of a process that ended while it worked.
+    config.model_transaction_policy.decoupled = True
+    _add_prompts(config, description)
+    for name in SOUND_INTEGERS:
+        config.input.add(name=name, data_type=pb.TYPE_INT64, dims=[1])
+    config.input.add(name="guidance_scale", data_type=pb.TYPE_FP64, dims=[1])
+    config.input.add(name="sampler", data_type=pb.TYPE_STRING, dims=[1])
+    config.input.add(name="state", data_type=pb.TYPE_UINT8, dims=[_ANY])
+    config.output.add(name="state", data_type=pb.TYPE_UINT8, dims=[_ANY])
+    return config
+
+
+def _audio_decoder(description: ModelDescription) -> Any:
+    config = _python_model(description, "audio_decoder", max_batch_size=0)
+    config.model_transaction_policy.decoupled = True
+    config.input.add(name="state", data_type=pb.TYPE_UINT8, dims=[_ANY])
+    config.output.add(name="samples", data_type=pb.TYPE_FP32, dims=[_ANY, _ANY])
+    for name in ("sample_rate", "num_samples"):
+        config.output.add(name=name, data_type=pb.TYPE_INT64, dims=[1])
     return config
 
 

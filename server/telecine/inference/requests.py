@@ -78,6 +78,7 @@ class SliceRequest:
         preview_steps: steps, counted from 1, whose result carries a preview image.
         loras: adapters of the model's `loras` folder.
         inputs: what it is made from beside the prompt; None for noise alone.
+        audio_mode: `JOINT` where sound is denoised along with the picture.
     """
 
     prompt: PromptEmbeds
@@ -96,6 +97,7 @@ class SliceRequest:
     preview_steps: tuple[int, ...] = ()
     loras: tuple[LoraScale, ...] = ()
     inputs: ClipInputs | None = None
+    audio_mode: str = "NONE"
 
 
 @dataclass(frozen=True)
@@ -147,3 +149,11 @@ class DecodedFrames(NamedTuple):
     frames: NDArray[np.uint8]
     """[n, H, W, 3]"""
     feat_cache: bytes = b""
+
+
+class DecodedSound(NamedTuple):
+    """The whole sound of a video, as its model gives it."""
+
+    samples: NDArray[np.float32]
+    """[channels, n], in about -1 to 1."""
+    sample_rate: int

@@ -7,8 +7,9 @@ import numpy as np
 from telecine.errors import ModelError
 from telecine.inference.requests import ClipInputs, DecodeRequest, SliceRequest
 from telecine.inference.triton_client import TritonClient
-from telecine.v1 import model_pb2
+from telecine.v1 import model_pb2, video_pb2
 
+_JOINT, _POST_SYNC = video_pb2.AUDIO_MODE_JOINT, video_pb2.AUDIO_MODE_POST_SYNC
 _PROMPT = "a red circle moves left"
 
 
@@ -17,7 +18,7 @@ async def smoke_test(triton: TritonClient, model_id: str, card: model_pb2.Model)
 
     Raises:
         ModelServerUnavailableError: a role's process ended or does not answer.
-        ModelError: a role does not load or fails, or the frames are not as asked for.
+        ModelError: a role does not load or fails, or frames or sound are not as asked for.
     """
     await triton.load_model(model_id)
     size = min(card.limits.sizes, key=lambda size: size.width * size.height)
@@ -35,6 +36,7 @@ async def smoke_test(triton: TritonClient, model_id: str, card: model_pb2.Model)
         attention="full",
         state=b"",
         num_steps=1,
+        audio_mode="JOINT" if _JOINT in card.limits.audio_modes else "NONE",
     )
     if card.features:
         request = replace(request, inputs=await _from_gray(triton, model_id, card, request))
@@ -54,6 +56,19 @@ async def smoke_test(triton: TritonClient, model_id: str, card: model_pb2.Model)
             f"asked for {request.num_frames} frames of {size.width}x{size.height}, its decoder "
             f"gave {num_frames}: {shapes}"
         )
+    await _check_sound(triton, model_id, card, replace(request, state=last.state))
+
+
+async def _check_sound(
+    triton: TritonClient, model_id: str, card: model_pb2.Model, finished: SliceRequest
+) -> None:
+    states = [finished.state] if _JOINT in card.limits.audio_modes else []
+    if _POST_SYNC in card.limits.audio_modes:
+        states.append(await triton.make_sound(model_id, finished))
+    for state in states:
+        sound = await triton.decode_sound(model_id, state)
+        if not np.isfinite(sound.samples).all():
+            raise ModelError("its sound is not of finite numbers")
 
 
 async def _from_gray(

@@ -13,13 +13,18 @@ from tritonclient.utils import InferenceServerException
 from telecine.errors import ModelError
 from telecine.inference.failures import translate
 from telecine.inference.frame_ring import FrameRing
-from telecine.inference.model_configs import PROMPT_FACTS, SLICE_INTEGERS
+from telecine.inference.model_configs import PROMPT_FACTS
 from telecine.inference.model_loader import ModelLoader
 from telecine.inference.model_stream import StreamTimeouts, stream_responses
+from telecine.inference.request_inputs import (
+    add_decode_inputs,
+    add_slice_inputs,
+    add_sound_inputs,
+)
 from telecine.inference.requests import (
     Array,
-    ClipInputs,
     DecodedFrames,
+    DecodedSound,
     DecodeRequest,
     EncodedImages,
     PromptEmbeds,
@@ -40,6 +45,8 @@ __all__ = [
 _PREVIEW_CONTENT_TYPE = "image/webp"
 _STATE_BYTES_PER_PIXEL = 12
 """More than any state takes: the whole video as float32, where latents are a fraction of it."""
+_SOUND_BYTES_PER_SECOND = 1 << 20
+"""More than the latents of a second's sound take: a hundred times LTX-2's."""
 _IMAGE_FEATURE_BYTES = 16 << 20
 """Room for what a vision network makes of a picture, whatever its size: ten times CLIP's."""
 _CACHE_BYTES_PER_PIXEL = 512
@@ -168,10 +175,13 @@ class TritonClient:
             TensorExchange(self._triton) as exchange,
             aclosing(self._stream(name, exchange, last_output="state")) as results,
         ):
-            await _add_slice_inputs(exchange, request)
+            await add_slice_inputs(exchange, request)
             for output in (*_STEP_OUTPUTS, "preview"):
                 await exchange.add_output(output)
-            await exchange.add_output("state", max_bytes=_STATE_BYTES_PER_PIXEL * num_pixels)
+            max_bytes = _STATE_BYTES_PER_PIXEL * num_pixels
+            if request.audio_mode != "NONE":
+                max_bytes += _sound_bytes(request)
+            await exchange.add_output("state", max_bytes=max_bytes)
             async for result in results:
                 yield _read_step(exchange, result)
 
@@ -189,7 +199,7 @@ class TritonClient:
                 TensorExchange(self._triton) as exchange,
                 aclosing(self._stream(name, exchange, last_output="num_frames")) as results,
             ):
-                await _add_decode_inputs(exchange, request)
+                await add_decode_inputs(exchange, request)
                 await exchange.add_input("ring", text([ring.name], (1,)))
                 for output in ("frames", "frames_shape", "num_frames"):
                     await exchange.add_output(output)
@@ -203,6 +213,45 @@ class TritonClient:
                     elif exchange.read(result, "num_frames") is None:
                         yield DecodedFrames(_take_chunk(exchange, result, ring, chunk_index))
                         chunk_index += 1
+
+    async def make_sound(self, model: str, request: SliceRequest) -> bytes:
+        """Make sound for a finished picture; returns its state with the sound's latents in it.
+
+        Args:
+            model: a model that can, by `POST_SYNC`.
+            request: the picture's, with its last state.
+        """
+        name = f"{model}__audio_dit"
+        async with (
+            TensorExchange(self._triton) as exchange,
+            aclosing(self._stream(name, exchange, last_output="state")) as results,
+        ):
+            await add_sound_inputs(exchange, request)
+            max_bytes = len(request.state) + _sound_bytes(request)
+            await exchange.add_output("state", max_bytes=max_bytes)
+            state = b""
+            async for result in results:
+                state = _required(exchange, result, "state").tobytes()
+            return state
+
+    async def decode_sound(self, model: str, state: bytes) -> DecodedSound:
+        """Decode the sound of a state."""
+        name = f"{model}__audio_decoder"
+        async with (
+            TensorExchange(self._triton) as exchange,
+            aclosing(self._stream(name, exchange, last_output="num_samples")) as results,
+        ):
+            await exchange.add_input("state", np.frombuffer(state, np.uint8))
+            for output in ("samples", "sample_rate", "num_samples"):
+                await exchange.add_output(output)
+            chunks, sample_rate = [], 0
+            async for result in results:
+                sample_rate = int(_required(exchange, result, "sample_rate").item())
+                if (samples := exchange.read(result, "samples")) is not None:
+                    chunks.append(samples)
+        if not chunks:
+            raise ModelError(f"{name} gave no samples")
+        return DecodedSound(np.concatenate(chunks, axis=1), sample_rate)
 
     async def _stream(
         self, name: str, exchange: TensorExchange, *, last_output: str
@@ -276,53 +325,8 @@ class TritonClient:
         return self._output_bytes[model_name]
 
 
-async def _add_slice_inputs(exchange: TensorExchange, request: SliceRequest) -> None:
-    await _add_prompt(exchange, request.prompt, prefix="")
-    if request.negative_prompt is not None:
-        await _add_prompt(exchange, request.negative_prompt, prefix="negative_")
-    for name in SLICE_INTEGERS:
-        await exchange.add_input(name, scalar(getattr(request, name), np.int64))
-    await exchange.add_input("guidance_scale", scalar(request.guidance_scale, np.float64))
-    await exchange.add_input("sampler", text([request.sampler], (1,)))
-    await exchange.add_input("attention", text([request.attention], (1,)))
-    if request.state:
-        await exchange.add_input("state", np.frombuffer(request.state, np.uint8))
-    if request.loras:
-        names, scales = zip(*request.loras, strict=True)
-        await exchange.add_input("lora_names", text(list(names), (len(names),)))
-        await exchange.add_input("lora_scales", np.array(scales, np.float64))
-    if request.inputs is not None:
-        await _add_clip_inputs(exchange, request.inputs, has_state=bool(request.state))
-    if request.preview_steps:
-        await exchange.add_input("preview_steps", np.array(request.preview_steps, np.int64))
-
-
-async def _add_clip_inputs(
-    exchange: TensorExchange, inputs: ClipInputs, *, has_state: bool
-) -> None:
-    for name, values in inputs.conditioning.items():
-        await exchange.add_input(name, values)
-    await exchange.add_input("strength", scalar(inputs.strength, np.float64))
-    if inputs.given_latents is not None:
-        num_given = inputs.given_latents.shape[1]
-        await exchange.add_input("given_latent_frames", scalar(num_given, np.int64))
-    # A state holds what the video was begun with.
-    for name in () if has_state else ("given_latents", "source_latents"):
-        if (latents := getattr(inputs, name)) is not None:
-            await exchange.add_input(name, latents)
-
-
-async def _add_decode_inputs(exchange: TensorExchange, request: DecodeRequest) -> None:
-    await exchange.add_input("state", np.frombuffer(request.state, np.uint8))
-    for name in ("first_latent_frame", "end_latent_frame"):
-        await exchange.add_input(name, scalar(getattr(request, name), np.int64))
-    if request.feat_cache:
-        await exchange.add_input("feat_cache", np.frombuffer(request.feat_cache, np.uint8))
-
-
-async def _add_prompt(exchange: TensorExchange, prompt: PromptEmbeds, *, prefix: str) -> None:
-    for name, values in prompt.tensors.items():
-        await exchange.add_input(f"{prefix}{name}", values)
+def _sound_bytes(request: SliceRequest) -> int:
+    return _SOUND_BYTES_PER_SECOND * (request.num_frames // request.fps + 1)
 
 
 def _read_step(exchange: TensorExchange, result: InferResult) -> StepResult:

@@ -151,12 +151,17 @@ class WorkerCalls:
         )
 
     async def complete(
-        self, lease: Lease, artifacts: Sequence[video_pb2.Artifact], *, gpu_seconds: float = 0.0
+        self,
+        lease: Lease,
+        artifacts: Sequence[video_pb2.Artifact],
+        *,
+        lip_sync: video_pb2.LipSync | None = None,
+        gpu_seconds: float = 0.0,
     ) -> video_pb2.Video:
         """Ends the video SUCCEEDED with its artifacts; decoding them took `gpu_seconds`."""
         arguments: dict[str, Argument] = {
             "event": _SUCCEEDED,
-            "outcome": video_pb2.Video(artifacts=artifacts).SerializeToString(),
+            "outcome": video_pb2.Video(artifacts=artifacts, lip_sync=lip_sync).SerializeToString(),
             "num_artifacts": len(artifacts),
             "stored_bytes": sum(artifact.size_bytes for artifact in artifacts),
             "gpu_seconds": gpu_seconds,

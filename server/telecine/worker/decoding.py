@@ -15,9 +15,13 @@ class Decoding:
 
     A run that broke off is asked for again; what it had yielded is left out, since the same
     latents give the same frames.
+
+    Attributes:
+        state: that of the newest slice of which all frames are yielded.
     """
 
     def __init__(self, triton: TritonClient, held: HeldVideo, inputs: VideoInputs) -> None:
+        self.state = b""
         self._triton = triton
         self._model_id = held.model_id
         self._video = held.video
@@ -74,3 +78,4 @@ class Decoding:
             )
         self._num_latent_frames, self._feat_cache = end.num_final_frames, feat_cache
         self._num_frames_of_run = 0
+        self.state = end.state

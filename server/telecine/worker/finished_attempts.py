@@ -6,6 +6,7 @@ the video's end, or a store that loses the end, leaves whole files behind.
 
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 from google.protobuf import json_format
@@ -19,8 +20,15 @@ _MANIFEST_ID = "manifest.json"
 _log = structlog.get_logger(__name__)
 
 
+class FinishedFiles(NamedTuple):
+    """What came of a video: its files, and how voice and mouth go together in it."""
+
+    artifacts: list[video_pb2.Artifact]
+    lip_sync: video_pb2.LipSync | None = None
+
+
 async def store_manifest(
-    store: ObjectStore, video: video_pb2.Video, artifacts: list[video_pb2.Artifact]
+    store: ObjectStore, video: video_pb2.Video, files: FinishedFiles
 ) -> StoredObject:
     """Says that an attempt has stored all its files.
 
@@ -31,15 +39,14 @@ async def store_manifest(
         name=video.name,
         attempt=video.attempt,
         model_digest=video.model_digest,
-        artifacts=artifacts,
+        artifacts=files.artifacts,
+        lip_sync=files.lip_sync,
     )
     text = json_format.MessageToJson(manifest)
     return await store.put(artifact_key(video, _MANIFEST_ID), text.encode())
 
 
-async def adopt_finished(
-    store: ObjectStore, video: video_pb2.Video
-) -> list[video_pb2.Artifact] | None:
+async def adopt_finished(store: ObjectStore, video: video_pb2.Video) -> FinishedFiles | None:
     """Makes the files of an earlier attempt this one's; None where none has stored all of them."""
     try:
         async for key in store.list_keys(video_prefix(video.name)):
@@ -47,7 +54,8 @@ async def adopt_finished(
                 finished = _parse(await _read(store, key))
                 if finished and await _adopt(store, finished, video):
                     _log.warning("attempt_adopted", video=video.name, attempt=finished.attempt)
-                    return list(finished.artifacts)
+                    lip_sync = finished.lip_sync if finished.HasField("lip_sync") else None
+                    return FinishedFiles(list(finished.artifacts), lip_sync)
     except (NotFoundError, ObjectStoreUnavailableError) as error:
         _log.warning("no_attempt_adopted", video=video.name, error=str(error))
     return None

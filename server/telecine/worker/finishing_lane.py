@@ -8,14 +8,15 @@ from functools import partial
 from pathlib import Path
 
 from telecine.jobs.job_store import JobStore
+from telecine.media.sound import Sound
 from telecine.media.spritesheet import SpriteSheet
 from telecine.media.thumbnail import CONTENT_TYPE as PICTURE_CONTENT_TYPE
 from telecine.media.thumbnail import encode_thumbnail
-from telecine.media.transcoder import EncodingOptions, Frames, Mp4Writer, Transcoder
+from telecine.media.transcoder import EncodingOptions, Frames, Transcoder
 from telecine.storage.keys import artifact_key
 from telecine.storage.object_store import ObjectStore, StoredObject
 from telecine.v1 import video_pb2
-from telecine.worker.finished_attempts import adopt_finished, store_manifest
+from telecine.worker.finished_attempts import FinishedFiles, adopt_finished, store_manifest
 from telecine.worker.held_video import HeldVideo
 from telecine.worker.live_file import (
     LIVE_ID,
@@ -25,9 +26,9 @@ from telecine.worker.live_file import (
     remove_pieces,
 )
 from telecine.worker.patient_upload import upload_patiently
+from telecine.worker.video_files import open_video_files, video_files
 from telecine.worker.worker_state import WorkerState
 
-VIDEO_ID = "video.mp4"
 THUMBNAIL_ID = "thumbnail.webp"
 SPRITESHEET_ID = "spritesheet.webp"
 
@@ -50,7 +51,7 @@ class FinishingLane:
         async with AsyncExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="telecine-")))
             transcoder = await stack.enter_async_context(
-                Transcoder(Mp4Writer(folder / VIDEO_ID, options))
+                Transcoder(open_video_files(spec, options, folder))
             )
             live = None
             if has_live_file(held.video):
@@ -62,15 +63,15 @@ class FinishingLane:
                 held, transcoder=transcoder, live=live, folder=folder, store=self._store
             )
 
-    async def adopt_finished(self, held: HeldVideo) -> list[video_pb2.Artifact] | None:
+    async def adopt_finished(self, held: HeldVideo) -> FinishedFiles | None:
         """Returns the files of an attempt whose end was lost, made this one's; None for none."""
-        artifacts = await adopt_finished(self._store, held.video)
-        if artifacts is not None:
+        files = await adopt_finished(self._store, held.video)
+        if files is not None:
             for state in (WorkerState.LOADING, WorkerState.RECOVERING, WorkerState.UPLOADING):
                 held.state.enter(state)
             await held.enter_stage(video_pb2.STAGE_UPLOADING)
             await held.notify("FILES_FOUND", "an earlier attempt had stored its files")
-        return artifacts
+        return files
 
     async def clear(self, video: video_pb2.Video) -> None:
         """Removes what was kept only until the video's end."""
@@ -97,6 +98,7 @@ class Finishing:
         self._store = store
         self._num_frames = 0
         self._still: Frames | None = None
+        self._sound: Sound | None = None
         self._sheet = SpriteSheet(held.video.num_frames)
 
     async def write(self, frames: Frames) -> None:
@@ -110,14 +112,25 @@ class Finishing:
             await self._live.write(frames)
         await self._transcoder.write(frames)
 
-    async def finish(self) -> list[video_pb2.Artifact]:
+    def add_sound(self, sound: Sound) -> None:
+        """Takes the sound of the whole video, before `finish`."""
+        self._sound = sound
+
+    async def finish(self) -> FinishedFiles:
         """Completes the files and stores them."""
         if self._live is not None:
             await self._live.finish()
+        if self._sound is not None:
+            await self._transcoder.add_sound(self._sound)
         await self._transcoder.finish()
         self._held.state.enter(WorkerState.UPLOADING)
         await self._held.enter_stage(video_pb2.STAGE_UPLOADING)
-        storing = [self._store_video(VIDEO_ID, video_pb2.Artifact.KIND_VIDEO)]
+        storing = [
+            self._store_video(
+                file.artifact_id, video_pb2.Artifact.KIND_VIDEO, content_type=file.content_type
+            )
+            for file in video_files(self._held.video.spec)
+        ]
         if self._still is not None:
             encode = partial(encode_thumbnail, self._still)
             kind = video_pb2.Artifact.KIND_THUMBNAIL
@@ -126,18 +139,22 @@ class Finishing:
             storing.append(self._store_picture(SPRITESHEET_ID, kind, self._sheet.encode))
         if self._live is not None:
             storing.append(self._store_video(LIVE_ID, video_pb2.Artifact.KIND_LIVE_VIDEO))
-        artifacts = await asyncio.gather(*storing)
+        files = FinishedFiles(await asyncio.gather(*storing))
         await upload_patiently(
-            self._held, lambda: store_manifest(self._store, self._held.video, artifacts)
+            self._held, lambda: store_manifest(self._store, self._held.video, files)
         )
-        return artifacts
+        return files
 
     async def _store_video(
-        self, artifact_id: str, kind: video_pb2.Artifact.Kind.ValueType
+        self,
+        artifact_id: str,
+        kind: video_pb2.Artifact.Kind.ValueType,
+        *,
+        content_type: str = "video/mp4",
     ) -> video_pb2.Artifact:
         key, path = self._key(artifact_id), self._folder / artifact_id
         stored = await upload_patiently(self._held, lambda: self._store.put_file(key, path))
-        return _artifact(artifact_id, kind, "video/mp4", stored)
+        return _artifact(artifact_id, kind, content_type, stored)
 
     async def _store_picture(
         self,

@@ -1,4 +1,4 @@
-"""The lane that keeps the GPU busy: prompts to embeddings, noise to latents, latents to frames."""
+"""The lane that keeps the GPU busy: prompts to embeddings, noise to latents, those to frames."""
 
 import asyncio
 import time
@@ -13,6 +13,7 @@ from telecine.inference.embeddings_cache import EmbeddingsCache
 from telecine.inference.requests import ClipInputs, LoraScale
 from telecine.inference.triton_client import PromptEmbeds, SliceRequest, TritonClient
 from telecine.jobs.job_types import FinishedStep, Verdict
+from telecine.media.sound import Sound
 from telecine.media.transcoder import Frames
 from telecine.v1 import video_pb2
 from telecine.worker.decoding import Decoding
@@ -24,6 +25,7 @@ from telecine.worker.progress_manager import (
     TailEstimate,
     choose_preview_steps,
 )
+from telecine.worker.sound_making import is_sound_made, make_sound, slice_audio_mode
 from telecine.worker.video_inputs import InputReader, VideoInputs
 from telecine.worker.worker_models import MODEL_NOT_LOADED, WorkerModels
 from telecine.worker.worker_state import WorkerState
@@ -92,8 +94,10 @@ class GpuLane:
             held.state.enter(WorkerState.READY)
             yield
 
-    async def make_frames(self, held: HeldVideo) -> AsyncGenerator[Frames, None]:
+    async def make(self, held: HeldVideo) -> AsyncGenerator[Frames | Sound, None]:
         """Yields the video's frames as they are done, all at the end or chunk by chunk.
+
+        After the last ones comes its sound, where it has any.
 
         Raises:
             HandBack: another video is due, the worker drains, or the model server was away for
@@ -107,11 +111,26 @@ class GpuLane:
         async with self._inputs.open(held) as inputs:
             request = await self._insist(held, lambda: self._condition(held, inputs))
             decoding = Decoding(self._triton, held, inputs)
-            async with aclosing(self._make(held, request, decoding)) as chunks:
+            async with aclosing(self._make_frames(held, request, decoding)) as chunks:
                 async for frames in chunks:
                     yield frames
+            if inputs.track is not None or is_sound_made(held.video.spec):
+                yield await self._make_sound(held, replace(request, state=decoding.state), inputs)
 
-    async def _make(
+    async def _make_sound(
+        self, held: HeldVideo, finished: SliceRequest, inputs: VideoInputs
+    ) -> Sound:
+        held.state.enter(WorkerState.AUDIO_SYNC)
+        await held.enter_stage(video_pb2.STAGE_AUDIO)
+        if inputs.track is not None:
+            return inputs.track
+        start_time = time.monotonic()
+        call = partial(make_sound, self._triton, held.model_id, finished, spec=held.video.spec)
+        sound = await self._insist(held, call)
+        held.decode_seconds += time.monotonic() - start_time
+        return sound
+
+    async def _make_frames(
         self, held: HeldVideo, request: SliceRequest, decoding: Decoding
     ) -> AsyncGenerator[Frames, None]:
         """Yields frames, from the newest checkpoint that can be used."""
@@ -177,6 +196,7 @@ class GpuLane:
                 held.video.num_steps, self._options.previews_per_video
             ),
             loras=tuple(LoraScale(lora.name, lora.scale) for lora in spec.loras),
+            audio_mode=slice_audio_mode(spec),
         )
 
     async def _encode_inputs(self, held: HeldVideo, inputs: VideoInputs) -> ClipInputs | None:

@@ -59,7 +59,7 @@ class HeldVideo:
         num_server_losses: how often in a row the model server was lost while it made this
             video, with no finished slice between.
         identity: digest of the model that makes it here; checkpoints of another are not used.
-        decode_seconds: for how long decoding held the GPU.
+        decode_seconds: for how long decoding and sound held the GPU.
         tail_start: when, on the monotonic clock, its last frames were begun to be decoded.
     """
 
@@ -182,11 +182,17 @@ class HeldVideo:
         return b"", 0
 
     async def complete(
-        self, artifacts: Sequence[video_pb2.Artifact], *, gpu_seconds: float = 0.0
+        self,
+        artifacts: Sequence[video_pb2.Artifact],
+        *,
+        lip_sync: video_pb2.LipSync | None = None,
+        gpu_seconds: float = 0.0,
     ) -> None:
         """Ends it SUCCEEDED with its files; `gpu_seconds` is what decoding took."""
         await until_stored(
-            lambda: self._jobs.complete(self.lease, artifacts, gpu_seconds=gpu_seconds)
+            lambda: self._jobs.complete(
+                self.lease, artifacts, lip_sync=lip_sync, gpu_seconds=gpu_seconds
+            )
         )
         await self._delete_checkpoints()
 

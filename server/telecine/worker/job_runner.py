@@ -10,7 +10,9 @@ from telecine.errors import LeaseLostError, TelecineError
 from telecine.jobs.checkpoint_store import CheckpointStore
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.job_types import Assignment
+from telecine.media.sound import Sound
 from telecine.v1 import video_pb2
+from telecine.worker.finished_attempts import FinishedFiles
 from telecine.worker.finishing_lane import FinishingLane
 from telecine.worker.gpu_lane import GpuLane, num_pixels
 from telecine.worker.gpu_turn import GpuTurn
@@ -65,12 +67,14 @@ class JobRunner:
                 self._jobs, held.lease, heartbeat_seconds=self._heartbeat_seconds
             ):
                 try:
-                    artifacts, decode_seconds = await self._make(held, turn)
+                    files, decode_seconds = await self._make(held, turn)
                 except (HandBack, VideoPaused):
                     turn.end()
                     await held.settle()
                     raise
-            await held.complete(artifacts, gpu_seconds=decode_seconds)
+            await held.complete(
+                files.artifacts, lip_sync=files.lip_sync, gpu_seconds=decode_seconds
+            )
             held.state.enter(WorkerState.COMPLETE)
         except VideoCancelled:
             turn.end()
@@ -88,8 +92,8 @@ class JobRunner:
             await self._fail(held, error)
         await self._finishing_lane.clear(held.video)
 
-    async def _make(self, held: HeldVideo, turn: GpuTurn) -> tuple[list[video_pb2.Artifact], float]:
-        """Returns the files, and for how long decoding held the GPU."""
+    async def _make(self, held: HeldVideo, turn: GpuTurn) -> tuple[FinishedFiles, float]:
+        """Returns the files, and for how long what follows denoising held the GPU."""
         if held.video.attempt > 1 or self._jobs.epoch > 0:
             found = await self._finishing_lane.adopt_finished(held)
             if found is not None:
@@ -97,15 +101,18 @@ class JobRunner:
         async with contextlib.AsyncExitStack() as gpu:
             await gpu.enter_async_context(self._gpu_lane.prepare(held))
             async with self._finishing_lane.open(held) as finishing:
-                async with contextlib.aclosing(self._gpu_lane.make_frames(held)) as chunks:
-                    async for frames in chunks:
-                        await finishing.write(frames)
+                async with contextlib.aclosing(self._gpu_lane.make(held)) as parts:
+                    async for part in parts:
+                        if isinstance(part, Sound):
+                            finishing.add_sound(part)
+                        else:
+                            await finishing.write(part)
                 await gpu.aclose()
                 turn.end(is_finishing=True)
-                artifacts = await finishing.finish()
+                files = await finishing.finish()
         tail_seconds = time.monotonic() - held.tail_start
         self._gpu_lane.tail.learn(tail_seconds, num_pixels=num_pixels(held.video))
-        return artifacts, held.decode_seconds
+        return files, held.decode_seconds
 
     async def _fail(self, held: HeldVideo, error: Exception) -> None:
         log_id = uuid.uuid4().hex

@@ -10,7 +10,7 @@ from google.protobuf import json_format
 
 from telecine.errors import NotFoundError, ObjectStoreUnavailableError
 from telecine.storage.object_store import ObjectStore
-from telecine.v1 import model_pb2
+from telecine.v1 import model_pb2, video_pb2
 from telecine.worker.model_cache import ModelCache
 from telecine.worker.model_manifest import (
     MANIFEST_NAME,
@@ -26,6 +26,7 @@ CARD_NAME = "model.json"
 LORAS_FOLDER = "loras"
 # As the engine reads them.
 _LORA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_AUDIO_MODES = frozenset(video_pb2.AudioMode.values()) - {video_pb2.AUDIO_MODE_UNSPECIFIED}
 BUILT_IN_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 
 
@@ -180,7 +181,7 @@ def parse_card(text: str) -> model_pb2.Model:
     """Returns the card of a model.
 
     Raises:
-        ValueError: it is not one, or has no version.
+        ValueError: it is not one, has no version, or names no modes of sound that there are.
     """
     try:
         card = json_format.Parse(text, model_pb2.Model())
@@ -188,6 +189,8 @@ def parse_card(text: str) -> model_pb2.Model:
         raise ValueError(str(error)) from error
     if not card.version:
         raise ValueError("version: missing")
+    if not _AUDIO_MODES.issuperset(card.limits.audio_modes):
+        raise ValueError("limits.audioModes: one of them is no mode")
     return card
 
 

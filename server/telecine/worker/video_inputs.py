@@ -16,16 +16,17 @@ from telecine.inference.requests import ClipInputs, EncodedImages
 from telecine.jobs.job_store import JobStore
 from telecine.media.clip_file import ClipFile
 from telecine.media.picture_file import read_picture
+from telecine.media.sound import Sound
 from telecine.media.transcoder import Frames
 from telecine.storage.keys import artifact_key, media_key
 from telecine.storage.object_store import ObjectStore
 from telecine.v1 import video_pb2
 from telecine.worker.held_video import HeldVideo, until_stored
 from telecine.worker.interruptions import HandBack
+from telecine.worker.video_files import video_files
 
 _T = TypeVar("_T")
 MAX_INPUT_BYTES = 512 << 20
-_VIDEO_ID = "video.mp4"
 _FIRST_RETRY_SECONDS = 0.2
 _LONGEST_RETRY_SECONDS = 5.0
 
@@ -41,6 +42,7 @@ class VideoInputs:
         num_context_frames: how many of these are the source's last ones.
         source: where an extended video is read from, as far as it is kept.
         first_kept_frame: of the source, at the video's frame rate.
+        track: the sound that the video's owner sent.
     """
 
     spec: video_pb2.VideoSpec
@@ -50,6 +52,7 @@ class VideoInputs:
     num_kept_frames: int = 0
     first_kept_frame: int = 0
     source: ClipFile | None = None
+    track: Sound | None = None
 
     def for_sampler(self, encoded: EncodedImages, *, is_image_required: bool) -> ClipInputs:
         """Says what the sampler makes of the encoded frames."""
@@ -139,7 +142,7 @@ class InputReader:
             source = await until_stored(lambda: self._jobs.get(name))
             if source.state != video_pb2.Video.STATE_SUCCEEDED:
                 raise NotFoundError(name)
-            key = artifact_key(source, _VIDEO_ID)
+            key = artifact_key(source, video_files(source.spec)[0].artifact_id)
         await self._patiently(held, partial(_download, self._store, key, path))
 
     async def _patiently(self, held: HeldVideo, fetch: Callable[[], Awaitable[_T]]) -> _T:

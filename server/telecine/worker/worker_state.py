@@ -37,10 +37,10 @@ TRANSITIONS: Mapping[WorkerState, frozenset[WorkerState]] = {
     _S.INITIALIZING: frozenset({_S.GENERATING, _S.RECOVERING, _S.FAILED}),
     _S.GENERATING: frozenset({_S.CHECKPOINTING, _S.DECODING, _S.RECOVERING, _S.FAILED}),
     _S.CHECKPOINTING: frozenset({_S.GENERATING, _S.FAILED}),
-    # A video without sound whose output nobody checks goes straight to the store; one that is
-    # made chunk by chunk goes on with the next.
+    # A video without sound goes on without that state, and one whose output nobody checks goes
+    # straight to the store; one that is made chunk by chunk goes on with the next.
     _S.DECODING: frozenset({_S.GENERATING, _S.AUDIO_SYNC, _S.UPLOADING, _S.RECOVERING, _S.FAILED}),
-    _S.AUDIO_SYNC: frozenset({_S.SAFETY_CHECK, _S.FAILED}),
+    _S.AUDIO_SYNC: frozenset({_S.SAFETY_CHECK, _S.UPLOADING, _S.RECOVERING, _S.FAILED}),
     _S.SAFETY_CHECK: frozenset({_S.UPLOADING, _S.FAILED}),
     _S.UPLOADING: frozenset({_S.COMPLETE, _S.FAILED}),
     _S.COMPLETE: frozenset({_S.IDLE}),
@@ -48,7 +48,15 @@ TRANSITIONS: Mapping[WorkerState, frozenset[WorkerState]] = {
     # The model server may go away at any use of it, and the work goes on where it was. Files of
     # an attempt whose end was lost need no more work.
     _S.RECOVERING: frozenset(
-        {_S.LOADING, _S.INITIALIZING, _S.GENERATING, _S.DECODING, _S.UPLOADING, _S.FAILED}
+        {
+            _S.LOADING,
+            _S.INITIALIZING,
+            _S.GENERATING,
+            _S.DECODING,
+            _S.AUDIO_SYNC,
+            _S.UPLOADING,
+            _S.FAILED,
+        }
     ),
 }
 """The states that may follow each state; `hand_back` leads to IDLE from any."""

@@ -37,6 +37,17 @@ async def test_variants_are_other_files(http: AsyncClient, content_url: str) -> 
     assert (unknown.status_code, unknown.json()["error"]["param"]) == (400, "variant")
 
 
+async def test_a_video_made_as_webm_too_is_an_mp4_unless_webm_is_asked_for(
+    gateway: Any, http: AsyncClient
+) -> None:
+    video = await gateway.create()
+    await gateway.finish(await gateway.claim(), b"mp4", webm=b"webm")
+    for variant, content_type in (("video", "video/mp4"), ("webm", "video/webm")):
+        answer = await http.get(f"/v1/{video.name}/content", params={"variant": variant})
+        assert (answer.status_code, answer.headers["content-type"]) == (200, content_type)
+        assert answer.content == content_type.removeprefix("video/").encode()
+
+
 @pytest.mark.parametrize(
     ("asked", "start", "end"),
     [
@@ -99,8 +110,9 @@ async def test_video_that_is_not_done_has_no_files_yet(gateway: Any, http: Async
 async def test_variant_that_a_video_lacks_is_not_found(gateway: Any, http: AsyncClient) -> None:
     video = await gateway.create()
     await gateway.finish(await gateway.claim(), b"mp4")
-    answer = await http.get(f"/v1/{video.name}/content", params={"variant": "thumbnail"})
-    assert (answer.status_code, answer.json()["error"]["param"]) == (404, "variant")
+    for variant in ("thumbnail", "webm"):
+        answer = await http.get(f"/v1/{video.name}/content", params={"variant": variant})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (404, "variant")
 
 
 async def test_blocked_output_is_unavailable_for_legal_reasons(

@@ -212,6 +212,9 @@ def test_decoded_frames_and_waveform_equal_the_pipeline_s(case: Case, reference:
     expected = reference.frames.transpose(1, 2) * 2.0 - 1.0
     torch.testing.assert_close(frames.clamp(-1.0, 1.0), expected, atol=1e-3, rtol=0.0)
     assert relative_error(waveform, reference.waveform) < 1e-3
+    assert torch.equal(
+        torch.cat(list(decoder.decode_chunks(last.state.audio_latents)), 2), waveform
+    )
     assert decoder.sample_rate == case.pipeline.vocoder.config.output_sampling_rate
 
 

@@ -19,7 +19,10 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
   ".wav": "audio/wav",
   ".mp3": "audio/mpeg",
   ".aac": "audio/aac",
+  ".m4a": "audio/mp4",
+  ".flac": "audio/flac",
   ".ogg": "audio/ogg",
+  ".opus": "audio/ogg",
 };
 
 /** Sends a file in chunks, what it is first. */

@@ -17,14 +17,22 @@ from telecine.v1 import video_pb2, video_service_pb2
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
-_Variant = Literal["video", "thumbnail", "spritesheet"]
+_Variant = Literal["video", "webm", "thumbnail", "spritesheet", "lip_sync"]
+_WEBM_ID = "video.webm"
 _KINDS = {
     "video": video_pb2.Artifact.KIND_VIDEO,
+    "webm": video_pb2.Artifact.KIND_VIDEO,
     "thumbnail": video_pb2.Artifact.KIND_THUMBNAIL,
     "spritesheet": video_pb2.Artifact.KIND_SPRITESHEET,
+    "lip_sync": video_pb2.Artifact.KIND_LIP_SYNC,
 }
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
-_FILES = {"video/mp4": _BYTES, "image/webp": _BYTES}
+_FILES = {
+    "video/mp4": _BYTES,
+    "video/webm": _BYTES,
+    "image/webp": _BYTES,
+    "application/json": {},
+}
 
 
 @router.head("/{video_id}/content", response_class=Response, include_in_schema=False)
@@ -69,7 +77,8 @@ async def download_content(
 
 def _find(video: video_pb2.Video, variant: _Variant) -> video_pb2.Artifact:
     try:
-        return find_artifact(video, "", default=_KINDS[variant])
+        artifact_id = _WEBM_ID if variant == "webm" else ""
+        return find_artifact(video, artifact_id, default=_KINDS[variant])
     except NotFoundError:
         raise NotFoundError(f"{video.name}/{variant}", field="variant") from None
 

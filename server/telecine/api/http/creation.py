@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from starlette.datastructures import UploadFile
@@ -39,6 +39,16 @@ class Source:
     place: Callable[[video_pb2.VideoSpec, str], None]
 
 
+_File = tuple[Source, UploadFile | RemoteFile]
+
+
+def track_of(body: VideoOptions) -> list[Source]:
+    """Returns the sound track that a body brings, as a file or by its name, if it does."""
+    if not body.input_audio:
+        return []
+    return [Source(body.input_audio, "audio", "input_audio", _place_track)]
+
+
 def request_for(
     spec: video_pb2.VideoSpec, body: VideoOptions, idempotency_key: str | None
 ) -> video_service_pb2.CreateVideoRequest:
@@ -53,8 +63,7 @@ def request_for(
 async def create(
     parts: GatewayParts,
     request: video_service_pb2.CreateVideoRequest,
-    source: Source | None,
-    *,
+    *sources: Source,
     caller: Caller,
 ) -> video_pb2.Video:
     """Queues a video, or returns the one that this very request has made before.
@@ -63,46 +72,51 @@ async def create(
         AlreadyExistsError: the key was used for another request.
         InvalidFieldError: a field is wrong.
     """
-    if source is None:
+    files = []
+    for source in sources:
+        if isinstance(source.given, str):
+            source.place(request.spec, source.given)
+        else:
+            files.append((source, source.given))
+    if not files:
         return await create_video(parts, request, caller=caller)
-    if not isinstance(source.given, str):
-        return await _create_from_file(parts, request, source, source.given, caller=caller)
-    source.place(request.spec, source.given)
-    return await create_video(parts, request, caller=caller)
+    return await _create_from_files(parts, request, files, caller=caller)
 
 
-async def _create_from_file(
+async def _create_from_files(
     parts: GatewayParts,
     request: video_service_pb2.CreateVideoRequest,
-    source: Source,
-    given: UploadFile | RemoteFile,
+    files: Sequence[_File],
     *,
     caller: Caller,
 ) -> video_pb2.Video:
-    fingerprint = await _fingerprint(request.spec, source, given)
+    fingerprint = await _fingerprint(request.spec, files)
     if request.request_id:
         known = await parts.jobs.find_repeat(
             tenant=caller.tenant, request_id=request.request_id, fingerprint=fingerprint
         )
         if known is not None:
             return known
-    file = given if isinstance(given, UploadFile) else await fetch(parts.web, given)
-    name = await store_file(parts, file, source.kind, caller=caller, field=source.field)
-    source.place(request.spec, name)
+    stored: list[str] = []
     try:
+        for source, given in files:
+            file = given if isinstance(given, UploadFile) else await fetch(parts.web, given)
+            name = await store_file(parts, file, source.kind, caller=caller, field=source.field)
+            stored.append(name)
+            source.place(request.spec, name)
         return await create_video(parts, request, caller=caller, fingerprint=fingerprint)
     except _REFUSALS:
-        await parts.objects.delete_prefix(media_key(name))
+        for name in stored:
+            await parts.objects.delete_prefix(media_key(name))
         raise
 
 
-async def _fingerprint(
-    spec: video_pb2.VideoSpec, source: Source, given: UploadFile | RemoteFile
-) -> bytes:
+async def _fingerprint(spec: video_pb2.VideoSpec, files: Sequence[_File]) -> bytes:
     """Returns a digest of the request as sent: the same file is stored under another name."""
     sent = video_pb2.VideoSpec()
     sent.CopyFrom(spec)
-    source.place(sent, await identity_of(given))
+    for source, given in files:
+        source.place(sent, await identity_of(given))
     return hashlib.sha256(sent.SerializeToString(deterministic=True)).digest()
 
 
@@ -111,3 +125,7 @@ def _request_id_of(idempotency_key: str | None) -> str:
     if idempotency_key is None or _REQUEST_ID.fullmatch(idempotency_key):
         return idempotency_key or ""
     return hashlib.sha256(idempotency_key.encode()).hexdigest()
+
+
+def _place_track(spec: video_pb2.VideoSpec, name: str) -> None:
+    spec.input_audio = name

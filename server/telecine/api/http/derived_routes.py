@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path
 from starlette.datastructures import UploadFile
 
 from telecine.api.http.api_document import body_content
-from telecine.api.http.creation import Source, create, request_for
+from telecine.api.http.creation import Source, create, request_for, track_of
 from telecine.api.http.dependencies import Call, CallOf, IdempotencyKey, VideoId
 from telecine.api.http.references import Given
 from telecine.api.http.request_body import read_body
@@ -40,7 +40,7 @@ async def remix_video(
         if body.strength is not None:
             spec.edit.strength = body.strength
         source = Source(known.name, "video", "video_id", _place_edited)
-        return await _made(call, request_for(spec, body, idempotency_key), source)
+        return await _made(call, request_for(spec, body, idempotency_key), source, *track_of(body))
 
 
 @router.post("/edits", status_code=202, openapi_extra=body_content("EditBody"))
@@ -52,7 +52,7 @@ async def edit_video(call: CallOf, idempotency_key: IdempotencyKey = None) -> Vi
         if body.strength is not None:
             spec.edit.strength = body.strength
         source = Source(given, "video", "video", _place_edited)
-        return await _made(call, request_for(spec, body, idempotency_key), source)
+        return await _made(call, request_for(spec, body, idempotency_key), source, *track_of(body))
 
 
 @router.post("/extensions", status_code=202, openapi_extra=body_content("ExtendBody"))
@@ -64,7 +64,9 @@ async def extend_video(call: CallOf, idempotency_key: IdempotencyKey = None) -> 
         spec.extend.duration.CopyFrom(duration_of(body.seconds))
         source = Source(given, "video", "video", _place_extended)
         try:
-            return await _made(call, request_for(spec, body, idempotency_key), source)
+            return await _made(
+                call, request_for(spec, body, idempotency_key), source, *track_of(body)
+            )
         except InvalidFieldError as error:
             if error.field == "spec.duration":  # `seconds` is here what is added
                 raise InvalidFieldError("total_seconds", error.description) from error
@@ -84,9 +86,9 @@ async def retrieve_character(character_id: _CharacterId, call: CallOf) -> NoRetu
 
 
 async def _made(
-    call: Call, sent: video_service_pb2.CreateVideoRequest, source: Source
+    call: Call, sent: video_service_pb2.CreateVideoRequest, *sources: Source
 ) -> VideoObject:
-    video = await create(call.parts, sent, source, caller=call.caller)
+    video = await create(call.parts, sent, *sources, caller=call.caller)
     return answered(video, call)
 
 

@@ -16,7 +16,7 @@ from telecine.errors import InvalidFieldError
 
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 _MAX_FIELDS = 256
-_MAX_FILES = 1
+_MAX_FILES = 2  # a picture or a video, and a sound track
 _MAX_FIELD_BYTES = 32 * 1024 * 1024  # a picture as a data: URL
 
 BodyT = TypeVar("BodyT", bound=BaseModel)

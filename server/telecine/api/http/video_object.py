@@ -42,6 +42,22 @@ class LoraObject(BaseModel):
     scale: float
 
 
+class VisemeObject(BaseModel):
+    """A shape of the mouth, while the voice is in it."""
+
+    start_seconds: float
+    end_seconds: float
+    name: str
+
+
+class LipSyncObject(BaseModel):
+    """How voice and mouth go together, where the model made the sound."""
+
+    offset_seconds: float
+    confidence: float
+    visemes: list[VisemeObject]
+
+
 class VideoObject(BaseModel):
     """A video.
 
@@ -91,6 +107,8 @@ class VideoObject(BaseModel):
     sampler: str
     tier: str
     audio_mode: str
+    input_audio: str | None
+    lip_sync: LipSyncObject | None
     upscale: int
     loras: list[LoraObject]
     labels: dict[str, str]
@@ -196,7 +214,23 @@ def _progress_fields(video: video_pb2.Video) -> dict[str, Any]:
         "warnings": list(video.warnings),
         "model_version": video.model_version,
         "model_digest": video.model_digest,
+        "lip_sync": _lip_sync(video.lip_sync) if video.HasField("lip_sync") else None,
     }
+
+
+def _lip_sync(lip_sync: video_pb2.LipSync) -> LipSyncObject:
+    return LipSyncObject(
+        offset_seconds=lip_sync.offset_seconds,
+        confidence=lip_sync.confidence,
+        visemes=[
+            VisemeObject(
+                start_seconds=viseme.start_seconds,
+                end_seconds=viseme.end_seconds,
+                name=viseme.name,
+            )
+            for viseme in lip_sync.visemes
+        ],
+    )
 
 
 def _option_fields(spec: video_pb2.VideoSpec) -> dict[str, Any]:
@@ -209,6 +243,7 @@ def _option_fields(spec: video_pb2.VideoSpec) -> dict[str, Any]:
         "sampler": spec.sampler,
         "tier": enum_word(video_pb2.Tier.Name(spec.tier), "TIER_"),
         "audio_mode": enum_word(video_pb2.AudioMode.Name(spec.audio_mode), "AUDIO_MODE_"),
+        "input_audio": spec.input_audio or None,
         "upscale": spec.upscale,
         "loras": [LoraObject(name=lora.name, scale=lora.scale) for lora in spec.loras],
         "labels": dict(spec.labels),

@@ -76,7 +76,7 @@ class VideoOptions(Body):
     tier: TierWord | None = None
     audio_mode: AudioModeWord | None = None
     expand_prompt: bool = False
-    input_audio: str | None = None
+    input_audio: str | SkipJsonSchema[UploadFile] | None = None
     output_formats: list[OutputFormatWord] = []
     upscale: Count | None = None
     labels: dict[str, str] = {}
@@ -139,7 +139,6 @@ def spec_of(body: VideoOptions, *, prompt: str, seconds: str | None = None) -> v
         fps=body.fps,
         sampler=body.sampler or "",
         expand_prompt=body.expand_prompt,
-        input_audio=body.input_audio or "",
         upscale=body.upscale,
         labels=body.labels,
         loras=[_lora_of(lora) for lora in body.loras],

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 
 from telecine.api import videos
 from telecine.api.http.api_document import body_content
-from telecine.api.http.creation import Source, create, request_for
+from telecine.api.http.creation import Source, create, request_for, track_of
 from telecine.api.http.dependencies import Call, CallOf, IdempotencyKey, VideoId
 from telecine.api.http.references import reference_of
 from telecine.api.http.request_body import read_body
@@ -41,9 +41,11 @@ async def create_video(
     async with read_body(call.request, CreateBody) as body:
         spec = spec_of(body, prompt=body.prompt, seconds=body.seconds)
         given = reference_of(body.input_reference)
-        source = None if given is None else Source(given, "image", "input_reference", _place_image)
+        sources = track_of(body)
+        if given is not None:
+            sources.append(Source(given, "image", "input_reference", _place_image))
         sent = request_for(spec, body, idempotency_key)
-        video = await create(call.parts, sent, source, caller=call.caller)
+        video = await create(call.parts, sent, *sources, caller=call.caller)
     return answered(video, call)
 
 

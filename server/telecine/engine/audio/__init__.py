@@ -1,1 +1,1 @@
-"""Sound: the built-in audio VAE."""
+"""Sound: its latents, what denoises them beside the picture, and what makes a waveform of them."""

@@ -68,7 +68,7 @@ class SelfAttention(nn.Module):
 
     def mix(self, query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None) -> Tensor:
         """What `project` gave, with a mask [L of queries, L of keys] -> [N, L, D]."""
-        return self.output(_attend(query, key, value, allowed))
+        return self.output(attend(query, key, value, allowed))
 
     def attend(
         self,
@@ -138,11 +138,11 @@ class CrossAttention(nn.Module):
         """[B, N, D] and what `read` gave -> [B, N, D]."""
         query = self.query(tokens).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
         mask = attention_mask[:, None, None, :]
-        return self.output(_attend(self.query_norm(query), *prompt, mask))
+        return self.output(attend(self.query_norm(query), *prompt, mask))
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None) -> Tensor:
-    """[N, heads, L, head_dim] each -> [N, L, D]."""
+def attend(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None) -> Tensor:
+    """Attention of [N, heads, L, head_dim] each, with a mask [L, M] or None -> [N, L, D]."""
     key, value = key.to(query.dtype), value.to(query.dtype)
     if torch.is_grad_enabled() and query.device.type == "cpu":
         attended = _attend_by_matmul(query, key, value, allowed)

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from telecine.engine.denoise import Conditioning, SamplingConfig
+from telecine.engine.audio.joint import predict_jointly
+from telecine.engine.denoise import Conditioning, SamplingConfig, Velocity
 from telecine.engine.dit.attention import TemporalMask
-from telecine.engine.dit.model import DiT, DiTAfter
+from telecine.engine.dit.model import DiT, DiTAfter, Prompt
 from telecine.engine.dit.places import even_shares
 from telecine.engine.latents import FinishedFrames, Latents
 
@@ -30,14 +31,12 @@ class DiTDenoiser:
         config: SamplingConfig,
         *,
         context: FinishedFrames | None = None,
-    ) -> "DiTVelocity":
+    ) -> Velocity:
         """See `telecine.engine.denoise.Denoiser`."""
-        conditioning, scale = prompt, None
-        if negative_prompt is not None:
-            conditioning = {
-                name: torch.cat((negative_prompt[name], value)) for name, value in prompt.items()
-            }
-            scale = config.guidance_scale
+        conditioning = in_one_batch(prompt, negative_prompt)
+        scale = None if negative_prompt is None else config.guidance_scale
+        if config.audio_latents_shape is not None:
+            return JointVelocity(self.dit, conditioning, config, guidance_scale=scale)
         return DiTVelocity(
             self._network(conditioning, config, context),
             conditioning,
@@ -58,6 +57,13 @@ class DiTDenoiser:
         latents = context.latents.expand(batch_size, -1, -1, -1, -1)
         shares = shares[context.end_frame - latents.shape[2] :]
         return self.dit.after(latents, **conditioning, frame_shares=shares)
+
+
+def in_one_batch(prompt: Conditioning, negative_prompt: Conditioning | None) -> Conditioning:
+    """The prompt, behind the negative one where there is one."""
+    if negative_prompt is None:
+        return prompt
+    return {name: torch.cat((negative_prompt[name], value)) for name, value in prompt.items()}
 
 
 class DiTVelocity:
@@ -89,3 +95,49 @@ class DiTVelocity:
         return self._network(
             video, timesteps, temporal_mask=self._temporal_mask, **self._conditioning
         )
+
+
+class JointVelocity:
+    """As DiTVelocity, of picture and sound.
+
+    Raises:
+        ValueError: the video is not denoised as a whole, under full attention.
+    """
+
+    def __init__(
+        self,
+        dit: DiT,
+        conditioning: Conditioning,
+        config: SamplingConfig,
+        *,
+        guidance_scale: float | None,
+    ) -> None:
+        if config.rollout is not None or config.temporal_mask.kind != "full":
+            raise ValueError("audio_mode: sound is denoised along under full attention alone")
+        self._dit = dit
+        self._prompt = read_prompt(conditioning)
+        self._guidance_scale = guidance_scale
+        self._fps = config.fps
+
+    def __call__(self, latents: Latents, sigma: float) -> Latents:
+        """Both latents and their noise level -> velocity."""
+        assert latents.audio is not None
+        num_rows = len(self._prompt.prompt_embeds)
+        rows = Latents(
+            latents.video.expand(num_rows, -1, -1, -1, -1), latents.audio.expand(num_rows, -1, -1)
+        )
+        timesteps = torch.full((num_rows,), sigma, device=latents.video.device)
+        predicted = predict_jointly(self._dit, rows, timesteps, self._prompt, fps=self._fps)
+        if self._guidance_scale is None:
+            return predicted
+        away, towards = predicted.packed().chunk(2)
+        return latents.unpacked(away + self._guidance_scale * (towards - away))
+
+
+def read_prompt(conditioning: Conditioning) -> Prompt:
+    """What the network reads of an encoded prompt."""
+    return Prompt(
+        conditioning["prompt_embeds"],
+        conditioning["pooled_prompt_embeds"],
+        conditioning["attention_mask"].bool(),
+    )

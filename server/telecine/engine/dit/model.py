@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from telecine.engine.audio.audio_stream import AudioStream, AudioStreamConfig
 from telecine.engine.dit.adaln import Modulation, TimestepEmbedding, modulate
 from telecine.engine.dit.attention import FULL_ATTENTION, KeyValue, TemporalMask
 from telecine.engine.dit.block import BlockContext, DiTBlock
@@ -17,7 +18,11 @@ from telecine.engine.dit.spans import run_in_spans
 
 @dataclass(frozen=True)
 class DiTConfig:
-    """Sizes of the network; read from transformer/config.json of a weights folder."""
+    """Sizes of the network; read from transformer/config.json of a weights folder.
+
+    Attributes:
+        audio: those of the sound's part; None for a network of pictures alone.
+    """
 
     in_channels: int = 24
     width: int = 192
@@ -27,6 +32,7 @@ class DiTConfig:
     patch_size: tuple[int, int, int] = (1, 2, 2)
     prompt_width: int = 192
     pooled_width: int = 192
+    audio: AudioStreamConfig | None = None
 
 
 class Prompt(NamedTuple):
@@ -51,6 +57,7 @@ class DiT(nn.Module):
     Attributes:
         runs_in_spans: whether window attention goes through the video span by span, in memory
             that hardly grows with it; not where the frames lie on several ranks.
+        audio: the sound's part, which `telecine.engine.audio.joint` runs beside the picture's.
     """
 
     runs_in_spans = True
@@ -70,6 +77,17 @@ class DiT(nn.Module):
         self.head = nn.Linear(width, config.in_channels * p * q * r)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+        self.audio = (
+            AudioStream(
+                config.audio,
+                num_blocks=config.num_blocks,
+                video_width=width,
+                prompt_width=config.prompt_width,
+                pooled_width=config.pooled_width,
+            )
+            if config.audio
+            else None
+        )
 
     def forward(
         self,
@@ -112,7 +130,7 @@ class DiT(nn.Module):
         tokens = self.patch_embed(latents)
         timesteps = torch.zeros(len(latents), device=latents.device)
         causal = TemporalMask("causal").allowed(self._num_frames(latents), latents.device)
-        context = self._context(
+        context = self.context(
             latents, timesteps, prompt, temporal_mask=causal, frame_shares=frame_shares
         )
         key_values = []
@@ -137,13 +155,13 @@ class DiT(nn.Module):
         num_frames, num_past = tokens.shape[1], past.num_frames if past else 0
         runs_in_spans = self.runs_in_spans and temporal_mask.kind == "window" and not past
         if runs_in_spans and not torch.is_grad_enabled():
-            context = self._context(latents, timesteps, prompt, frame_shares=frame_shares)
+            context = self.context(latents, timesteps, prompt, frame_shares=frame_shares)
             for block in self.blocks:
                 assert isinstance(block, DiTBlock)
                 run_in_spans(block, tokens, context, temporal_mask)
         else:
             allowed = temporal_mask.allowed(num_frames, latents.device, num_past=num_past)
-            context = self._context(
+            context = self.context(
                 latents,
                 timesteps,
                 prompt,
@@ -153,11 +171,15 @@ class DiT(nn.Module):
             )
             for index, block in enumerate(self.blocks):
                 tokens, _ = block(tokens, context, past.key_values[index] if past else None)
+        return self.velocity(tokens, context, latents)
+
+    def velocity(self, tokens: Tensor, context: BlockContext, latents: Tensor) -> Tensor:
+        """Tokens [B, T, S, D] behind all blocks -> velocity of the shape of `latents`."""
         shift, scale = self.last_modulation(context.temb)
         tokens = self.head(modulate(tokens, shift, scale))
         return unpatchify(tokens, self.config.patch_size, *latents.shape[-2:])
 
-    def _context(
+    def context(
         self,
         latents: Tensor,
         timesteps: Tensor,
@@ -167,6 +189,7 @@ class DiT(nn.Module):
         temporal_mask: Tensor | None = None,
         num_past: int = 0,
     ) -> BlockContext:
+        """What every block of one pass over `latents` shares; see `forward`."""
         frames, rows, columns = (
             side // patch
             for side, patch in zip(latents.shape[-3:], self.config.patch_size, strict=True)

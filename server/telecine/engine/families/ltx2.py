@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import nn
@@ -68,7 +68,8 @@ class LTX2Family:
             default_guidance_scale=3.0,
             default_negative_prompt=_NEGATIVE_PROMPT,
             max_prompt_tokens=_MAX_PROMPT_TOKENS,
-            has_audio=True,
+            audio_modes=("JOINT",),
+            is_sound_always_denoised=True,
             # The decoder takes the whole video at once.
             memory_bytes_per_megapixel=200_000_000,
         )
@@ -187,6 +188,10 @@ class LTX2Family:
             self._load(part, device, torch.float32) for part in ("audio_vae", "vocoder")
         )
         return LTX2AudioDecoder(vae, vocoder)
+
+    def load_audio_denoiser(self, device: torch.device) -> NoReturn:  # noqa: ARG002
+        """Its sound is denoised along with the picture alone."""
+        raise ValueError("audio_mode: LTX-2 makes no sound for a finished picture")
 
     def _load(self, part: str, device: torch.device, dtype: torch.dtype) -> Any:
         # diffusers takes seconds to import, and the denoiser's process does without it.

@@ -160,6 +160,14 @@ class MochiFamily:
         """The network was not trained on pictures."""
         raise ValueError("image: this model makes videos of text alone")
 
+    def load_audio_decoder(self, device: torch.device) -> NoReturn:  # noqa: ARG002
+        """No sound."""
+        raise ValueError("audio_mode: this model makes silent videos")
+
+    def load_audio_denoiser(self, device: torch.device) -> NoReturn:  # noqa: ARG002
+        """No sound."""
+        raise ValueError("audio_mode: this model makes silent videos")
+
     def _transformer_config(self) -> MochiConfig:
         return _config(MochiConfig, self._folder / "transformer" / "config.json")
 

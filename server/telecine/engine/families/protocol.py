@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from telecine.engine.denoise import Denoiser
+from telecine.engine.denoise import Conditioning, Denoiser, SamplingConfig
 from telecine.engine.dit.attention import AttentionKind
 from telecine.engine.offload.options import FULL, LoadOptions
 from telecine.engine.parallel.layout import ParallelPlan
@@ -17,6 +17,8 @@ from telecine.engine.vae.layers import FeatCache
 
 Feature = Literal["IMAGE_TO_VIDEO", "EDIT", "EXTEND"]
 """What a network can make a video from, beside a prompt: Model.Feature of the contract."""
+SoundMode = Literal["JOINT", "POST_SYNC"]
+"""How a model makes sound: along with the picture, or for the finished picture."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class FamilyCard:
         max_prompt_tokens: tokens of a prompt that reach the network.
         chunk_latent_frames: latent frames that a REALTIME video is denoised by at a time; 0 where
             every video is made whole.
-        has_audio: whether sound is denoised along with the picture.
+        audio_modes: how sound is made; none where the model is silent.
+        is_sound_always_denoised: whether no picture is denoised without its sound, wanted or not.
         features: what a video can be made from beside a prompt.
         is_image_required: whether there is no video without a first frame.
         max_context_frames: frames of a source that the network goes on from at most, of the form
@@ -76,7 +79,8 @@ class FamilyCard:
     default_negative_prompt: str
     max_prompt_tokens: int
     chunk_latent_frames: int = 0
-    has_audio: bool = False
+    audio_modes: tuple[SoundMode, ...] = ()
+    is_sound_always_denoised: bool = False
     features: tuple[Feature, ...] = ()
     is_image_required: bool = False
     max_context_frames: int = 0
@@ -106,6 +110,44 @@ class VideoVAE(Protocol):
         """The same chunk by chunk, [B, 3, t, H, W] each, in memory that stays flat.
 
         What `feat_cache` was left with by an earlier call is gone on from.
+        """
+        ...
+
+
+class AudioDecoder(Protocol):
+    """Latents of sound to a waveform."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second of what it decodes to."""
+        ...
+
+    def decode_chunks(self, audio_latents: Tensor) -> Iterator[Tensor]:
+        """[B, C, T] or [B, C, T, M] -> [B, channels, n] in about [-1, 1], chunk by chunk."""
+        ...
+
+
+class AudioDenoiser(Protocol):
+    """The network that makes sound for a finished picture."""
+
+    def denoise(
+        self,
+        prompt: Conditioning,
+        negative_prompt: Conditioning | None,
+        *,
+        latents: Tensor,
+        config: SamplingConfig,
+    ) -> Tensor:
+        """Noise to sound, all steps at once; the same bits for the same seed.
+
+        Args:
+            prompt: what to steer towards, as the picture's denoiser reads it.
+            negative_prompt: what to steer away from, by `config.guidance_scale`; None for nothing.
+            latents: the finished picture's, [B, C, T, H, W].
+            config: the picture's, with the `audio_latents_shape` that is due.
+
+        Returns:
+            audio_latents of that shape.
         """
         ...
 
@@ -188,7 +230,7 @@ class Family(Protocol):
         ...
 
     def audio_latents_shape(self, *, num_frames: int, fps: int) -> tuple[int, ...] | None:
-        """Shape of the sound that is denoised along with the picture; None without."""
+        """Shape of the latents of sound as long as the video; None where the model is silent."""
         ...
 
     def load_tokenizer(self) -> Tokenizer:
@@ -217,4 +259,12 @@ class Family(Protocol):
 
     def load_image_encoder(self, device: torch.device) -> ImageEncoder:
         """What encodes pictures; for families whose card has features."""
+        ...
+
+    def load_audio_decoder(self, device: torch.device) -> AudioDecoder:
+        """What decodes sound; for families whose card has audio modes."""
+        ...
+
+    def load_audio_denoiser(self, device: torch.device) -> AudioDenoiser:
+        """What makes sound for a finished picture; for families whose card has `POST_SYNC`."""
         ...

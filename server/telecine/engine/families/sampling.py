@@ -1,6 +1,6 @@
 """What a family makes of a request: how its video is denoised."""
 
-from typing import NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 from telecine.engine.adapters.use import LoraUse
 from telecine.engine.denoise import SamplingConfig
@@ -32,13 +32,14 @@ class SamplingRequest(NamedTuple):
     """Latent frames that the video begins with, where it is not made from noise alone."""
     strength: float = 1.0
     """The share of the steps that is done, where another video is changed."""
+    audio_mode: Literal["NONE", "JOINT", "POST_SYNC"] = "NONE"
 
 
 def sampling_config(family: Family, size: VideoSize, request: SamplingRequest) -> SamplingConfig:
     """Return how a video is denoised; cut into chunks for `causal` attention alone.
 
     Raises:
-        ValueError: there is no such sampler or attention.
+        ValueError: there is no such sampler, attention or sound.
     """
     if request.attention not in _TEMPORAL_MASKS:
         raise ValueError(f"attention: there is no {request.attention!r}")
@@ -54,7 +55,7 @@ def sampling_config(family: Family, size: VideoSize, request: SamplingRequest) -
         sampler=request.sampler,
         sigmas=family.sigmas(request.sampler, request.num_inference_steps, shape),
         latents_shape=shape,
-        audio_latents_shape=family.audio_latents_shape(num_frames=num_frames, fps=fps),
+        audio_latents_shape=_audio_latents_shape(family, size, request),
         fps=fps,
         loras=request.loras,
         temporal_mask=_TEMPORAL_MASKS[request.attention],
@@ -63,6 +64,19 @@ def sampling_config(family: Family, size: VideoSize, request: SamplingRequest) -
         given_frames=request.given_latent_frames if rollout else 0,
         start_step=_start_step(request),
     )
+
+
+def _audio_latents_shape(
+    family: Family, size: VideoSize, request: SamplingRequest
+) -> tuple[int, ...] | None:
+    card, mode = family.card, request.audio_mode
+    if mode not in ("NONE", *card.audio_modes):
+        raise ValueError(f"audio_mode: {card.display_name} has no {mode!r}")
+    if mode == "JOINT" and (request.attention != "full" or request.strength < 1.0):
+        raise ValueError("audio_mode: JOINT is for videos of full attention, made from noise")
+    if mode == "NONE" and not card.is_sound_always_denoised:
+        return None
+    return family.audio_latents_shape(num_frames=size.num_frames, fps=size.fps)
 
 
 def _start_step(request: SamplingRequest) -> int:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from telecine.engine.audio.audio_stream import AudioStreamConfig
+from telecine.engine.audio.audio_vae import AudioVAE, AudioVAEConfig
+from telecine.engine.audio.post_sync import PostSync
 from telecine.engine.dit.denoiser import DiTDenoiser
 from telecine.engine.dit.model import DiT, DiTConfig
 from telecine.engine.families.protocol import EncoderRole, FamilyCard, ImageEncoder
@@ -63,12 +67,15 @@ class ToyboxFamily:
             max_context_frames=temporal_scale * (rollout.context_frames - 1) + 1 if rollout else 0,
             attention_strategies=("full", "causal", "window") if rollout else ("full", "window"),
             window_memory_bytes_per_megapixel=10_000_000,
+            audio_modes=("JOINT", "POST_SYNC") if self._dit_config().audio else (),
         )
 
     @property
     def networks(self) -> Mapping[str, Callable[[], nn.Module]]:
-        """DiT, VAE, both text encoders and the projection."""
+        """DiT, VAEs, both text encoders and the projection."""
+        sound = {"audio_vae": lambda: AudioVAE(self._audio_vae_config())}
         return {
+            **(sound if self._has_sound else {}),
             "transformer": lambda: DiT(self._dit_config()),
             "vae": lambda: CausalVAE(self._vae_config()),
             "text_projection": lambda: TextProjection(self._projection_config()),
@@ -126,9 +133,12 @@ class ToyboxFamily:
         latent_frames = (num_frames - 1) // config.temporal_scale + 1
         return 1, config.latent_channels, latent_frames, height // scale, width // scale
 
-    def audio_latents_shape(self, *, num_frames: int, fps: int) -> None:  # noqa: ARG002
-        """No sound."""
-        return
+    def audio_latents_shape(self, *, num_frames: int, fps: int) -> tuple[int, ...] | None:
+        """[B, C, A] of the sound; None for a network of pictures alone."""
+        audio = self._dit_config().audio
+        if audio is None:
+            return None
+        return 1, audio.in_channels, math.ceil(num_frames * audio.latents_per_second / fps)
 
     def load_tokenizer(self) -> PromptTokenizer:
         """The tokenizer."""
@@ -153,6 +163,26 @@ class ToyboxFamily:
     def load_denoiser(self, device: torch.device, options: LoadOptions = FULL) -> DiTDenoiser:
         """The DiT."""
         return DiTDenoiser(self.load_dit(device, options))
+
+    def load_audio_decoder(self, device: torch.device) -> AudioVAE:
+        """The audio VAE."""
+        return self.load_audio_vae(device)
+
+    def load_audio_vae(self, device: torch.device) -> AudioVAE:
+        """The audio VAE, in float32.
+
+        Raises:
+            ValueError: the folder has none.
+        """
+        if not self._has_sound:
+            raise ValueError("audio_mode: this model makes silent videos")
+        vae = AudioVAE(self._audio_vae_config())
+        vae.load_state_dict(load_file(self._folder / "audio_vae" / TENSORS))
+        return vae.to(device).eval().requires_grad_(requires_grad=False)
+
+    def load_audio_denoiser(self, device: torch.device) -> PostSync:
+        """The DiT's part for sound."""
+        return PostSync(self.load_dit(device))
 
     def load_dit(self, device: torch.device, options: LoadOptions = FULL) -> DiT:
         """The network itself, in float32."""
@@ -195,7 +225,20 @@ class ToyboxFamily:
 
     def _dit_config(self) -> DiTConfig:
         described = _read_json(self._folder / "transformer" / "config.json")
-        return DiTConfig(**{**described, "patch_size": tuple(described["patch_size"])})
+        described["patch_size"] = tuple(described["patch_size"])
+        if audio := described.get("audio"):
+            described["audio"] = AudioStreamConfig(**audio)
+        return DiTConfig(**described)
+
+    @property
+    def _has_sound(self) -> bool:
+        return (self._folder / "audio_vae").is_dir()
+
+    def _audio_vae_config(self) -> AudioVAEConfig:
+        described = _read_json(self._folder / "audio_vae" / "config.json")
+        for name in ("latents_mean", "latents_std"):
+            described[name] = tuple(described[name])
+        return AudioVAEConfig(**described)
 
     def _projection_config(self) -> TextProjectionConfig:
         return TextProjectionConfig(**_read_json(self._folder / "text_projection" / "config.json"))

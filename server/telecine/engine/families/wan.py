@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import nn
@@ -191,6 +191,14 @@ class WanFamily:
             is_frame_wise=self._is_frame_wise,
             clip=ClipVision.from_folder(self._folder, device) if has_clip else None,
         )
+
+    def load_audio_decoder(self, device: torch.device) -> NoReturn:  # noqa: ARG002
+        """No sound."""
+        raise ValueError("audio_mode: this model makes silent videos")
+
+    def load_audio_denoiser(self, device: torch.device) -> NoReturn:  # noqa: ARG002
+        """No sound."""
+        raise ValueError("audio_mode: this model makes silent videos")
 
     @property
     def _transformers(self) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Sound's latents to a waveform: diffusers' audio VAE, then the folder's vocoder."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor
@@ -26,3 +27,7 @@ class LTX2AudioDecoder:
         latents = (audio_latents * std + mean).to(self._vae.dtype)
         waveform: Tensor = self._vocoder(self._vae.decode(latents, return_dict=False)[0])
         return waveform.float()
+
+    def decode_chunks(self, audio_latents: Tensor) -> Iterator[Tensor]:
+        """The same in one chunk: both networks look at what comes after, too."""
+        yield self.decode(audio_latents)

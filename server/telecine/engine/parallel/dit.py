@@ -67,6 +67,7 @@ def _linear(module: nn.Module) -> nn.Linear:
 def split_sequence(denoiser: DiTDenoiser, mesh: DeviceMesh) -> None:
     """Have every block see this rank's frames alone, and its attention in time its places."""
     denoiser.dit.runs_in_spans = False  # a span's neighbours would lie on another rank
+    denoiser.dit.audio = None  # and so would the frames that a sound belongs to
     _FrameSplit(mesh.get_group()).attach(denoiser.dit)
 
 

@@ -1,0 +1,197 @@
+"""Trains the sound's part of the DiT; the picture's part stays as it is.
+
+Half of the batches are of finished pictures (post-sync), half of pictures as noisy as their
+sound (joint). In some of the joint ones the picture learns to hear too.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from telecine.engine.audio.audio_stream import AudioStreamConfig
+from telecine.engine.audio.joint import Picture, SoundOf, predict_jointly, sound_of
+from telecine.engine.dit.model import DiT, Prompt
+from telecine.engine.families.toybox import ToyboxFamily, save_part
+from telecine.engine.latents import Latents
+from telecine.engine.text_encoders.tokenizer import PromptTokenizer
+from train.audio_latents import FPS, AudioClips
+from train.dit import (
+    CAPTION_TOKENS,
+    CONTEXT_SIGMA,
+    DROPPED_CAPTIONS,
+    SIGMA_LEAN,
+    SIGMA_SPREAD,
+    channel_weights_of,
+    tokenize,
+)
+from train.latents import LatentClips
+from train.loop import Metrics, Plan, Trainer
+from train.text import TextEncoders
+from train.world import caption
+
+BATCH, DRAWS = 24, 3
+"""Clips of a batch, and noise levels at which the sound of each is learnt."""
+POST_SYNC_SHARE = 0.5
+HEARING_SHARE = 0.3
+"""Of the other batches, those in which the picture hears."""
+AUDIO_SIGMA_LEAN = 0.5
+CPU = torch.device("cpu")
+
+
+def train(
+    weights: Path,
+    latents_folder: Path,
+    audio_folder: Path,
+    state_path: Path,
+    *,
+    num_steps: int,
+    seed: int = 0,
+) -> None:
+    """Train for `num_steps` in all and write transformer/, sound and all."""
+    torch.manual_seed(seed)
+    clips, sounds = LatentClips(latents_folder), AudioClips(audio_folder)
+    clips.refresh()
+    tokenizer = PromptTokenizer(weights / "tokenizer", CAPTION_TOKENS)
+    text = TextEncoders()
+    text.load(weights)
+    dit = with_sound(ToyboxFamily(weights).load_dit(CPU), sounds.latents[FPS[0]].shape[1])
+    stream = sound_of(dit).requires_grad_(requires_grad=True)
+    channel_weights = channel_weights_of(weights)
+    plan = Plan(num_steps, adamw_lr=0.0015, decay_share=0.5, ema_decay=0.995, save_every=100)
+    trainer = Trainer(stream, state_path, plan)
+    trainer.resume()
+
+    def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
+        generator = torch.Generator().manual_seed((seed << 32) + step)
+        batch = _draw_batch(clips, sounds, tokenizer, generator=generator)
+        with torch.no_grad():
+            embeds, pooled = text(batch.input_ids, batch.attention_mask)
+        prompt = Prompt(embeds, pooled, batch.attention_mask.bool())
+        if not batch.is_post_sync and float(torch.rand((), generator=generator)) < HEARING_SHARE:
+            return _joint_loss(dit, batch, prompt, channel_weights)
+        return _sound_loss(dit, batch, prompt)
+
+    def after_save() -> None:
+        averaged = DiT(dit.config)
+        averaged.load_state_dict(dit.state_dict())
+        sound_of(averaged).load_state_dict(trainer.averaged.module.state_dict())
+        save_part(averaged, averaged.config, weights / "transformer")
+
+    trainer.run(loss_of_step, after_save)
+
+
+def with_sound(dit: DiT, audio_channels: int) -> DiT:
+    """The network with a part for sound, untrained where it had none."""
+    if dit.audio is not None:
+        return dit
+    config = replace(dit.config, audio=AudioStreamConfig(in_channels=audio_channels))
+    joint = DiT(config)
+    joint.requires_grad_(requires_grad=False)
+    missing, unexpected = joint.load_state_dict(dit.state_dict(), strict=False)
+    assert not unexpected
+    assert all(name.startswith("audio.") for name in missing)
+    return joint
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Clips with sound on their way to noise.
+
+    Attributes:
+        video: clean [B, C, T, H, W], and its noise.
+        audio: clean [B, D, A].
+        audio_noises: DRAWS of [B, D, A].
+        sigmas: noise levels of the picture [B].
+        audio_sigmas: of the sound, DRAWS of [B]; the picture's where both are denoised at once.
+    """
+
+    video: Tensor
+    video_noise: Tensor
+    audio: Tensor
+    audio_noises: Tensor
+    sigmas: Tensor
+    audio_sigmas: Tensor
+    input_ids: Tensor
+    attention_mask: Tensor
+    fps: int
+    is_post_sync: bool
+
+    @property
+    def noisy_video(self) -> Tensor:
+        level = self.sigmas[:, None, None, None, None]
+        return (1 - level) * self.video + level * self.video_noise
+
+
+def _draw_batch(
+    clips: LatentClips,
+    sounds: AudioClips,
+    tokenizer: PromptTokenizer,
+    *,
+    generator: torch.Generator,
+) -> _Batch:
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    fps = FPS[int(torch.randint(len(FPS), (), generator=generator))]
+    num_clips = min(len(clips.scenes), len(sounds.latents[fps]))
+    chosen = torch.randint(num_clips, (BATCH,), generator=generator)
+    video, audio = clips.latents[chosen].float(), sounds.latents[fps][chosen].float()
+    captions = [caption(clips.scenes[i], generator) for i in chosen.tolist()]
+    kept = torch.rand(BATCH, generator=generator) >= DROPPED_CAPTIONS
+    is_post_sync = float(torch.rand((), generator=generator)) < POST_SYNC_SHARE
+    if is_post_sync:
+        sigmas = CONTEXT_SIGMA * torch.rand(BATCH, generator=generator)
+        audio_sigmas = torch.sigmoid(SIGMA_SPREAD * normal(DRAWS, BATCH) + AUDIO_SIGMA_LEAN)
+    else:
+        sigmas = torch.sigmoid(SIGMA_SPREAD * normal(BATCH) + SIGMA_LEAN)
+        audio_sigmas = sigmas.expand(DRAWS, -1)
+    return _Batch(
+        video,
+        normal(*video.shape),
+        audio,
+        normal(DRAWS, *audio.shape),
+        sigmas,
+        audio_sigmas,
+        *tokenize(tokenizer, captions, kept),
+        fps=fps,
+        is_post_sync=is_post_sync,
+    )
+
+
+def _sound_loss(dit: DiT, batch: _Batch, prompt: Prompt) -> tuple[Tensor, Metrics]:
+    """The picture is read once, and the sound of each clip learnt at several noise levels."""
+    with torch.autocast("cpu", torch.bfloat16):
+        picture = Picture(batch.noisy_video, batch.sigmas, batch.fps)
+        sound = SoundOf(dit, picture, prompt, num_latents=batch.audio.shape[2])
+        errors = [
+            _audio_error(sound(_noisy_audio(batch, noise, sigmas), sigmas), batch, noise)
+            for noise, sigmas in zip(batch.audio_noises, batch.audio_sigmas, strict=True)
+        ]
+    loss = torch.stack(errors).mean()
+    return loss, {"post_sync" if batch.is_post_sync else "joint": loss.item()}
+
+
+def _joint_loss(
+    dit: DiT, batch: _Batch, prompt: Prompt, channel_weights: Tensor
+) -> tuple[Tensor, Metrics]:
+    """Both in one pass, in which the picture learns to hear."""
+    noise = batch.audio_noises[0]
+    latents = Latents(batch.noisy_video, _noisy_audio(batch, noise, batch.sigmas))
+    with torch.autocast("cpu", torch.bfloat16):
+        velocity = predict_jointly(dit, latents, batch.sigmas, prompt, fps=batch.fps)
+    assert velocity.audio is not None
+    loss = _audio_error(velocity.audio, batch, noise)
+    error = velocity.video.float() - (batch.video_noise - batch.video)
+    picture = (error.square().mean((0, 2, 3, 4)) * channel_weights).mean()
+    return loss + picture, {"joint": loss.item(), "picture": picture.item()}
+
+
+def _noisy_audio(batch: _Batch, noise: Tensor, sigmas: Tensor) -> Tensor:
+    level = sigmas[:, None, None]
+    return (1 - level) * batch.audio + level * noise
+
+
+def _audio_error(velocity: Tensor, batch: _Batch, noise: Tensor) -> Tensor:
+    return (velocity.float() - (noise - batch.audio)).square().mean()

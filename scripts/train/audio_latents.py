@@ -1,0 +1,55 @@
+"""The sounds of the clips whose latents are written already, encoded once."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+from train.world_sound import render_sound
+
+from telecine.engine.families.toybox import ToyboxFamily
+from train.latents import SHARD, shard_generator
+from train.vae import NUM_FRAMES
+from train.world import Clip, random_clip, random_scene
+
+FPS = (16, 24)
+"""Every clip is heard at each: the same picture, faster and slower."""
+_BATCH = 32
+
+
+def write_audio_shards(weights: Path, latents_folder: Path, folder: Path) -> None:
+    """Write the sounds of every shard of latents that has none yet."""
+    vae = ToyboxFamily(weights).load_audio_vae(torch.device("cpu"))
+    folder.mkdir(parents=True, exist_ok=True)
+    for latents_path in tqdm(sorted(latents_folder.glob("*.pt")), mininterval=10):
+        path = folder / latents_path.name
+        if path.exists():
+            continue
+        clips = clips_of_shard(int(latents_path.stem))
+        fresh = path.with_suffix(".new")
+        torch.save({str(fps): _encode(vae, clips, fps) for fps in FPS}, fresh)
+        fresh.replace(path)
+
+
+def clips_of_shard(shard: int) -> list[Clip]:
+    """The clips of a shard as `train.latents` drew them."""
+    generator = shard_generator(shard)
+    scenes = [random_scene(generator) for _ in range(SHARD)]
+    return [random_clip(scene, NUM_FRAMES, generator) for scene in scenes]
+
+
+class AudioClips:
+    """The sounds of the shards written so far, in the order of `train.latents.LatentClips`."""
+
+    def __init__(self, folder: Path) -> None:
+        shards = [torch.load(path, weights_only=True) for path in sorted(folder.glob("*.pt"))]
+        self.latents: dict[int, Tensor] = {
+            fps: torch.cat([shard[str(fps)] for shard in shards]) for fps in FPS
+        }
+        """By frames a second: [N, C, A]"""
+
+
+@torch.no_grad()
+def _encode(vae: nn.Module, clips: list[Clip], fps: int) -> Tensor:
+    waveforms = torch.stack([render_sound(clip, fps) for clip in clips])[:, None]
+    return torch.cat([vae.encode(batch) for batch in waveforms.split(_BATCH)]).half()

@@ -1,0 +1,89 @@
+"""A video's sound in Triton's tensors: made for a finished picture, and decoded."""
+
+from collections.abc import Generator
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from telecine.backend.devices import batch_of_one
+from telecine.backend.request_reader import RequestReader
+from telecine.backend.responses import Outputs
+from telecine.engine.denoise import Conditioning
+from telecine.engine.families import Family
+from telecine.engine.families.protocol import AudioDecoder
+from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
+from telecine.engine.state import DenoiseState
+
+_MAX_CHUNK_SAMPLES = 250_000
+"""Of one channel in one response: a megabyte."""
+
+
+@torch.inference_mode()
+def decode_sound(
+    request: RequestReader, *, decoder: AudioDecoder, device: torch.device
+) -> Generator[Outputs, None, None]:
+    """Yield `samples` [channels, n] chunk by chunk, and how many there were at the end.
+
+    Raises:
+        CheckpointError: the request's state is no state.
+        ValueError: it has no sound.
+    """
+    state = DenoiseState.from_bytes(request.array("state").tobytes(), device)
+    if state.audio_latents is None:
+        raise ValueError("state: has no sound")
+    sample_rate = np.array([decoder.sample_rate], np.int64)
+    num_samples = 0
+    for decoded in decoder.decode_chunks(state.audio_latents):
+        for chunk in decoded[0].float().split(_MAX_CHUNK_SAMPLES, 1):
+            num_samples += chunk.shape[1]
+            yield {"samples": chunk.cpu().numpy(), "sample_rate": sample_rate}
+    yield {"num_samples": np.array([num_samples], np.int64), "sample_rate": sample_rate}
+
+
+class SoundMaker:
+    """A family's denoiser of sound on a device."""
+
+    def __init__(self, family: Family, device: torch.device) -> None:
+        self._family = family
+        self._device = device
+        self._denoiser = family.load_audio_denoiser(device)
+
+    @torch.inference_mode()
+    def make(self, request: RequestReader) -> Generator[Outputs, None, None]:
+        """Yield the finished `state` of a request, with the latents of its sound in it.
+
+        Raises:
+            CheckpointError: the request's state is no state.
+            ValueError: the sound is not as long as the video, or a tensor is missing.
+        """
+        state = DenoiseState.from_bytes(request.array("state").tobytes(), self._device)
+        is_guided = request.has(f"negative_{self._family.conditioning[0]}")
+        config = sampling_config(
+            self._family,
+            VideoSize(*(request.integer(name) for name in VideoSize._fields)),
+            SamplingRequest(
+                seed=request.integer("seed"),
+                num_inference_steps=request.integer("num_inference_steps"),
+                guidance_scale=request.number("guidance_scale"),
+                sampler=request.text("sampler"),
+                attention="full",
+                audio_mode="POST_SYNC",
+            ),
+        )
+        audio_latents = self._denoiser.denoise(
+            self._conditioning(request, prefix=""),
+            self._conditioning(request, prefix="negative_") if is_guided else None,
+            latents=state.latents,
+            config=config,
+        )
+        if tuple(audio_latents.shape) != config.audio_latents_shape:
+            raise ValueError(
+                f"audio_latents: {tuple(audio_latents.shape)}, not {config.audio_latents_shape}"
+            )
+        made = replace(state, audio_latents=audio_latents)
+        yield {"state": np.frombuffer(made.to_bytes(), np.uint8)}
+
+    def _conditioning(self, request: RequestReader, *, prefix: str) -> Conditioning:
+        names = self._family.conditioning
+        return batch_of_one({name: request.array(prefix + name) for name in names}, self._device)

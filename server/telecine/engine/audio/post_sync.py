@@ -1,0 +1,81 @@
+"""Sound for a picture that is finished: a denoising loop of the sound alone."""
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from telecine.engine.audio.joint import Picture, SoundOf, sound_of
+from telecine.engine.denoise import Conditioning, SamplingConfig
+from telecine.engine.dit.denoiser import in_one_batch, read_prompt
+from telecine.engine.dit.model import DiT
+from telecine.engine.noise import step_noise
+from telecine.engine.samplers import SAMPLERS, StepPlace
+
+_INITIAL = -1
+"""The step whose noise the sound begins as: the picture's own steps are counted from 0."""
+
+
+class PostSync:
+    """The sound's half of a joint DiT, conditioned on clean latents and the prompt.
+
+    Raises:
+        ValueError: the network has no sound.
+    """
+
+    def __init__(self, dit: DiT) -> None:
+        sound_of(dit)
+        self._dit = dit
+
+    def denoise(
+        self,
+        prompt: Conditioning,
+        negative_prompt: Conditioning | None,
+        *,
+        latents: Tensor,
+        config: SamplingConfig,
+    ) -> Tensor:
+        """Clean latents of the picture [1, C, T, H, W] -> those of its sound [1, C, A].
+
+        A function of its arguments alone: the same seed gives the same sound.
+
+        Raises:
+            ValueError: `config` is of a video without sound.
+        """
+        if config.audio_latents_shape is None:
+            raise ValueError("audio_latents_shape: the video has no sound")
+        conditioning = in_one_batch(prompt, negative_prompt)
+        num_rows = len(conditioning["prompt_embeds"])
+        picture = Picture(
+            latents.expand(num_rows, -1, -1, -1, -1),
+            torch.zeros(num_rows, device=latents.device),
+            config.fps,
+        )
+        sound = SoundOf(
+            self._dit,
+            picture,
+            read_prompt(conditioning),
+            num_latents=config.audio_latents_shape[2],
+            temporal_mask=config.temporal_mask,
+        )
+
+        def predict(audio: Tensor, sigma: float) -> Tensor:
+            timesteps = torch.full((num_rows,), sigma, device=audio.device)
+            velocity = sound(audio.expand(num_rows, -1, -1), timesteps)
+            if negative_prompt is None:
+                return velocity
+            away, towards = velocity.chunk(2)
+            return away + config.guidance_scale * (towards - away)
+
+        noise_of = partial(step_noise, config.audio_latents_shape, config.seed)
+        audio, sampler_state = noise_of(_INITIAL).to(latents), dict[str, Tensor]()
+        for index in range(config.num_inference_steps):
+            place = StepPlace(
+                sigma=config.sigmas[index],
+                next_sigma=config.sigmas[index + 1],
+                noise=lambda index=index: noise_of(_INITIAL - 1 - index).to(latents),
+                sampler_state=sampler_state,
+            )
+            step = SAMPLERS[config.sampler].step(predict, audio, place)
+            audio, sampler_state = step.latents, step.sampler_state
+        return audio

@@ -1,0 +1,196 @@
+"""Sound beside the picture: one pass for both, or the sound alone for a finished picture."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from telecine.engine.audio.audio_attention import audio_moments, video_moments
+from telecine.engine.audio.audio_stream import AudioStreamConfig
+from telecine.engine.audio.joint import Picture, SoundOf, predict_jointly
+from telecine.engine.audio.post_sync import PostSync
+from telecine.engine.denoise import Conditioning, SamplingConfig, denoise_slice, initial_state
+from telecine.engine.dit.attention import TemporalMask
+from telecine.engine.dit.denoiser import DiTDenoiser, read_prompt
+from telecine.engine.dit.model import DiT, DiTConfig
+from telecine.engine.latents import Latents
+from telecine.engine.rollout import Rollout
+from telecine.engine.samplers import SAMPLERS
+from telecine.engine.state import DenoiseState
+
+CPU = torch.device("cpu")
+FPS = 8
+VIDEO_SHAPE, AUDIO_SHAPE = (1, 4, 3, 4, 4), (1, 6, 28)
+
+
+@pytest.fixture(scope="module")
+def joint_dit(open_gates: Callable[[nn.Module], None]) -> DiT:
+    torch.manual_seed(0)
+    audio = AudioStreamConfig(in_channels=6, width=16, num_heads=2, window_frames=12.0)
+    sizes = {"width": 32, "num_blocks": 2, "num_heads": 2, "prompt_width": 16, "pooled_width": 16}
+    model = DiT(DiTConfig(in_channels=4, audio=audio, **sizes))
+    open_gates(model)
+    return model.eval().requires_grad_(requires_grad=False)
+
+
+def _config(sampler: str = "euler", *, num_steps: int = 4, seed: int = 3) -> SamplingConfig:
+    return SamplingConfig(
+        seed=seed,
+        num_inference_steps=num_steps,
+        guidance_scale=3.0,
+        sampler=sampler,
+        sigmas=tuple(SAMPLERS[sampler].sigmas(num_steps, 2.0)),
+        latents_shape=VIDEO_SHAPE,
+        fps=FPS,
+        audio_latents_shape=AUDIO_SHAPE,
+    )
+
+
+def _latents() -> Latents:
+    generator = torch.Generator().manual_seed(1)
+    return Latents(
+        torch.randn(VIDEO_SHAPE, generator=generator), torch.randn(AUDIO_SHAPE, generator=generator)
+    )
+
+
+def _predict(dit: DiT, latents: Latents, prompt: Conditioning, *, hears: bool = True) -> Latents:
+    timesteps = torch.full((1,), 0.5)
+    return predict_jointly(dit, latents, timesteps, read_prompt(prompt), fps=FPS, hears=hears)
+
+
+def test_both_velocities_have_the_shapes_of_their_latents(
+    joint_dit: DiT, prompt: Conditioning
+) -> None:
+    velocity = _predict(joint_dit, _latents(), prompt)
+    assert velocity.video.shape == VIDEO_SHAPE
+    assert velocity.audio is not None
+    assert velocity.audio.shape == AUDIO_SHAPE
+
+
+def test_the_sound_sees_the_picture_and_the_picture_hears_the_sound(
+    joint_dit: DiT, prompt: Conditioning
+) -> None:
+    latents = _latents()
+    assert latents.audio is not None
+    as_it_is = _predict(joint_dit, latents, prompt)
+    other_picture = _predict(joint_dit, Latents(latents.video + 1.0, latents.audio), prompt)
+    other_sound = _predict(joint_dit, Latents(latents.video, latents.audio + 1.0), prompt)
+    assert as_it_is.audio is not None
+    assert not torch.allclose(as_it_is.audio, other_picture.audio)
+    assert not torch.allclose(as_it_is.video, other_sound.video)
+
+
+def test_a_picture_that_does_not_hear_is_that_of_the_network_without_sound(
+    joint_dit: DiT, prompt: Conditioning
+) -> None:
+    latents = _latents()
+    alone = joint_dit(latents.video, torch.full((1,), 0.5), **prompt)
+    torch.testing.assert_close(_predict(joint_dit, latents, prompt, hears=False).video, alone)
+
+
+def test_sound_for_a_picture_is_that_of_a_joint_pass_in_which_the_picture_does_not_hear(
+    joint_dit: DiT, prompt: Conditioning
+) -> None:
+    latents, half = _latents(), torch.full((1,), 0.5)
+    assert latents.audio is not None
+    sound = SoundOf(
+        joint_dit,
+        Picture(latents.video, half, FPS),
+        read_prompt(prompt),
+        num_latents=AUDIO_SHAPE[2],
+    )
+    together = _predict(joint_dit, latents, prompt, hears=False)
+    torch.testing.assert_close(sound(latents.audio, half), together.audio)
+
+
+def test_sound_far_from_a_picture_does_not_depend_on_it(
+    joint_dit: DiT, prompt: Conditioning
+) -> None:
+    def velocity(latents: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
+        sound = SoundOf(
+            joint_dit,
+            Picture(latents, torch.zeros(1), FPS),
+            read_prompt(prompt),
+            num_latents=audio.shape[2],
+            temporal_mask=TemporalMask("window", window_frames=1, anchor_frames=0),
+        )
+        return sound(audio, torch.full((1,), 0.5))
+
+    generator = torch.Generator().manual_seed(2)
+    latents = torch.randn(1, 4, 40, 4, 4, generator=generator)
+    audio = torch.randn(1, 6, 490, generator=generator)
+    changed = latents.clone()
+    changed[:, :, -1] += 5.0
+    before, after = velocity(latents, audio), velocity(changed, audio)
+    assert torch.equal(before[..., :100], after[..., :100])
+    assert not torch.allclose(before[..., -20:], after[..., -20:])
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_joint_latents_are_the_same_bits_after_a_resume_at_every_step(
+    sampler: str, joint_dit: DiT, prompt: Conditioning, negative_prompt: Conditioning
+) -> None:
+    config = _config(sampler)
+
+    def run(state: DenoiseState, num_steps: int) -> DenoiseState:
+        steps = denoise_slice(
+            DiTDenoiser(joint_dit),
+            prompt,
+            negative_prompt,
+            config=config,
+            state=state,
+            num_steps=num_steps,
+        )
+        *_, last = steps
+        return last.state
+
+    whole = run(initial_state(config, CPU), 4)
+    assert whole.audio_latents is not None
+    for cut in (1, 2, 3):
+        stored = run(initial_state(config, CPU), cut).to_bytes()
+        resumed = run(DenoiseState.from_bytes(stored), 4 - cut)
+        assert torch.equal(resumed.latents, whole.latents)
+        assert resumed.audio_latents is not None
+        assert torch.equal(resumed.audio_latents, whole.audio_latents)
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_post_sync_is_a_function_of_picture_prompt_and_seed(
+    sampler: str, joint_dit: DiT, prompt: Conditioning, negative_prompt: Conditioning
+) -> None:
+    def sound(latents: torch.Tensor, seed: int) -> torch.Tensor:
+        return PostSync(joint_dit).denoise(
+            prompt, negative_prompt, latents=latents, config=_config(sampler, seed=seed)
+        )
+
+    picture = _latents().video
+    first = sound(picture, 3)
+    assert first.shape == AUDIO_SHAPE
+    assert torch.equal(first, sound(picture, 3))
+    assert not torch.allclose(first, sound(picture, 4))
+    assert not torch.allclose(first, sound(picture + 1.0, 3))
+
+
+def test_sound_cannot_be_denoised_along_chunk_by_chunk(
+    joint_dit: DiT, prompt: Conditioning
+) -> None:
+    rollout = Rollout(chunk_frames=1, context_frames=2)
+    config = SamplingConfig(
+        **{**_config().__dict__, "rollout": rollout, "temporal_mask": TemporalMask("causal")}
+    )
+    with pytest.raises(ValueError, match="audio_mode"):
+        DiTDenoiser(joint_dit).begin(prompt, None, config)
+
+
+def test_a_network_of_pictures_alone_refuses_sound(dit: DiT, prompt: Conditioning) -> None:
+    with pytest.raises(ValueError, match="audio_mode"):
+        PostSync(dit)
+    with pytest.raises(ValueError, match="audio_mode"):
+        _predict(dit, _latents(), prompt)
+
+
+def test_moments_are_the_middles_of_what_is_shown_and_heard() -> None:
+    assert video_moments(3, 4, CPU).tolist() == [0.5, 3.0, 7.0]
+    heard = audio_moments(3, latents_per_second=25.0, fps=25, device=CPU)
+    assert heard.tolist() == [0.5, 1.5, 2.5]
