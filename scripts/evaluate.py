@@ -1,7 +1,8 @@
 """Judges the built-in model: makes clips from captions, reads the MP4 files, names what they show.
 
 Prints a table and writes docs/benchmarks/toybox.json and a contact sheet of real
-outputs. Chance and an untrained twin of the model stand beside the result.
+outputs. Chance and an untrained twin of the model stand beside the result. `--audio` judges
+the sound instead, beside what is seen in the same files, and writes docs/benchmarks/sound.json.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import av
 import numpy as np
@@ -28,9 +29,14 @@ from telecine.engine.families import BUILT_IN_WEIGHTS
 from telecine.engine.families.random_weights import write_random_weights
 from telecine.engine.samplers import SAMPLERS
 from telecine.engine.vae.causal_vae import CausalVAEConfig
+from telecine.media.sound import resample
+from telecine.media.track_file import read_track
 from telecine.media.transcoder import EncodingOptions, Mp4Writer
+from telecine.v1 import video_pb2
 from train.generate import Generator, Settings
 from train.judge import Frames, judge
+from train.sound_judge import SAMPLE_RATE, Waveform
+from train.sound_score import judge_sound, summary
 from train.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, Scene, caption, random_scene
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +44,11 @@ ATTRIBUTES = ("colour", "shape", "motion", "background")
 CHANCE = (1 / len(COLOURS), 1 / len(SHAPES), 1 / len(MOTIONS), 1 / len(BACKGROUNDS))
 FPS = 16
 SEED = 20_000
+AUDIO_MODES: dict[str, Literal["JOINT", "POST_SYNC"]] = {
+    "joint": "JOINT",
+    "post-sync": "POST_SYNC",
+}
+SOUND_GOALS = {"95th percentile of gaps, ms": 120.0}
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,9 @@ def main() -> None:
         sampler=options.sampler,
         attention=options.attention,
     )
+    if options.audio:
+        _judge_sounds(options, replace(settings, audio_mode=AUDIO_MODES[options.audio]))
+        return
     seen = _captions(options.count, is_held_out=False)
     unseen = _captions(options.count, is_held_out=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -101,6 +115,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--sampler", choices=tuple(SAMPLERS), default=Settings.sampler)
     parser.add_argument("--attention", choices=get_args(AttentionKind), default="full")
     parser.add_argument("--realtime", type=int, default=0, help="clips made chunk by chunk")
+    parser.add_argument("--audio", choices=tuple(AUDIO_MODES), help="judge the sound")
     parser.add_argument("--write", action="store_true", help="write docs/ as well")
     return parser.parse_args()
 
@@ -152,7 +167,12 @@ def _open_generator(weights: Path) -> None:
 def _make_clip(job: tuple[str, int, Settings, Path]) -> Path:
     prompt, seed, settings, path = job
     writer = Mp4Writer(path, EncodingOptions(fps=FPS))
-    writer.write(_generator.frames(prompt, seed, settings).numpy())
+    if settings.audio_mode == "NONE":
+        writer.write(_generator.frames(prompt, seed, settings).numpy())
+    else:
+        frames, sound = _generator.frames_and_sound(prompt, seed, settings)
+        writer.write(frames.numpy())
+        writer.add_sound(sound)
     writer.finish()
     return path
 
@@ -167,6 +187,7 @@ def _made_by_server(
             num_inference_steps=settings.num_inference_steps,
             guidance_scale=settings.guidance_scale,
             sampler=settings.sampler,
+            audio_mode=video_pb2.AudioMode.Value(f"AUDIO_MODE_{settings.audio_mode}"),
         )
         client.wait_for_video(video.name)
         path = folder / f"{index}.mp4"
@@ -193,6 +214,60 @@ def _accuracies(prompts: Prompts, videos: Iterable[Path]) -> tuple[float, ...]:
         hits.append([getattr(shown, name) == getattr(scene, name) for name in ATTRIBUTES])
     table = np.array(hits)
     return (*table.mean(0).tolist(), float(table.all(1).mean()))
+
+
+def _judge_sounds(options: argparse.Namespace, settings: Settings) -> None:
+    """Judge the sound in the files: every second clip bounces, since contacts tell the moment."""
+    prompts = _sounding_captions(options.count)
+    with tempfile.TemporaryDirectory() as folder:
+        videos = _maker(options, settings, Path(folder))(prompts)
+        verdicts = [
+            judge_sound(scene, _read(video), _read_sound(video), FPS)
+            for (scene, _), video in tqdm(zip(prompts, videos, strict=True), total=len(prompts))
+        ]
+    figures = summary(verdicts)
+    table = Table("", options.audio)
+    for name, value in figures.items():
+        table.add_row(name, f"{value:.3f}")
+    Console().print(table)
+    if options.write:
+        _write_sound_json(figures, options)
+
+
+def _sounding_captions(count: int) -> Prompts:
+    generator = torch.Generator().manual_seed(SEED + 2)
+    scenes = [random_scene(generator, held_out=None) for _ in range(count)]
+    scenes[::2] = [replace(scene, motion="bounce") for scene in scenes[::2]]
+    return [(scene, caption(scene, generator)) for scene in scenes]
+
+
+def _read_sound(video: Path) -> Waveform:
+    """The file's sound [samples] as the judge hears it."""
+    samples: Waveform = resample(read_track(video), SAMPLE_RATE).samples.mean(0)
+    return samples
+
+
+def _write_sound_json(figures: dict[str, float], options: argparse.Namespace) -> None:
+    """Write one mode's figures; the other's stay."""
+    path = ROOT / "docs" / "benchmarks" / "sound.json"
+    others = json.loads(path.read_text()) if path.exists() else []
+    conditions = (
+        f"{options.count} clips of any combination, half of them bouncing, {options.steps} steps, "
+        f"{options.sampler}, guidance {options.guidance}, judged from the decoded MP4"
+    )
+    report = [
+        {
+            "metric": f"{options.audio}: {name}",
+            "value": round(value, 4),
+            "goal": SOUND_GOALS.get(name),
+            "better": "lower" if name.endswith("ms") else "higher",
+            "spread": None,
+            "conditions": conditions,
+        }
+        for name, value in figures.items()
+    ]
+    kept = [row for row in others if not row["metric"].startswith(f"{options.audio}:")]
+    path.write_text(json.dumps([*kept, *report], indent=2) + "\n")
 
 
 def _read(video: Path) -> Frames:

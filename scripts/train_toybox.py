@@ -48,9 +48,7 @@ _STAGES: dict[str, Callable[[argparse.Namespace], None]] = {
     "dit": lambda o: dit.train(
         o.weights, o.state / "latents", o.state / "dit.pt", num_steps=o.steps
     ),
-    "audio-vae": lambda o: audio_vae.train(
-        o.weights, o.state / "audio_vae.pt", num_steps=o.steps
-    ),
+    "audio-vae": lambda o: audio_vae.train(o.weights, o.state / "audio_vae.pt", num_steps=o.steps),
     "audio-latents": _write_audio_latents,
     "audio-dit": _train_audio_dit,
     "audio-decoder": lambda o: audio_vae.train_decoder(

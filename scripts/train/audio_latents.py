@@ -5,12 +5,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
-from train.world_sound import render_sound
 
 from telecine.engine.families.toybox import ToyboxFamily
 from train.latents import SHARD, shard_generator
 from train.vae import NUM_FRAMES
 from train.world import Clip, random_clip, random_scene
+from train.world_sound import render_sound
 
 FPS = (16, 24)
 """Every clip is heard at each: the same picture, faster and slower."""

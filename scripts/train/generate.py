@@ -1,19 +1,21 @@
 """Prompts to frames in this process: the engine alone, without a server."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from telecine.engine.denoise import denoise_slice, initial_state
+from telecine.engine.denoise import SamplingConfig, denoise_slice, initial_state
 from telecine.engine.dit.attention import AttentionKind
 from telecine.engine.families import Family, load_family
 from telecine.engine.families.prompt_encoder import PromptEncoder
 from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
+from telecine.engine.state import DenoiseState
+from telecine.media.sound import Sound, fit
 
 CPU = torch.device("cpu")
-_FPS = 16
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,9 @@ class Settings:
     sampler: str = "euler"
     num_frames: int = 33
     side: int = 128
+    fps: int = 16
     attention: AttentionKind = "full"
+    audio_mode: Literal["NONE", "JOINT", "POST_SYNC"] = "NONE"
 
 
 class Generator:
@@ -40,17 +44,38 @@ class Generator:
     @torch.no_grad()
     def latents(self, prompt: str, seed: int, settings: Settings) -> Tensor:
         """Denoise one clip: latents [1, C, T, H, W]."""
-        config = sampling_config(
-            self._family,
-            VideoSize(settings.num_frames, settings.side, settings.side, _FPS),
-            SamplingRequest(
-                seed=seed,
-                num_inference_steps=settings.num_inference_steps,
-                guidance_scale=settings.guidance_scale,
-                sampler=settings.sampler,
-                attention=settings.attention,
-            ),
-        )
+        return self._denoised(prompt, _config(self._family, seed, settings)).latents
+
+    @torch.no_grad()
+    def frames(self, prompt: str, seed: int, settings: Settings) -> Tensor:
+        """One clip as [T, H, W, 3] uint8."""
+        return self._decoded(self.latents(prompt, seed, settings))
+
+    @torch.no_grad()
+    def frames_and_sound(self, prompt: str, seed: int, settings: Settings) -> tuple[Tensor, Sound]:
+        """One clip as [T, H, W, 3] uint8, and its sound of the same length.
+
+        Raises:
+            ValueError: the settings ask for no sound, or the model has none of that mode.
+        """
+        config = _config(self._family, seed, settings)
+        if config.audio_latents_shape is None:
+            raise ValueError("audio_mode: the clip has no sound")
+        if settings.audio_mode == "JOINT":
+            state = self._denoised(prompt, config)
+            latents, audio_latents = state.latents, state.audio_latents
+        else:
+            latents = self.latents(prompt, seed, replace(settings, audio_mode="NONE"))
+            audio_latents = self._family.load_audio_denoiser(CPU).denoise(
+                self._encoder.encode(prompt),
+                self._encoder.encode(""),
+                latents=latents,
+                config=config,
+            )
+        assert audio_latents is not None
+        return self._decoded(latents), self._sound(audio_latents, settings)
+
+    def _denoised(self, prompt: str, config: SamplingConfig) -> DenoiseState:
         state = initial_state(config, CPU)
         prompts = self._encoder.encode(prompt), self._encoder.encode("")
         while state.step_index < config.num_steps:
@@ -59,11 +84,29 @@ class Generator:
             )
             for step in steps:
                 state = step.state
-        return state.latents
+        return state
 
-    @torch.no_grad()
-    def frames(self, prompt: str, seed: int, settings: Settings) -> Tensor:
-        """One clip as [T, H, W, 3] uint8."""
-        video = self.vae.decode(self.latents(prompt, seed, settings))[0]
-        pixels = (video.permute(1, 2, 3, 0) + 1.0) * 127.5
+    def _decoded(self, latents: Tensor) -> Tensor:
+        pixels = (self.vae.decode(latents)[0].permute(1, 2, 3, 0) + 1.0) * 127.5
         return pixels.round().clamp(0, 255).byte()
+
+    def _sound(self, audio_latents: Tensor, settings: Settings) -> Sound:
+        decoder = self._family.load_audio_decoder(CPU)
+        samples = torch.cat(list(decoder.decode_chunks(audio_latents)), 2)[0]
+        sound = Sound(samples.numpy(), decoder.sample_rate)
+        return fit(sound, settings.num_frames, settings.fps)
+
+
+def _config(family: Family, seed: int, settings: Settings) -> SamplingConfig:
+    return sampling_config(
+        family,
+        VideoSize(settings.num_frames, settings.side, settings.side, settings.fps),
+        SamplingRequest(
+            seed=seed,
+            num_inference_steps=settings.num_inference_steps,
+            guidance_scale=settings.guidance_scale,
+            sampler=settings.sampler,
+            attention=settings.attention,
+            audio_mode=settings.audio_mode,
+        ),
+    )

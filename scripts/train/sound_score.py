@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from train.face import FACE
+from train.face_judge import judge_face
 from train.judge import Frames, contacts
 from train.sound_judge import Heard, Waveform, hear
 from train.world import Scene
@@ -21,9 +22,12 @@ class SoundVerdict:
     """What the judges say of one clip."""
 
     gaps: tuple[float, ...]
-    """Seconds from each contact seen to the onset nearest to it; infinite in silence."""
+    """Seconds from each event seen to the onset nearest to it; infinite in silence.
+
+    An event is a contact with the floor, or a mouth that begins to open.
+    """
     num_unseen: int
-    """Thumps at which no contact is seen."""
+    """Onsets at which no event is seen."""
     has_all_sounded: bool
     """Whether every event has an onset of its own."""
     has_timbre: bool
@@ -34,10 +38,11 @@ def judge_sound(scene: Scene, frames: Frames, sound: Waveform, fps: float) -> So
     """Judge frames [T, H, W, 3] and their sound [samples] at 16 kHz, made for a scene."""
     heard = hear(sound)
     has_timbre = heard.timbre == (scene.motion if scene.shape == FACE else scene.shape)
-    if scene.motion != "bounce":
+    if scene.motion != "bounce" and scene.shape != FACE:
         has_begun = bool(heard.onsets) and heard.onsets[0] <= SOUNDED_SECONDS
         return SoundVerdict((), 0, has_begun, has_timbre)
-    seen = [contact / fps for contact in contacts(frames)]
+    moments = judge_face(frames).openings if scene.shape == FACE else contacts(frames)
+    seen = [moment / fps for moment in moments]
     gaps = tuple(_gap(event, heard.onsets) for event in seen)
     return SoundVerdict(
         gaps,
@@ -52,7 +57,7 @@ def _gap(event: float, others: Sequence[float]) -> float:
 
 
 def _num_unseen(seen: Sequence[float], heard: Heard, num_frames: int, fps: float) -> int:
-    """Onsets far from every contact, the clip's edges aside, where none can be seen."""
+    """Onsets far from every event, the clip's edges aside, where none can be seen."""
     first, last = _EDGE_FRAMES / fps, (num_frames - 1 - _EDGE_FRAMES) / fps
     return sum(
         first <= onset <= last and _gap(onset, seen) > SOUNDED_SECONDS for onset in heard.onsets
@@ -66,7 +71,7 @@ def summary(verdicts: Sequence[SoundVerdict]) -> dict[str, float]:
         "median gap, ms": 1000 * float(np.percentile(gaps, 50, method="lower")),
         "95th percentile of gaps, ms": 1000 * float(np.percentile(gaps, 95, method="higher")),
         "all events sounded": _share([verdict.has_all_sounded for verdict in verdicts]),
-        "no thump without a contact": _share([verdict.num_unseen == 0 for verdict in verdicts]),
+        "no onset without an event": _share([verdict.num_unseen == 0 for verdict in verdicts]),
         "timbre": _share([verdict.has_timbre for verdict in verdicts]),
     }
 

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from train.face import FACE, VOWELS, Syllable, features_distance, openness, random_syllables
+from train.face import (
+    FACE,
+    FEATURES_COLOUR,
+    VOWELS,
+    Syllable,
+    features_distance,
+    openness,
+    random_syllables,
+)
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (220, 30, 30),
@@ -77,7 +85,6 @@ _FACE_TEMPLATES = (
     "the {colour} face keeps saying {sounds} against a {background} backdrop",
 )
 _SOUNDS = ("{0}", "{0} {0}", "{0} {0} {0}", "{0}, {0}, {0}")
-_FEATURES_COLOUR = (25, 15, 20)
 _INNER_STAR_RADIUS = 0.45
 
 
@@ -255,7 +262,7 @@ def _render_one(clip: Clip, xs: Tensor, ys: Tensor, side: int) -> Tensor:
         moments = torch.arange(len(radii), dtype=radii.dtype)[:, None, None]
         opened = openness(clip.syllables, moments)
         features = features_distance(clip.scene.motion, dx, dy, radius=radii, opened=opened)
-        picture = _painted(picture, features * side, _FEATURES_COLOUR)
+        picture = _painted(picture, features * side, FEATURES_COLOUR)
     return picture
 
 

@@ -5,7 +5,9 @@ import torch
 from torch import Tensor
 
 from train.face import FACE, VOWELS
-from train.world import Clip, Scene, caption, random_clip, random_face, render
+from train.face_judge import judge_face
+from train.judge import Frames
+from train.world import BACKGROUNDS, COLOURS, Clip, Scene, caption, random_clip, random_face, render
 from train.world_sound import SAMPLE_RATE, render_sound, sound_events
 
 FPS, NUM_FRAMES = 24, 49
@@ -58,6 +60,29 @@ def test_a_face_says_some_syllables_with_silence_between(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_a_voice_stays_within_range(vowel: str, seed: int) -> None:
     assert float(render_sound(_clip(vowel, seed), FPS).abs().max()) < 1.0
+
+
+def _frames(clip: Clip) -> Frames:
+    video = render([clip], 128)[0]
+    frames: Frames = ((video.permute(1, 2, 3, 0) + 1) * 127.5).round().byte().numpy()
+    return frames
+
+
+@pytest.mark.parametrize("background", BACKGROUNDS)
+@pytest.mark.parametrize("vowel", VOWELS)
+def test_judge_reads_the_face_and_each_opening(vowel: str, background: str) -> None:
+    for seed, colour in enumerate(COLOURS):
+        scene = Scene(colour, FACE, vowel, background)
+        clip = random_clip(scene, NUM_FRAMES, torch.Generator().manual_seed(seed))
+        seen = judge_face(_frames(clip))
+        assert seen.scene == scene
+        starts = [syllable.start for syllable in clip.syllables]
+        assert seen.openings == pytest.approx(starts, abs=1.0)
+
+
+def test_judge_reads_a_blank_clip_as_a_mouth_that_stays_shut() -> None:
+    blank = torch.zeros(NUM_FRAMES, 128, 128, 3, dtype=torch.uint8).numpy()
+    assert judge_face(blank).openings == ()
 
 
 def test_caption_says_that_a_face_says_the_vowel() -> None:

@@ -75,10 +75,12 @@ def test_contacts_are_seen_to_a_twentieth_of_a_frame(seed: int) -> None:
 
 def test_truth_has_every_event_sounded_at_its_moment() -> None:
     clips = [_clip(shape, motion, 5) for shape in SHAPES for motion in ("bounce", "orbit")]
+    clips += [_clip(FACE, vowel, 5) for vowel in VOWELS]
     figures = summary([judge_sound(clip.scene, _frames(clip), _sound(clip), FPS) for clip in clips])
-    assert figures["95th percentile of gaps, ms"] < 5
+    assert figures["median gap, ms"] < 20
+    assert figures["95th percentile of gaps, ms"] < 40
     assert figures["all events sounded"] == figures["timbre"] == 1.0
-    assert figures["no thump without a contact"] == 1.0
+    assert figures["no onset without an event"] == 1.0
 
 
 def test_a_late_sound_is_as_far_off_as_it_is_late() -> None:
