@@ -1,4 +1,4 @@
-"""Makes a video of a request's body; the same one where the request comes again."""
+"""Makes videos of a request's body; the same ones where the request comes again."""
 
 import hashlib
 import re
@@ -12,14 +12,34 @@ from telecine.api.gateway_parts import GatewayParts
 from telecine.api.http.references import Given, RemoteFile, fetch, identity_of, store_file
 from telecine.api.http.video_request import VideoOptions
 from telecine.api.media_types import MediaKind
+from telecine.api.media_uploads import remove_media
+from telecine.api.video_batches import (
+    MAX_ID_CHARACTERS,
+    batch_create_videos,
+    batch_fingerprint,
+    request_id_of,
+)
 from telecine.api.videos import create_video
-from telecine.errors import InvalidFieldError, NotImplementedYetError, QueueFullError
-from telecine.storage.keys import media_key
+from telecine.errors import (
+    InvalidFieldError,
+    NotImplementedYetError,
+    PermissionDeniedError,
+    QueueFullError,
+    QuotaExceededError,
+    RateLimitedError,
+)
 from telecine.v1 import video_pb2, video_service_pb2
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_REQUEST_ID = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_ID_CHARACTERS}}}")
 # Nothing was queued: what was stored for the request is of no use.
-_REFUSALS = (InvalidFieldError, NotImplementedYetError, QueueFullError)
+_REFUSALS = (
+    InvalidFieldError,
+    NotImplementedYetError,
+    PermissionDeniedError,
+    QueueFullError,
+    QuotaExceededError,
+    RateLimitedError,
+)
 
 
 @dataclass(frozen=True)
@@ -39,61 +59,113 @@ class Source:
     place: Callable[[video_pb2.VideoSpec, str], None]
 
 
-def request_for(
-    spec: video_pb2.VideoSpec, body: VideoOptions, idempotency_key: str | None
-) -> video_service_pb2.CreateVideoRequest:
-    """Returns the request that a body and a key stand for."""
-    return video_service_pb2.CreateVideoRequest(
+@dataclass(frozen=True)
+class Creation:
+    """What a request for videos asks for.
+
+    Attributes:
+        request: for one of them.
+        num_videos: how many; None where not several were asked for, but one.
+        source: what they are made from.
+    """
+
+    request: video_service_pb2.CreateVideoRequest
+    num_videos: int | None
+    source: Source | None
+
+
+def creation_of(
+    spec: video_pb2.VideoSpec,
+    body: VideoOptions,
+    idempotency_key: str | None,
+    source: Source | None,
+) -> Creation:
+    """Returns what a body and a key ask for."""
+    request = video_service_pb2.CreateVideoRequest(
         spec=spec,
         request_id=_request_id_of(idempotency_key),
         webhook_url=body.webhook_url or "",
     )
+    return Creation(request, body.n, source)
 
 
 async def create(
-    parts: GatewayParts,
-    request: video_service_pb2.CreateVideoRequest,
-    source: Source | None,
-    *,
-    caller: Caller,
-) -> video_pb2.Video:
-    """Queues a video, or returns the one that this very request has made before.
+    parts: GatewayParts, creation: Creation, *, caller: Caller
+) -> list[video_pb2.Video]:
+    """Queues videos, or returns those that this very request has made before.
 
     Raises:
         AlreadyExistsError: the key was used for another request.
         InvalidFieldError: a field is wrong.
     """
+    source = creation.source
     if source is None:
-        return await create_video(parts, request, caller=caller)
+        return await _queue(parts, creation, caller=caller)
     if not isinstance(source.given, str):
-        return await _create_from_file(parts, request, source, source.given, caller=caller)
-    source.place(request.spec, source.given)
-    return await create_video(parts, request, caller=caller)
+        return await _create_from_file(parts, creation, source, source.given, caller=caller)
+    source.place(creation.request.spec, source.given)
+    return await _queue(parts, creation, caller=caller)
 
 
 async def _create_from_file(
     parts: GatewayParts,
-    request: video_service_pb2.CreateVideoRequest,
+    creation: Creation,
     source: Source,
     given: UploadFile | RemoteFile,
     *,
     caller: Caller,
-) -> video_pb2.Video:
-    fingerprint = await _fingerprint(request.spec, source, given)
-    if request.request_id:
-        known = await parts.jobs.find_repeat(
-            tenant=caller.tenant, request_id=request.request_id, fingerprint=fingerprint
-        )
-        if known is not None:
-            return known
+) -> list[video_pb2.Video]:
+    fingerprint = await _fingerprint(creation.request.spec, source, given)
+    known = await _find_repeat(parts, creation, fingerprint, caller=caller)
+    if known:
+        return known
     file = given if isinstance(given, UploadFile) else await fetch(parts.web, given)
     name = await store_file(parts, file, source.kind, caller=caller, field=source.field)
-    source.place(request.spec, name)
+    source.place(creation.request.spec, name)
     try:
-        return await create_video(parts, request, caller=caller, fingerprint=fingerprint)
+        return await _queue(parts, creation, caller=caller, fingerprint=fingerprint)
     except _REFUSALS:
-        await parts.objects.delete_prefix(media_key(name))
+        await remove_media(parts, name)
         raise
+
+
+async def _queue(
+    parts: GatewayParts, creation: Creation, *, caller: Caller, fingerprint: bytes = b""
+) -> list[video_pb2.Video]:
+    single = creation.request
+    if creation.num_videos is None:
+        return [await create_video(parts, single, caller=caller, fingerprint=fingerprint)]
+    request = video_service_pb2.BatchCreateVideosRequest(
+        spec=single.spec,
+        num_videos=creation.num_videos,
+        request_id=single.request_id,
+        webhook_url=single.webhook_url,
+    )
+    answer = await batch_create_videos(parts, request, caller=caller, fingerprint=fingerprint)
+    return list(answer.videos)
+
+
+async def _find_repeat(
+    parts: GatewayParts, creation: Creation, fingerprint: bytes, *, caller: Caller
+) -> list[video_pb2.Video]:
+    """Returns the videos that this very request has made before; none unless all are there."""
+    request_id = creation.request.request_id
+    if not request_id:
+        return []
+    num_videos = creation.num_videos
+    if num_videos is not None:
+        fingerprint = batch_fingerprint(fingerprint, num_videos)
+    videos = []
+    for index in range(num_videos or 1):
+        known = await parts.jobs.find_repeat(
+            tenant=caller.tenant,
+            request_id=request_id_of(request_id, index),
+            fingerprint=fingerprint,
+        )
+        if known is None:
+            return []
+        videos.append(known)
+    return videos
 
 
 async def _fingerprint(
@@ -110,4 +182,4 @@ def _request_id_of(idempotency_key: str | None) -> str:
     """Returns a key as the request id that it stands for; a digest of one of another form."""
     if idempotency_key is None or _REQUEST_ID.fullmatch(idempotency_key):
         return idempotency_key or ""
-    return hashlib.sha256(idempotency_key.encode()).hexdigest()
+    return hashlib.sha256(idempotency_key.encode()).hexdigest()[:MAX_ID_CHARACTERS]
