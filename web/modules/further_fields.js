@@ -50,9 +50,9 @@ function deliveryFields() {
   return [
     new FormField({
       name: "start_within",
-      label: "Start within, seconds",
-      control: numberInput({ min: 1, step: "any", placeholder: "whenever" }),
-      hint: "It fails, and costs nothing, if no worker begins it in that time.",
+      label: "Start within",
+      control: numberInput({ min: 1, step: "any", placeholder: "any time" }),
+      hint: "In seconds. It fails, and costs nothing, if no worker begins it by then.",
     }),
     new LabelsField(),
     new FormField({

@@ -16,6 +16,7 @@ export class PriceLine {
     this.body = body;
     this.root = element("p", { class: "price", id, hidden: true });
     this.asking = new AbortController();
+    this.asked = "";
     this.timer = 0;
   }
 
@@ -34,13 +35,18 @@ export class PriceLine {
   async ask() {
     const body = this.body();
     if (!body) {
-      this.root.hidden = true;
+      this.forget();
       return;
+    }
+    const asked = JSON.stringify([...body]);
+    if (asked === this.asked) {
+      return; // words were changed, which cost nothing
     }
     this.asking = new AbortController();
     const { signal } = this.asking;
     try {
       this.show(await this.client.estimate(body, signal));
+      this.asked = asked;
     } catch (error) {
       if (signal.aborted) {
         return;
@@ -48,8 +54,14 @@ export class PriceLine {
       if (!(error instanceof AwayError || error instanceof ApiError)) {
         throw error;
       }
-      this.root.hidden = true; // what is wrong is told when the form is sent
+      this.forget(); // what is wrong is told when the form is sent
     }
+  }
+
+  /** Shows nothing, and asks the next time whatever the form says. */
+  forget() {
+    this.asked = "";
+    this.root.hidden = true;
   }
 
   /** @param {import("./types.js").CostEstimate} estimate */

@@ -125,6 +125,8 @@ export class PromptForm {
     const videos = await this.client.createVideos("v1/videos", body, this.requestKeys.of(body));
     this.requestKeys.forget();
     videos.forEach(this.onCreated);
+    this.price.asked = ""; // less is left
+    this.price.refresh();
     announce(videos.length === 1 ? "The video is queued." : `${videos.length} videos are queued.`);
   }
 

@@ -172,13 +172,8 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
         )
         yield parts, redis
     finally:
-        await expander.close()
-        await authenticator.close()
-        await web.close()
-        await hub.close()
-        await feed.close()
-        await workers.close()
-        await jobs.close()
+        for room in (expander, authenticator, web, hub, feed, workers, jobs):
+            await room.close()
         await redis.aclose()
 
 

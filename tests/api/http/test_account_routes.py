@@ -65,6 +65,8 @@ async def test_edit_and_extension_are_priced_as_they_are_made(
         ({"kind": "edit", "video": {"id": "nope"}}, "video.id"),
         ({"kind": "edit", "video": {}}, "video"),
         ({"kind": "other"}, "kind"),
+        ({"strength": 0.5}, "strength"),
+        ({"kind": "extend", "seconds": "1", "strength": 0.5}, "strength"),
         ({"input_reference": {"file_id": "nope"}}, "input_reference"),
         ({"n": 17}, "n"),
         ({"promt": "x"}, "promt"),

@@ -22,6 +22,11 @@ from telecine.v1 import account_service_pb2, usage_pb2, video_pb2, video_service
 router = APIRouter(prefix="/v1", tags=["account"])
 
 _ANY_PROMPT = "."
+_OTHERS_FIELDS = {
+    "create": ("video", "strength", "total_seconds"),
+    "edit": ("input_reference", "total_seconds"),
+    "extend": ("input_reference", "strength"),
+}
 
 
 class CostEstimate(BaseModel):
@@ -120,6 +125,7 @@ async def get_quota(call: CallOf) -> QuotaObject:
 
 async def _spec_of(call: Call, body: EstimateBody) -> video_pb2.VideoSpec:
     """Returns the spec that the route of that kind would make of the body."""
+    _check_fields(body)
     prompt = body.prompt or _ANY_PROMPT
     if body.kind == "create":
         spec = spec_of(body, prompt=prompt, seconds=body.seconds)
@@ -142,6 +148,12 @@ async def _spec_of(call: Call, body: EstimateBody) -> video_pb2.VideoSpec:
     spec.extend.source = source
     spec.extend.duration.CopyFrom(duration_of(body.seconds))
     return spec
+
+
+def _check_fields(body: EstimateBody) -> None:
+    for field in _OTHERS_FIELDS[body.kind]:
+        if getattr(body, field) is not None:
+            raise InvalidFieldError(field, f"is no field of kind {body.kind}")
 
 
 def _shown(spec: video_pb2.VideoSpec) -> dict[str, Any]:
