@@ -19,7 +19,8 @@ def write_random_weights(
 ) -> None:
     """Write a folder of the toybox family; what deals with text is `text_weights`' own.
 
-    So is the audio VAE where `dit` has sound. The DiT's `prompt_width` and `pooled_width` must be those of `text_weights`.
+    So is the audio VAE where `dit` has sound. The DiT's `prompt_width` and `pooled_width` must
+    be those of `text_weights`.
     """
     torch.manual_seed(seed)
     for part in (*_TEXT_PARTS, "audio_vae") if dit.audio else _TEXT_PARTS:
