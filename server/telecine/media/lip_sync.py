@@ -18,7 +18,9 @@ from telecine.media.movement import (
 from telecine.media.picture_signals import SmallPictures
 from telecine.media.sound import Sound
 from telecine.media.transcoder import Frames
-from telecine.media.voice import ENVELOPE_RATE, Signal, Viseme
+from telecine.media.voice import ENVELOPE_RATE, Signal, Viseme, visemes
+
+__all__ = ["LipSync", "Viseme", "as_json", "compare", "measure", "shift", "visemes"]
 
 MAX_OFFSET_SECONDS = 0.6
 _STEP_SECONDS = 1 / ENVELOPE_RATE
