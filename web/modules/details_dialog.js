@@ -83,6 +83,14 @@ export class DetailsDialog {
 }
 
 /** @param {Video} video */
+function soundOf({ audio_mode, input_audio }) {
+  if (audio_mode === "none") {
+    return input_audio ? "a track of one's own" : "";
+  }
+  return audio_mode.replaceAll("_", " ");
+}
+
+/** @param {Video} video */
 function settingsOf(video) {
   const settings = {
     "Not to show": video.negative_prompt,
@@ -95,6 +103,7 @@ function settingsOf(video) {
     Sampler: video.sampler,
     Seed: Number.isSafeInteger(video.seed) ? video.seed : "",
     Tier: video.tier,
+    Sound: soundOf(video),
     Enlarged: video.upscale > 1 ? `${video.upscale} times` : "",
     Adapters: video.loras.map(({ name, scale }) => `${name} (${scale})`).join(", "),
     Price: costOf(video),
