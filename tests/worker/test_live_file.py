@@ -90,7 +90,8 @@ async def finish(
     async with FinishingLane(store, jobs).open(held) as finishing:
         for chunk in chunks:
             await finishing.write(chunk)
-        return await finishing.finish()
+        artifacts, _ = await finishing.finish()
+        return artifacts
 
 
 async def test_each_chunk_can_be_watched_while_the_next_is_still_made(
