@@ -28,6 +28,7 @@ from redis.exceptions import RedisError
 from report import Figure, figure, print_table, write_report
 
 from telecine.client import AsyncClient, UnavailableError
+from telecine.engine.audio.audio_stream import AudioStreamConfig
 from telecine.engine.dit.model import DiTConfig
 from telecine.engine.families import BUILT_IN_WEIGHTS
 from telecine.engine.families.random_weights import write_random_weights
@@ -223,7 +224,7 @@ def figures(verdict: Verdict, faults: Faults, conditions: str) -> list[Figure]:
 
 
 def write_smallest_model(folder: Path) -> None:
-    """Writes the smallest model of the built-in family, of random numbers."""
+    """Writes the smallest model of the built-in family, of random numbers but for its voice."""
     channels = CausalVAEConfig().latent_channels
     vae = CausalVAEConfig(
         latent_channels=channels,
@@ -235,7 +236,8 @@ def write_smallest_model(folder: Path) -> None:
         latents_mean=(0.0,) * channels,
         latents_std=(1.0,) * channels,
     )
-    dit = DiTConfig(in_channels=channels, width=96, num_blocks=2, num_heads=3)
+    audio = AudioStreamConfig(width=32, num_heads=1)
+    dit = DiTConfig(in_channels=channels, width=96, num_blocks=2, num_heads=3, audio=audio)
     write_random_weights(folder, BUILT_IN, dit=dit, vae=vae)
     card = json.loads((BUILT_IN / "model.json").read_text())
     card["limits"]["sizes"] = [{"width": 64, "height": 64}]

@@ -21,6 +21,7 @@ from telecine.webhook_settings import WebhookSettings
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Days = Seconds
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Credits = Annotated[Decimal, Field(ge=0, le=1_000_000_000, decimal_places=6)]
 CreditRate = Annotated[Decimal, Field(gt=0, le=1_000_000_000, decimal_places=6)]
@@ -126,6 +127,8 @@ class GatewaySettings(Section):
         default_model: the model of a request that names none.
         probe_seconds: how often Redis is probed for the health service.
         upload_idle_seconds: how long an upload may bring nothing before it is dropped.
+        upload_kept_days: how long an upload is kept after it was made or last used.
+        revocation_seconds: how often it is looked whether the keys of open streams still count.
         stop_grace_seconds: how long running calls may go on after a stop signal.
         tls: the certificates; None serves without TLS.
     """
@@ -141,6 +144,8 @@ class GatewaySettings(Section):
     default_model: str = "toybox"
     probe_seconds: Seconds = 1.0
     upload_idle_seconds: Seconds = 30.0
+    upload_kept_days: Days = 30.0
+    revocation_seconds: Seconds = 2.0
     stop_grace_seconds: Seconds = 5.0
     auth: AuthSettings = AuthSettings()
     tls: TlsSettings | None = None
@@ -301,7 +306,8 @@ class QuotaSettings(Section):
             that follow. Months and days are UTC's.
         daily_credits: what those of a day may cost.
         max_open_videos: videos that have not ended.
-        max_stored_bytes: size of the files of all videos; none is taken once they are as large.
+        max_stored_bytes: size of the files of all videos and of the uploads; nothing is taken once
+            they are as large.
         credits_per_second: credits that may be reserved a second, on average.
         requests_per_second: calls a second, on average.
         key_credits_per_second: as credits_per_second, for each of a tenant's keys.

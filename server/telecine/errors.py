@@ -284,7 +284,7 @@ class CheckpointError(TelecineError):
 
 
 class InputUnusableError(TelecineError):
-    """The image or video that a video is to be made from is gone, or cannot be used.
+    """What a video is to be made from is gone, or cannot be used: an image, a video, a track.
 
     `field` is where the request named it, `spec.input_image` say.
     """

@@ -10,8 +10,11 @@ import pytest
 import structlog
 from breaking_proxy import BreakingProxy
 
+from telecine.api.auth.open_streams import OpenStreams
 from telecine.api.error_interceptor import ErrorInterceptor
 from telecine.errors import NotFoundError
+from telecine.jobs.api_key_store import ApiKeyStore
+from telecine.jobs.redis_client import connect_redis
 from telecine.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
 
 REQUEST = video_service_pb2.GetVideoRequest(name="videos/x")
@@ -51,7 +54,8 @@ class Servicer(video_service_pb2_grpc.VideoServiceServicer):
 
 @asynccontextmanager
 async def served_port(servicer: Servicer) -> AsyncIterator[int]:
-    server = grpc.aio.server(interceptors=[ErrorInterceptor()])
+    nothing = ApiKeyStore(connect_redis("redis://127.0.0.1:1"))  # never asked: nobody has a key
+    server = grpc.aio.server(interceptors=[ErrorInterceptor(OpenStreams(nothing, poll_seconds=60))])
     video_service_pb2_grpc.add_VideoServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

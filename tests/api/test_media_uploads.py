@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from telecine.api.media_types import MEDIA_TYPES
-from telecine.v1 import video_service_pb2
+from telecine.v1 import account_service_pb2, video_service_pb2
 
 Refused = Callable[[Awaitable[object]], Awaitable[Any]]
 Upload = video_service_pb2.UploadMediaRequest
@@ -163,3 +163,81 @@ async def test_upload_that_breaks_off_leaves_nothing(gateway: Any) -> None:
     call.cancel()
     assert (await gateway.create()).name
     assert stored_files(gateway) == []
+
+
+def deletion(name: str) -> Any:
+    return video_service_pb2.DeleteMediaRequest(name=name)
+
+
+async def upload(gateway: Any, content: bytes = PNG) -> Any:
+    return await gateway.videos.UploadMedia(
+        messages(header("image/png", len(content)), chunked(content))
+    )
+
+
+async def stored_bytes(gateway: Any) -> int:
+    usage = await gateway.accounts.GetUsage(account_service_pb2.GetUsageRequest())
+    size: int = usage.stored_bytes
+    return size
+
+
+async def test_upload_counts_until_it_is_deleted(gateway: Any, refused: Refused) -> None:
+    kept, deleted = await upload(gateway, PNG[:1000]), await upload(gateway)
+    assert await stored_bytes(gateway) == 1000 + len(PNG)
+    await gateway.videos.DeleteMedia(deletion(deleted.name))
+    assert await stored_bytes(gateway) == 1000
+    assert stored_files(gateway) == [PNG[:1000]]
+    refusal = await refused(gateway.videos.DeleteMedia(deletion(deleted.name)))
+    assert refusal.code == grpc.StatusCode.NOT_FOUND
+    assert (await gateway.create(input_image=kept.name)).spec.input_image == kept.name
+
+
+@pytest.mark.parametrize("name", ["media/x", "media/../objects", "videos/x", ""])
+async def test_only_an_upload_of_ones_own_is_deleted(
+    gateway: Any, refused: Refused, name: str
+) -> None:
+    refusal = await refused(gateway.videos.DeleteMedia(deletion(name)))
+    assert refusal.code == grpc.StatusCode.NOT_FOUND
+
+
+async def test_upload_that_is_not_stored_does_not_count(gateway: Any, refused: Refused) -> None:
+    await refused(gateway.videos.UploadMedia(messages(header("image/png", 100), [b"x" * 100])))
+    assert await stored_bytes(gateway) == 0
+
+
+class TestShortlyKept:
+    @pytest.fixture
+    def gateway_settings(self) -> dict[str, Any]:
+        return {"upload_kept_days": 1 / 86_400}
+
+    async def test_upload_that_nothing_uses_goes_and_counts_no_longer(
+        self, gateway: Any, refused: Refused
+    ) -> None:
+        media = await upload(gateway)
+        assert media.expire_time.seconds - media.create_time.seconds <= 1
+        async with asyncio.timeout(20):
+            while await stored_bytes(gateway):  # noqa: ASYNC110 (another process may do it)
+                await asyncio.sleep(0.2)
+        assert stored_files(gateway) == []
+        refusal = await refused(gateway.create(input_image=media.name))
+        assert refusal.field == "spec.input_image"
+
+
+class TestLittleRoom:
+    @pytest.fixture
+    def sections(self) -> dict[str, Any]:
+        return {"quota": {"max_stored_bytes": len(PNG)}}
+
+    async def test_upload_beyond_it_is_refused_and_no_video_is_taken_once_it_is_full(
+        self, gateway: Any, refused: Refused
+    ) -> None:
+        small = await upload(gateway, PNG[:100])
+        refusal = await refused(upload(gateway))
+        assert (refusal.code, refusal.reason) == (
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "QUOTA_EXCEEDED",
+        )
+        assert stored_files(gateway) == [PNG[:100]]
+        await gateway.videos.DeleteMedia(deletion(small.name))
+        await upload(gateway)
+        assert (await refused(gateway.create())).metadata["quota"] == "max_stored_bytes"

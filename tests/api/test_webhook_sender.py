@@ -6,11 +6,13 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from gateway_process import running_gateway
 from submissions import claim
 
 from telecine.api.gateway import serve
@@ -23,6 +25,7 @@ from telecine.config import (
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.model_directory import ModelDirectory
 from telecine.jobs.redis_client import connect_redis
+from telecine.local.data_folder import DataFolder
 from telecine.v1 import model_pb2, video_pb2, video_service_pb2, video_service_pb2_grpc
 from telecine.webhook_settings import WebhookSettings
 
@@ -37,9 +40,23 @@ class Receiver:
     def __init__(self) -> None:
         self.messages: asyncio.Queue[tuple[dict[str, str], bytes]] = asyncio.Queue()
         self.answers: list[int] = []
+        self.has_hung = asyncio.Event()
+        self.is_hanging = False
         self.url = ""
 
+    async def hang(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Takes a message and never answers."""
+        await reader.readuntil(b"\r\n\r\n")
+        self.has_hung.set()
+        with suppress(ConnectionError):
+            await reader.read()  # until the sender is gone
+        writer.close()
+        self.has_hung.clear()
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.is_hanging:
+            await self.hang(reader, writer)
+            return
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[1:]
         headers = {name.lower(): value for name, _, value in (x.partition(": ") for x in head)}
         body = await reader.readexactly(int(headers["content-length"]))
@@ -146,6 +163,51 @@ async def test_what_a_gateway_leaves_undone_the_next_one_does(
         _, event = await receiver.next()
     assert event["data"]["state"] == "SUCCEEDED"
     await redis.aclose()
+
+
+@pytest.mark.parametrize("is_sending", [False, True])
+async def test_gateway_that_is_killed_before_the_delivery_loses_none(
+    redis_url: str, tmp_path: Path, receiver: Receiver, *, is_sending: bool
+) -> None:
+    """By SIGKILL: between the video's end and the delivery, or while the receiver is silent."""
+    receiver.is_hanging = is_sending
+    told = (
+        f"[webhooks]\npoll_seconds = {0.05 if is_sending else 3600}\ntimeout_seconds = 1\n"
+        f'[webhooks.secrets]\ndefault = "{SECRET}"\n'
+    )
+    with running_gateway(
+        redis_url, tmp_path, outside_hosts=("127.0.0.1",), more_settings=told
+    ) as gateway:
+        await gateway.announce()
+        async with grpc.aio.insecure_channel(gateway.address) as channel:
+            videos: Any = video_service_pb2_grpc.VideoServiceStub(channel)
+            video = await videos.CreateVideo(creation(receiver.url))
+        await gateway.finish(b"mp4")
+        if is_sending:
+            await asyncio.wait_for(receiver.has_hung.wait(), 20)
+        gateway.kill()
+        while receiver.has_hung.is_set():  # noqa: ASYNC110 (its sender's end shows it)
+            await asyncio.sleep(0.05)
+        assert receiver.messages.empty()
+        receiver.is_hanging = False
+        settings = DataFolder(tmp_path).settings
+        settings.write_text(settings.read_text().replace("poll_seconds = 3600", "poll_seconds = 1"))
+        gateway.start()
+        headers, event = await receiver.next()
+        await gateway.redis.aclose()
+    assert headers["webhook-id"] == f"msg_{video.name.removeprefix('videos/')}"
+    assert event["data"]["state"] == "SUCCEEDED"
+
+
+async def test_each_video_of_a_batch_is_told(gateway: Any, receiver: Receiver) -> None:
+    request = video_service_pb2.BatchCreateVideosRequest(
+        spec=video_pb2.VideoSpec(prompt="x"), num_videos=3, webhook_url=receiver.url
+    )
+    made = await gateway.videos.BatchCreateVideos(request)
+    for video in made.videos:
+        await gateway.videos.CancelVideo(video_service_pb2.CancelVideoRequest(name=video.name))
+    told = {(await receiver.next())[1]["data"]["id"] for _ in made.videos}
+    assert told == {video.name.removeprefix("videos/") for video in made.videos}
 
 
 @pytest.mark.parametrize("url", ["ftp://x/", "not a url", "http://user:pw@x/"])

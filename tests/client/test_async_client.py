@@ -77,7 +77,12 @@ async def test_an_upload_arrives_whole(gateway: GatewayProcess, tmp_path: Path) 
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(3 << 20))
     async with AsyncClient(gateway.address) as client:
         media = await client.upload_media(path)
-    assert media.size_bytes == path.stat().st_size
+        assert media.size_bytes == path.stat().st_size
+        assert (await client.get_usage()).stored_bytes == media.size_bytes
+        await client.delete_media(media.name)
+        assert (await client.get_usage()).stored_bytes == 0
+        with pytest.raises(NotFoundError):
+            await client.delete_media(media.name)
 
 
 async def test_a_refusal_names_the_field(gateway: GatewayProcess) -> None:

@@ -68,7 +68,7 @@ async def test_a_video_is_stored_in_every_format_that_is_asked_for(
     )
     async with FinishingLane(LocalObjectStore(tmp_path), jobs).open(held) as finishing:
         await finishing.write(np.zeros((9, 64, 64, 3), dtype=np.uint8))
-        artifacts = await finishing.finish()
+        artifacts, _ = await finishing.finish()
     folder = tmp_path / held.video.name / str(held.video.attempt)
     files = {
         artifact.artifact_id: (artifact.content_type, num_frames(folder / artifact.artifact_id))

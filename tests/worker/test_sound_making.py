@@ -11,18 +11,23 @@ import pytest
 from fake_triton import FakeTriton
 from lane_worker import NUM_STEPS, lane_submission, lane_worker
 from redis.asyncio import Redis
+from track_files import write_track
 
 from telecine.inference.requests import DecodedSound
 from telecine.jobs.event_log import EventLog
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.redis_client import connect_redis
+from telecine.storage.keys import media_key
+from telecine.storage.local_object_store import LocalObjectStore
 from telecine.v1 import video_pb2
 
 Video = video_pb2.Video
 JOINT, POST_SYNC = video_pb2.AUDIO_MODE_JOINT, video_pb2.AUDIO_MODE_POST_SYNC
 ENDED = {Video.STATE_SUCCEEDED, Video.STATE_FAILED}
+MEDIA = "media/0123456789abcdef"
 LAST = b"%d" % NUM_STEPS
 SECONDS = Fraction(9, 16)  # nine frames of sixteen a second
+NUM_SAMPLES = 27_000  # so long at 48,000 a second
 
 
 @pytest.fixture
@@ -51,6 +56,14 @@ async def stages(redis: Redis, video: Video) -> list[str]:
         for event in events
         if event.HasField("stage_changed")
     ]
+
+
+def sound_of(folder: Path, video: Video, artifact_id: str = "video.mp4") -> np.ndarray:
+    """The stored file's sound, [channels, samples], without what fills the last packet up."""
+    path = folder / "objects" / video.name / str(video.attempt) / artifact_id
+    with av.open(str(path)) as container:
+        pieces = [each.to_ndarray() for each in container.decode(audio=0)]
+    return np.concatenate(pieces, axis=1)[:, :NUM_SAMPLES]
 
 
 def tracks_of(folder: Path, video: Video, artifact_id: str = "video.mp4") -> dict[str, Fraction]:
@@ -108,6 +121,51 @@ async def test_lost_model_server_costs_the_sound_alone(
     assert "audio" in tracks_of(tmp_path, video)
 
 
+async def test_video_that_is_lost_at_its_sound_goes_on_there(
+    jobs: JobStore, redis: Redis, tmp_path: Path
+) -> None:
+    triton = FakeTriton(sound_deaths=3)  # as often as a worker bears
+    video = await made(jobs, redis, triton, tmp_path, audio_mode=JOINT)
+    assert (video.state, video.attempt) == (Video.STATE_SUCCEEDED, 2)
+    assert len(triton.steps) == NUM_STEPS, "no step is done twice"
+    assert triton.sounds == 4 * [("decode", LAST)]
+    assert tracks_of(tmp_path, video) == {"video": SECONDS, "audio": SECONDS}
+
+
+@pytest.mark.parametrize("kind", ["wav", "m4a", "ogg"])
+async def test_track_of_one_s_own_is_in_the_file_as_it_is(
+    jobs: JobStore, redis: Redis, tmp_path: Path, kind: str
+) -> None:
+    # Silent but for its second quarter of a second, and longer than the video.
+    samples = np.zeros((2, 48_000), np.float32)
+    samples[:, 12_000:24_000] = 0.5 * np.sin(np.arange(12_000) / 10)
+    path = write_track(tmp_path / "track", samples, 48_000, kind)
+    store = LocalObjectStore(tmp_path / "objects")
+    await store.put_file(media_key(MEDIA), path)
+    triton = FakeTriton()
+    video = await made(jobs, redis, triton, tmp_path, input_audio=MEDIA)
+    assert video.state == Video.STATE_SUCCEEDED, video.failure
+    assert triton.sounds == []
+    assert "AUDIO" in await stages(redis, video)
+    assert tracks_of(tmp_path, video) == {"video": SECONDS, "audio": SECONDS}
+    heard = np.abs(sound_of(tmp_path, video))
+    assert heard.shape == (2, NUM_SAMPLES)
+    assert heard[:, 12_500:23_500].max() > 0.4
+    for silent in (heard[:, :11_000], heard[:, 25_000:]):
+        assert silent.max() < 0.05
+
+
+async def test_track_that_cannot_be_read_fails_the_video_before_any_step(
+    jobs: JobStore, redis: Redis, tmp_path: Path
+) -> None:
+    await LocalObjectStore(tmp_path / "objects").put(media_key(MEDIA), b"RIFF????WAVEfmt ")
+    triton = FakeTriton()
+    video = await made(jobs, redis, triton, tmp_path, input_audio=MEDIA)
+    assert video.state == Video.STATE_FAILED
+    assert "spec.input_audio" in video.failure.message
+    assert triton.steps == []
+
+
 async def test_sound_that_is_none_fails_the_video_by_its_model(
     jobs: JobStore, redis: Redis, tmp_path: Path
 ) -> None:
@@ -116,6 +174,15 @@ async def test_sound_that_is_none_fails_the_video_by_its_model(
     assert video.state == Video.STATE_FAILED
     assert video.failure.reason == "MODEL_FAILED"
     assert "no numbers" in video.failure.message
+
+
+async def test_webm_has_the_sound_too(jobs: JobStore, redis: Redis, tmp_path: Path) -> None:
+    formats = [video_pb2.OUTPUT_FORMAT_MP4_H264, video_pb2.OUTPUT_FORMAT_WEBM_VP9]
+    spec = {"audio_mode": JOINT, "output_formats": formats}
+    video = await made(jobs, redis, FakeTriton(), tmp_path, **spec)
+    assert video.state == Video.STATE_SUCCEEDED
+    for artifact_id in ("video.mp4", "video.webm"):
+        assert sound_of(tmp_path, video, artifact_id).shape == (1, NUM_SAMPLES)
 
 
 async def test_live_file_of_a_realtime_video_is_silent_and_its_whole_file_is_not(

@@ -6,10 +6,12 @@ from typing import cast
 
 import numpy as np
 import pytest
+from track_files import write_track
 
 from telecine.errors import InputUnusableError, ObjectStoreUnavailableError
 from telecine.jobs.job_store import JobStore
 from telecine.media.clip_file import ClipFile
+from telecine.storage.keys import media_key
 from telecine.storage.local_object_store import LocalObjectStore
 from telecine.v1 import video_pb2
 from telecine.worker import video_inputs
@@ -128,3 +130,29 @@ def test_frames_of_a_video_that_is_no_extension_are_shown_as_they_are() -> None:
     decoded = np.full((5, 2, 2, 3), 200, np.uint8)
     inputs = VideoInputs(video_pb2.VideoSpec(input_image=MEDIA), decoded[:1], clip_frames=5)
     assert inputs.stitched(decoded, first=0) is decoded
+
+
+async def test_track_is_read_as_long_as_the_video(tmp_path: Path) -> None:
+    store = LocalObjectStore(tmp_path / "objects")
+    noise = np.random.default_rng(0).uniform(-1, 1, (1, 48_000)).astype(np.float32)
+    path = write_track(tmp_path / "track.wav", noise, 48_000, "wav")
+    await store.put_file(media_key(MEDIA), path)
+    held = Held(video_pb2.VideoSpec(input_audio=MEDIA, fps=16))
+    reader = InputReader(store, NO_JOBS, patience_seconds=30.0)
+    async with reader.open(cast(HeldVideo, held)) as inputs:
+        assert inputs.frames is None
+        assert inputs.track is not None
+        assert inputs.track.samples.shape == (1, 9 * 3_000)
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "is gone"), (b"no sound", "none of WAV")])
+async def test_track_that_is_gone_or_none_is_named(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    store = LocalObjectStore(tmp_path)
+    if content is not None:
+        await store.put(media_key(MEDIA), content)
+    held = Held(video_pb2.VideoSpec(input_audio=MEDIA, fps=16))
+    with pytest.raises(InputUnusableError, match=message) as raised:
+        await read(store, held)
+    assert raised.value.field == "spec.input_audio"

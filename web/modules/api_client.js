@@ -2,6 +2,8 @@
  * @typedef {import("./types.js").Model} Model
  * @typedef {import("./types.js").Video} Video
  * @typedef {import("./types.js").VideoList} VideoList
+ * @typedef {import("./types.js").CostEstimate} CostEstimate
+ * @typedef {import("./types.js").Media} Media
  */
 
 const AWAY_STATUSES = [502, 503, 504];
@@ -57,16 +59,30 @@ export class ApiClient {
   }
 
   /**
+   * @param {string} path of what makes videos: new ones, or of others
    * @param {FormData} body
    * @param {string} idempotencyKey the same one when the same request is sent again
-   * @returns {Promise<Video>}
+   * @returns {Promise<Video[]>}
    */
-  createVideo(body, idempotencyKey) {
-    return this.json("v1/videos", {
-      method: "POST",
-      body,
-      headers: { "idempotency-key": idempotencyKey },
-    });
+  async createVideos(path, body, idempotencyKey) {
+    const headers = { "idempotency-key": idempotencyKey };
+    return (await this.json(path, { method: "POST", body, headers })).data;
+  }
+
+  /**
+   * @param {FormData} body
+   * @param {AbortSignal} signal
+   * @returns {Promise<CostEstimate>}
+   */
+  estimate(body, signal) {
+    return this.json("v1/videos/estimate", { method: "POST", body, signal });
+  }
+
+  /** @param {File} file @returns {Promise<Media>} */
+  uploadMedia(file) {
+    const body = new FormData();
+    body.append("file", file);
+    return this.json("v1/media", { method: "POST", body });
   }
 
   /** @param {string} id @param {"cancel" | "pause" | "resume"} verb @returns {Promise<Video>} */

@@ -1,6 +1,7 @@
 import { announce } from "./announcer.js";
 import { element, find } from "./element.js";
 import { errorWords } from "./error_wording.js";
+import { labelWords } from "./labels_field.js";
 import { downloadLink, player } from "./player.js";
 import { askAndDelete } from "./question.js";
 import { costOf, failureOf, formatOf, statusOf, timeWords } from "./wording.js";
@@ -12,12 +13,13 @@ export class DetailsDialog {
   /**
    * @param {import("./api_client.js").ApiClient} client
    * @param {import("./video_files.js").VideoFiles} files
-   * @param {{reuse: (video: Video) => void, onDeleted: () => void}} actions
+   * @param {import("./studio.js").CardActions & {onDeleted: () => void}} actions
    */
-  constructor(client, files, { reuse, onDeleted }) {
+  constructor(client, files, { reuse, derive, onDeleted }) {
     this.client = client;
     this.files = files;
     this.reuse = reuse;
+    this.derive = derive;
     this.onDeleted = onDeleted;
     this.error = element("p", { class: "error", role: "alert" });
     this.dialog = /** @type {HTMLDialogElement} */ (find("#details"));
@@ -49,13 +51,16 @@ export class DetailsDialog {
 
   /** @param {Video} video @param {boolean} isMade */
   buttons(video, isMade) {
-    const reuse = () => {
+    /** @param {(video: Video) => void} act */
+    const leaveTo = (act) => () => {
       this.dialog.close();
-      this.reuse(video);
+      act(video);
     };
+    const { reuse, derive } = this;
     return [
       ...(isMade ? [downloadLink(this.files, video)] : []),
-      element("button", { type: "button", onclick: reuse }, "Use settings again"),
+      ...(derive.can(video) ? [button("Make from it…", leaveTo(derive.open))] : []),
+      button("Use settings again", leaveTo(reuse)),
       element(
         "button",
         { type: "button", class: "danger", onclick: () => this.delete(video) },
@@ -82,6 +87,11 @@ export class DetailsDialog {
   }
 }
 
+/** @param {string} label @param {() => void} onclick */
+function button(label, onclick) {
+  return element("button", { type: "button", onclick }, label);
+}
+
 /** @param {Video} video */
 function settingsOf(video) {
   const settings = {
@@ -97,6 +107,7 @@ function settingsOf(video) {
     Tier: video.tier,
     Enlarged: video.upscale > 1 ? `${video.upscale} times` : "",
     Adapters: video.loras.map(({ name, scale }) => `${name} (${scale})`).join(", "),
+    Labels: labelWords(video.labels),
     Price: costOf(video),
     Made: timeWords(video.ended_at ?? video.created_at),
     Id: video.id,

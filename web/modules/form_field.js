@@ -35,6 +35,22 @@ export class FormField {
     );
   }
 
+  /** @returns {Promise<void>} when its value is what it will be */
+  settled() {
+    return Promise.resolve();
+  }
+
+  /** @returns {[string, string][]} what it adds to a request, by the API's names */
+  entries() {
+    const { control } = this;
+    const isOff = control instanceof HTMLInputElement && control.type === "checkbox" && !control.checked;
+    if (isOff || control.value === "") {
+      return [];
+    }
+    const { lora } = control.dataset;
+    return [lora ? ["loras[]", `${lora}=${control.value}`] : [this.name, control.value]];
+  }
+
   /** @param {string} hint */
   showHint(hint) {
     this.hint.textContent = hint;
@@ -61,12 +77,15 @@ export class FormField {
     if (validity.badInput) {
       return "Not a number.";
     }
+    if (validity.typeMismatch) {
+      return "Not an address.";
+    }
     if (validity.stepMismatch) {
       return "Only whole numbers.";
     }
     const { min, max } = /** @type {HTMLInputElement} */ (this.control);
     if (validity.rangeUnderflow || validity.rangeOverflow) {
-      return `From ${min} to ${max}.`;
+      return max ? `From ${min} to ${max}.` : `At least ${min}.`;
     }
     return "";
   }

@@ -1,5 +1,6 @@
 import { element } from "./element.js";
 import { FormField, choice, numberInput, plainChoice } from "./form_field.js";
+import { LabelsField } from "./labels_field.js";
 
 /** @typedef {import("./types.js").Model} Model */
 
@@ -41,6 +42,30 @@ export function furtherFields(model) {
     }),
     ...audioFields(model),
     ...model.loras.map(loraField),
+    ...deliveryFields(),
+  ];
+}
+
+function deliveryFields() {
+  return [
+    new FormField({
+      name: "start_within",
+      label: "Start within",
+      control: numberInput({ min: 1, step: "any", placeholder: "any time" }),
+      hint: "In seconds. It fails, and costs nothing, if no worker begins it by then.",
+    }),
+    new LabelsField(),
+    new FormField({
+      name: "webhook_url",
+      label: "Address to tell when it is ready",
+      control: element("input", {
+        type: "url",
+        inputmode: "url",
+        placeholder: "https://",
+        autocomplete: "off",
+      }),
+      hint: "A webhook: the server sends it a signed message.",
+    }),
   ];
 }
 
@@ -96,7 +121,8 @@ function audioFields({ limits }) {
   if (modes.length < 2) {
     return [];
   }
-  const control = choice(modes.map(plainChoice), "none");
+  const choices = [{ value: "", label: "as the tier has it" }, ...modes.map(plainChoice)];
+  const control = choice(choices, "");
   return [new FormField({ name: "audio_mode", label: "Sound", control })];
 }
 

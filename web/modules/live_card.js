@@ -95,7 +95,7 @@ export class LiveCard {
 
   /** @param {Video} video @returns {HTMLElement[]} */
   buttonsFor(video) {
-    const { reuse, onDismissed } = this.actions;
+    const { reuse, derive, onDismissed } = this.actions;
     if (!isEnded(video.state)) {
       return [
         video.state === "PAUSED"
@@ -106,6 +106,7 @@ export class LiveCard {
     }
     return [
       ...(video.state === "SUCCEEDED" ? [downloadLink(this.files, video)] : []),
+      ...(derive.can(video) ? [this.button("Make from it…", () => derive.open(this.video))] : []),
       this.button("Use settings again", () => reuse(this.video)),
       this.button("Move to gallery", onDismissed),
     ];

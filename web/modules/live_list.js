@@ -62,6 +62,14 @@ export class LiveList {
     return card;
   }
 
+  /** @param {string} id whose card is to be read next */
+  focus(id) {
+    const root = this.cards.get(id)?.root;
+    if (root) {
+      find("h3", root).focus({ preventScroll: true });
+    }
+  }
+
   /** Reads the newest videos: those under way that are not shown yet, and how the others are. */
   async refresh() {
     let list;

@@ -1,9 +1,6 @@
-import { element } from "./element.js";
 import { FormField, choice, numberInput } from "./form_field.js";
 
 /** @typedef {import("./types.js").Model} Model */
-
-const IMAGE_TYPES = "image/png,image/jpeg,image/webp,image/heic";
 
 /**
  * Returns the fields that nearly everyone sets.
@@ -34,27 +31,6 @@ export function mainFields({ limits, defaults }) {
       name: "fps",
       label: "Frames a second",
       control: numberInput({ min: min_fps, max: max_fps, value: defaults.fps, required: true }),
-    }),
-  ];
-}
-
-/**
- * Returns the field of the first frame, where the model takes one.
- *
- * @param {Model} model
- * @returns {FormField[]}
- */
-export function imageFields({ features, limits }) {
-  if (!features.includes("image_to_video")) {
-    return [];
-  }
-  const required = limits.is_image_required;
-  return [
-    new FormField({
-      name: "input_reference",
-      label: "First frame",
-      control: element("input", { type: "file", accept: IMAGE_TYPES, required }),
-      hint: `A picture that the video begins with${required ? "" : ", if you like"}.`,
     }),
   ];
 }

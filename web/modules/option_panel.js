@@ -1,14 +1,19 @@
 import { element } from "./element.js";
 import { frameWords } from "./frame_count.js";
 import { furtherFields } from "./further_fields.js";
-import { imageFields, mainFields } from "./main_fields.js";
+import { mainFields } from "./main_fields.js";
 
 /** The options of one model: the usual ones, and those behind `More options`. */
 export class OptionPanel {
-  /** @param {import("./types.js").Model} model */
-  constructor(model) {
+  /**
+   * @param {import("./types.js").Model} model
+   * @param {import("./image_field.js").ImageField} imageField that of every model that takes one
+   */
+  constructor(model, imageField) {
     this.model = model;
-    const [main, image, further] = [mainFields(model), imageFields(model), furtherFields(model)];
+    const [main, further] = [mainFields(model), furtherFields(model)];
+    const image = model.features.includes("image_to_video") ? [imageField] : [];
+    imageField.control.toggleAttribute("required", model.limits.is_image_required);
     const [seconds, , fps] = main;
     this.seconds = seconds;
     this.fps = fps;

@@ -1,9 +1,10 @@
 import { announce } from "./announcer.js";
-import { ApiError } from "./api_client.js";
 import { element, find } from "./element.js";
-import { errorWords } from "./error_wording.js";
 import { FormField, choice, numberInput } from "./form_field.js";
+import { FormMessages } from "./form_messages.js";
+import { ImageField } from "./image_field.js";
 import { OptionPanel } from "./option_panel.js";
+import { PriceLine } from "./price_line.js";
 import { fillFields, requestBody } from "./request_body.js";
 import { RequestKeys } from "./request_key.js";
 
@@ -12,7 +13,8 @@ import { RequestKeys } from "./request_key.js";
  * @typedef {import("./types.js").Video} Video
  */
 
-const MAX_VIDEOS = 8;
+const MAX_VIDEOS = 16;
+const UNPRICED = new Set(["prompt", "negative_prompt", "expand_prompt", "labels", "webhook_url"]);
 
 /** The form that asks for videos, with every option that the chosen model has. */
 export class PromptForm {
@@ -27,22 +29,34 @@ export class PromptForm {
     this.onCreated = onCreated;
     this.requestKeys = new RequestKeys();
     this.form = /** @type {HTMLFormElement} */ (find("#prompt-form"));
-    this.summary = element("p", { class: "error", role: "alert", hidden: true });
     this.prompt = promptField();
+    this.image = new ImageField(client);
     this.numVideos = numVideosField();
     this.model = modelField(models);
-    this.options = new OptionPanel(this.chosenModel());
-    this.submit = element("button", { type: "submit", class: "primary" }, "Make video");
+    this.options = new OptionPanel(this.chosenModel(), this.image);
+    this.price = new PriceLine(client, () => this.estimateBody(), "prompt-price");
+    this.messages = new FormMessages(
+      () => this.fields,
+      (field) => this.options.reveal(field),
+    );
+    this.submit = element(
+      "button",
+      { type: "submit", class: "primary", "aria-describedby": "prompt-price" },
+      "Make video",
+    );
     this.form.append(
       this.prompt.root,
       this.model.root,
       this.options.root,
-      element("div", { class: "submit-row" }, this.numVideos.root, this.submit),
-      this.summary,
+      element("div", { class: "submit-row" }, this.numVideos.root, this.submit, this.price.root),
+      this.messages.summary,
     );
     this.model.control.addEventListener("change", () => this.showOptions());
     this.form.addEventListener("submit", (event) => this.send(event));
     this.form.addEventListener("keydown", (event) => this.sendByKeyboard(event));
+    for (const kind of ["input", "change"]) {
+      this.form.addEventListener(kind, () => this.price.refresh());
+    }
     this.showOptions();
   }
 
@@ -57,13 +71,14 @@ export class PromptForm {
   }
 
   showOptions() {
-    const options = new OptionPanel(this.chosenModel());
+    const options = new OptionPanel(this.chosenModel(), this.image);
     options.further.open = this.options.further.open;
     this.options.root.replaceWith(options.root);
     this.options = options;
     const isReady = options.model.state === "ready";
     this.model.showHint(isReady ? "" : "No worker has it loaded: its videos wait.");
     this.model.root.hidden = isReady && this.models.length === 1;
+    this.price.refresh();
   }
 
   /** @param {Video} video whose settings are used again */
@@ -71,7 +86,7 @@ export class PromptForm {
     const model = this.models.find(({ id }) => id === video.model) ?? this.chosenModel();
     this.model.control.value = model.id;
     this.showOptions();
-    this.clearErrors();
+    this.messages.clear();
     fillFields(this.fields.filter((field) => field !== this.model), video);
     this.options.further.open = true;
     this.form.scrollIntoView({ block: "start" });
@@ -82,14 +97,16 @@ export class PromptForm {
   /** @param {SubmitEvent} event */
   async send(event) {
     event.preventDefault();
-    if (this.isBusy || !this.check()) {
+    if (this.isBusy) {
       return;
     }
     this.setBusy(true);
     try {
-      await this.createAll(Number(this.numVideos.control.value));
+      if (await this.messages.check()) {
+        await this.createAll();
+      }
     } catch (error) {
-      this.showError(error);
+      this.messages.show(error);
     } finally {
       this.setBusy(false);
     }
@@ -103,54 +120,20 @@ export class PromptForm {
     }
   }
 
-  /** @param {number} numVideos */
-  async createAll(numVideos) {
-    for (let index = 0; index < numVideos; index += 1) {
-      const body = requestBody(this.fields, index);
-      const video = await this.client.createVideo(body, this.requestKeys.of(body));
-      this.requestKeys.forget();
-      this.onCreated(video);
-    }
-    announce(numVideos === 1 ? "The video is queued." : `${numVideos} videos are queued.`);
+  async createAll() {
+    const body = requestBody(this.fields);
+    const videos = await this.client.createVideos("v1/videos", body, this.requestKeys.of(body));
+    this.requestKeys.forget();
+    videos.forEach(this.onCreated);
+    this.price.asked = ""; // less is left
+    this.price.refresh();
+    announce(videos.length === 1 ? "The video is queued." : `${videos.length} videos are queued.`);
   }
 
-  /** @returns {boolean} whether nothing is wrong, as far as the page can tell */
-  check() {
-    this.clearErrors();
-    const wrong = this.fields.filter((field) => field.problem());
-    for (const field of wrong) {
-      field.showError(field.problem());
-    }
-    this.goTo(wrong[0]);
-    return wrong.length === 0;
-  }
-
-  /** @param {unknown} error */
-  showError(error) {
-    const name = error instanceof ApiError ? error.param.split(/[.[]/)[0] : "";
-    const field = this.fields.find((each) => each.name === name);
-    if (field && !field.root.hidden) {
-      field.showError(errorWords(error));
-      this.goTo(field);
-    } else {
-      this.summary.textContent = errorWords(error);
-      this.summary.hidden = false;
-    }
-  }
-
-  /** @param {FormField | undefined} field */
-  goTo(field) {
-    if (field) {
-      this.options.reveal(field);
-      field.control.focus();
-    }
-  }
-
-  clearErrors() {
-    this.summary.hidden = true;
-    for (const field of this.fields) {
-      field.showError("");
-    }
+  /** @returns {FormData | null} what is priced: all that is no text */
+  estimateBody() {
+    const priced = this.fields.filter(({ name }) => !UNPRICED.has(name));
+    return priced.some((field) => field.problem()) ? null : requestBody(priced);
   }
 
   /** @param {boolean} isBusy */
@@ -174,7 +157,7 @@ function promptField() {
 
 function numVideosField() {
   const control = numberInput({ min: 1, max: MAX_VIDEOS, value: 1, required: true });
-  return new FormField({ name: "num_videos", label: "How many", control });
+  return new FormField({ name: "n", label: "How many", control });
 }
 
 /** @param {Model[]} models */

@@ -1,26 +1,17 @@
+import { labelWords } from "./labels_field.js";
+
 /** Translates between the form's fields and what the API takes and shows. */
 
 /**
- * Returns the request for one of the videos that the form asks for.
+ * Returns the request that a form stands for.
  *
  * @param {import("./form_field.js").FormField[]} fields
- * @param {number} index which of them: each has a seed of its own
  * @returns {FormData}
  */
-export function requestBody(fields, index) {
+export function requestBody(fields) {
   const body = new FormData();
-  for (const { name, control } of fields) {
-    const value = valueOf(control);
-    if (name === "num_videos" || value === "") {
-      continue;
-    }
-    if (name === "loras") {
-      body.append("loras[]", `${control.dataset.lora}=${value}`);
-    } else if (name === "seed") {
-      body.append(name, String(Number(value) + index));
-    } else {
-      body.append(name, value);
-    }
+  for (const [name, value] of fields.flatMap((field) => field.entries())) {
+    body.append(name, value);
   }
   return body;
 }
@@ -43,17 +34,6 @@ export function fillFields(fields, video) {
   }
 }
 
-/** @param {import("./form_field.js").Control} control @returns {string | File} */
-function valueOf(control) {
-  if (control instanceof HTMLInputElement && control.type === "checkbox") {
-    return control.checked ? control.value : "";
-  }
-  if (control instanceof HTMLInputElement && control.type === "file") {
-    return control.files?.[0] ?? "";
-  }
-  return control.value;
-}
-
 /**
  * @param {import("./types.js").Video} video
  * @param {string} name
@@ -62,8 +42,10 @@ function valueOf(control) {
  */
 function settingOf(video, name, lora) {
   switch (name) {
-    case "num_videos":
+    case "n":
       return "1";
+    case "labels":
+      return labelWords(video.labels);
     case "expand_prompt":
       return String(video.expanded_prompt !== null);
     case "loras":

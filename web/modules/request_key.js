@@ -8,7 +8,7 @@ export class RequestKeys {
 
   /** @param {FormData} body @returns {string} */
   of(body) {
-    const text = JSON.stringify([...body].map(([name, value]) => [name, comparable(value)]));
+    const text = JSON.stringify([...body]);
     if (this.text !== text) {
       // randomUUID is not there on a page without TLS.
       const random = crypto.getRandomValues(new Uint32Array(4));
@@ -22,9 +22,4 @@ export class RequestKeys {
   forget() {
     this.text = "";
   }
-}
-
-/** @param {FormDataEntryValue} value */
-function comparable(value) {
-  return value instanceof File ? [value.name, value.size, value.lastModified] : value;
 }

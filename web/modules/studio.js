@@ -1,3 +1,4 @@
+import { DeriveDialog } from "./derive_dialog.js";
 import { DetailsDialog } from "./details_dialog.js";
 import { element, find } from "./element.js";
 import { Gallery } from "./gallery.js";
@@ -6,10 +7,15 @@ import { PromptForm } from "./prompt_form.js";
 import { VideoFiles } from "./video_files.js";
 
 /**
+ * @typedef {object} Derivation
+ * @property {(video: import("./types.js").Video) => boolean} can
+ * @property {(video: import("./types.js").Video) => void} open
+ *
  * What a card's buttons do beyond the card.
  *
  * @typedef {object} CardActions
  * @property {(video: import("./types.js").Video) => void} reuse puts its settings into the form
+ * @property {Derivation} derive makes others from it
  * @property {(video: import("./types.js").Video) => void} open shows it large, with its details
  */
 
@@ -26,10 +32,18 @@ export function openStudio(client, models, connection) {
   const actions = {
     reuse: (video) => form?.fill(video),
     open: (video) => details.open(video),
+    derive: {
+      can: (video) => derivation.kindsFor(video).length > 0,
+      open: (video) => derivation.open(video),
+    },
   };
   // On a phone the card is below the form.
   const onCreated = (/** @type {import("./types.js").Video} */ video) =>
     live.add(video).root.scrollIntoView({ block: "nearest" });
+  const derivation = new DeriveDialog(client, models, (video) => {
+    onCreated(video);
+    live.focus(video.id);
+  });
   const form = models.length ? new PromptForm(client, models, onCreated) : showNoModels();
   const live = new LiveList(client, files, actions, () => gallery.refresh());
   const gallery = new Gallery(client, files, actions, (id) => live.has(id));

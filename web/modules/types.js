@@ -31,6 +31,7 @@
  * @property {string} audio_mode
  * @property {number} upscale
  * @property {{name: string, scale: number}[]} loras
+ * @property {Record<string, string>} labels
  * @property {string | null} video_url
  * @property {string | null} thumbnail_url
  * @property {number} [estimated_microcredits]
@@ -77,6 +78,14 @@
  * @property {Video[]} data
  * @property {string | null} last_id
  * @property {boolean} has_more
+ *
+ * @typedef {object} CostEstimate
+ * @property {number} microcredits
+ * @property {number | null} available_microcredits
+ *
+ * @typedef {object} Media
+ * @property {string} id
+ * @property {string} content_type
  *
  * @typedef {Record<string, any> & {type: string, id: string}} VideoEvent
  */

@@ -84,7 +84,7 @@ export function costOf(video) {
   if (!estimated) {
     return "";
   }
-  return typeof charged === "number" ? `cost ${credits(charged)}` : `at most ${credits(estimated)}`;
+  return typeof charged === "number" ? `cost ${creditWords(charged)}` : `at most ${creditWords(estimated)}`;
 }
 
 /** @param {Video} video @returns {string} its length, size and rate, in a line */
@@ -125,8 +125,8 @@ function queueWords(position) {
   return position === 1 ? "1 video ahead of it" : `${position} videos ahead of it`;
 }
 
-/** @param {number} microcredits */
-function credits(microcredits) {
+/** @param {number} microcredits @returns {string} */
+export function creditWords(microcredits) {
   const amount = (microcredits / MICROCREDITS).toLocaleString(undefined, {
     maximumFractionDigits: 3,
   });

@@ -25,12 +25,16 @@ class Caller:
         principal: the key or the token's subject, for logs.
         scopes: what it may do.
         tiers: those that its videos may have, the default first; empty for all.
+        key_id: the API key that was shown; empty where none was.
+        expire_time: when its credentials end, in seconds since 1970; None for never.
     """
 
     tenant: str
     principal: str
     scopes: frozenset[str]
     tiers: tuple[video_pb2.Tier.ValueType, ...] = ()
+    key_id: str = ""
+    expire_time: float | None = None
 
 
 # Whoever reaches a gateway that serves this machine alone and asks for no key.

@@ -8,6 +8,8 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
+from telecine.api.auth.open_streams import OpenStreams
+from telecine.api.caller import current_caller
 from telecine.api.error_status import status_of
 from telecine.errors import InvalidFieldError
 
@@ -21,7 +23,13 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
 
     It reads the request's bytes itself: grpc.aio would answer bytes that are not the
     message with UNKNOWN.
+
+    Args:
+        open_streams: ends a stream with its caller's credentials.
     """
+
+    def __init__(self, open_streams: OpenStreams) -> None:
+        self._open_streams = open_streams
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -32,7 +40,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             return handler  # gRPC answers an unknown method itself
         if handler.request_streaming and handler.response_streaming:
             return grpc.stream_stream_rpc_method_handler(
-                _streaming(handler, handler.stream_stream, _parse_all),
+                self._streaming(handler, handler.stream_stream, _parse_all),
                 None,
                 handler.response_serializer,
             )
@@ -42,11 +50,34 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             )
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
-                _streaming(handler, handler.unary_stream, _parse), None, handler.response_serializer
+                self._streaming(handler, handler.unary_stream, _parse),
+                None,
+                handler.response_serializer,
             )
         return grpc.unary_unary_rpc_method_handler(
             _unary(handler), None, handler.response_serializer
         )
+
+    def _streaming(
+        self, handler: Handler, method: Callable[..., Any], parse: Callable[[Handler, Any], Any]
+    ) -> Callable[[Any, Context], Awaitable[None]]:
+        # Writes to the context itself: a generator around the method's own would cost each message.
+        async def answer(data: Any, context: Context) -> None:
+            try:
+                async with (
+                    self._open_streams.hold(current_caller()),
+                    aclosing(method(parse(handler, data), context)) as responses,
+                ):
+                    async for response in responses:
+                        await context.write(response)
+            except grpc.aio.AbortError:
+                raise
+            except grpc.aio.InternalError:
+                return  # nobody is there to write to: the connection broke
+            except Exception as error:
+                await _abort(context, error)
+
+        return answer
 
 
 def _unary(handler: Handler) -> Callable[[bytes, Context], Awaitable[Any]]:
@@ -55,25 +86,6 @@ def _unary(handler: Handler) -> Callable[[bytes, Context], Awaitable[Any]]:
             return await handler.unary_unary(_parse(handler, data), context)
         except grpc.aio.AbortError:
             raise
-        except Exception as error:
-            await _abort(context, error)
-
-    return answer
-
-
-def _streaming(
-    handler: Handler, method: Callable[..., Any], parse: Callable[[Handler, Any], Any]
-) -> Callable[[Any, Context], Awaitable[None]]:
-    # Writes to the context itself: a generator around the method's own would cost each message.
-    async def answer(data: Any, context: Context) -> None:
-        try:
-            async with aclosing(method(parse(handler, data), context)) as responses:
-                async for response in responses:
-                    await context.write(response)
-        except grpc.aio.AbortError:
-            raise
-        except grpc.aio.InternalError:
-            return  # nobody is there to write to: the connection broke
         except Exception as error:
             await _abort(context, error)
 

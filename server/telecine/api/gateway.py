@@ -15,12 +15,14 @@ import structlog
 from redis.asyncio import Redis
 
 from telecine.api.auth.authenticator import open_authenticator, require_safe_address
+from telecine.api.auth.open_streams import OpenStreams
 from telecine.api.device_memory import DeviceMemory
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.grpc_server import SERVICE_NAMES, build_server
 from telecine.api.guarded_client import GuardedClient
 from telecine.api.health_service import NOT_SERVING, HealthServicer
 from telecine.api.http_server import HttpServer, build_app
+from telecine.api.media_expiry import expire_media
 from telecine.api.model_catalog import ModelCatalog
 from telecine.api.price_list import PriceList
 from telecine.api.quota_manager import QuotaManager
@@ -36,6 +38,7 @@ from telecine.jobs.account_store import AccountStore
 from telecine.jobs.api_key_store import ApiKeyStore
 from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore, open_job_store
+from telecine.jobs.media_store import MediaStore
 from telecine.jobs.model_directory import ModelDirectory
 from telecine.jobs.redis_client import connect_redis, translated_errors
 from telecine.jobs.store_epoch import memory_of
@@ -47,6 +50,7 @@ from telecine.storage import open_object_store
 
 _log = structlog.get_logger(__name__)
 _EXPIRE_SECONDS = 1.0
+_SECONDS_A_DAY = 86_400
 
 
 async def run_gateway(settings: Settings) -> None:
@@ -86,6 +90,8 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
         background = [
             asyncio.create_task(monitor.run()),
             asyncio.create_task(_expire_deadlines(parts.jobs)),
+            asyncio.create_task(expire_media(parts)),
+            asyncio.create_task(parts.open_streams.run()),
             asyncio.create_task(
                 WebhookSender(WebhookQueue(redis), parts.web, settings.webhooks).run()
             ),
@@ -146,9 +152,13 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
             workers=workers,
             devices=DeviceMemory(workers),
             objects=open_object_store(settings.storage.url),
+            media=MediaStore(
+                redis, kept_seconds=settings.gateway.upload_kept_days * _SECONDS_A_DAY
+            ),
             expander=expander,
             api_keys=api_keys,
             authenticator=authenticator,
+            open_streams=OpenStreams(api_keys, poll_seconds=settings.gateway.revocation_seconds),
             router=RequestRouter(
                 models, settings.router, default_model=settings.gateway.default_model
             ),
@@ -162,13 +172,8 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
         )
         yield parts, redis
     finally:
-        await expander.close()
-        await authenticator.close()
-        await web.close()
-        await hub.close()
-        await feed.close()
-        await workers.close()
-        await jobs.close()
+        for room in (expander, authenticator, web, hub, feed, workers, jobs):
+            await room.close()
         await redis.aclose()
 
 

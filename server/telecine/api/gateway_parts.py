@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from telecine.api.auth.authenticator import Authenticator
+from telecine.api.auth.open_streams import OpenStreams
 from telecine.api.device_memory import DeviceMemory
 from telecine.api.guarded_client import GuardedClient
 from telecine.api.model_catalog import ModelCatalog
@@ -14,6 +15,7 @@ from telecine.api.webhook_addresses import WebhookAddresses
 from telecine.jobs.api_key_store import ApiKeyStore
 from telecine.jobs.event_hub import EventHub
 from telecine.jobs.job_store import JobStore
+from telecine.jobs.media_store import MediaStore
 from telecine.jobs.video_feed import VideoFeed
 from telecine.jobs.worker_directory import WorkerDirectory
 from telecine.prompts.prompt_expander import PromptExpander
@@ -25,7 +27,9 @@ class GatewayParts:
     """The rooms below the gateway.
 
     Attributes:
+        media: what is known of the uploads among the objects.
         authenticator: says who makes a call; an edge asks it before anything else.
+        open_streams: ends a caller's streams with its credentials.
         router: finds the models of requests.
         prices: what videos cost.
         quotas: how much tenants may use.
@@ -43,9 +47,11 @@ class GatewayParts:
     workers: WorkerDirectory
     devices: DeviceMemory
     objects: ObjectStore
+    media: MediaStore
     expander: PromptExpander
     api_keys: ApiKeyStore
     authenticator: Authenticator
+    open_streams: OpenStreams
     router: RequestRouter
     prices: PriceList
     quotas: QuotaManager

@@ -42,7 +42,7 @@ def build_server(parts: GatewayParts, health_servicer: HealthServicer) -> grpc.a
     """Returns a server with every service, not started and not bound."""
     server = grpc.aio.server(
         interceptors=[
-            ErrorInterceptor(),
+            ErrorInterceptor(parts.open_streams),
             AuthInterceptor(parts.authenticator),
             *rate_limit_interceptors(parts.rate_limiter),
         ],

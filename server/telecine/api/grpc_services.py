@@ -132,6 +132,13 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
             self._parts, request_iterator, caller=current_caller()
         )
 
+    async def DeleteMedia(
+        self, request: video_service_pb2.DeleteMediaRequest, _context: Context
+    ) -> Empty:
+        """Removes an upload."""
+        await media_uploads.delete_media(self._parts, request, caller=current_caller())
+        return Empty()
+
 
 class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     """telecine.v1.ModelService."""

@@ -15,9 +15,11 @@ from starlette.exceptions import HTTPException
 import telecine
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.http import (
+    account_routes,
     content_routes,
     derived_routes,
     event_routes,
+    media_routes,
     model_routes,
     video_routes,
     websocket_hub,
@@ -35,12 +37,15 @@ from telecine.api.tls import server_ssl_context
 from telecine.config import GatewaySettings, TlsSettings
 from telecine.errors import TelecineError
 
+# Paths of their own come before those that an id could be part of.
 _ROUTES = (
+    account_routes,
+    event_routes,
     video_routes,
     derived_routes,
     content_routes,
-    event_routes,
     websocket_hub,
+    media_routes,
     model_routes,
 )
 _START_POLL_SECONDS = 0.01

@@ -75,9 +75,14 @@ MEDIA_TYPES = {
 }
 
 
-def kind_of(head: bytes) -> str:
-    """Returns `image`, `video` or `audio` for a file that begins like that; else nothing."""
+def type_of(head: bytes) -> str:
+    """Returns the media type of a file that begins like that; else nothing."""
     for content_type, media_type in MEDIA_TYPES.items():
         if media_type.matches(head):
-            return content_type.partition("/")[0]
+            return content_type
     return ""
+
+
+def kind_of(head: bytes) -> str:
+    """Returns `image`, `video` or `audio` for a file that begins like that; else nothing."""
+    return type_of(head).partition("/")[0]

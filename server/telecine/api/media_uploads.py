@@ -1,17 +1,19 @@
-"""Takes an image, a video or a sound track in chunks and stores it."""
+"""Takes an image, a video or a sound track in chunks and stores it; removes it again."""
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from telecine.api.caller import Caller
 from telecine.api.gateway_parts import GatewayParts
-from telecine.api.media_names import new_media_name
+from telecine.api.media_names import is_owned_media, new_media_name
 from telecine.api.media_types import HEAD_BYTES, MEDIA_TYPES
 from telecine.api.request_validation import shown
 from telecine.api.upload_pace import UploadPace
-from telecine.errors import InvalidFieldError
+from telecine.errors import InvalidFieldError, NotFoundError
 from telecine.storage.keys import media_key
 from telecine.v1 import video_pb2, video_service_pb2
 
@@ -28,24 +30,75 @@ async def upload_media(
     Raises:
         InvalidFieldError: the header is wrong, the bytes are more or fewer than it says, or
             not of the type it says.
+        QuotaExceededError: its tenant would have more stored than it may.
         UploadIdleError: nothing came for too long.
     """
     requests = _without_idling(requests, idle_seconds=parts.upload_idle_seconds)
     header = await _read_header(requests)
-    with tempfile.TemporaryDirectory(prefix="telecine-upload-") as folder:
-        path = Path(folder) / "media"
+    with upload_path() as path:
         await _receive(requests, path, header.size_bytes)
         await asyncio.to_thread(_check_content, path, header.content_type)
-        name = new_media_name(caller.tenant)
+        return await store_media(parts, path, header.content_type, caller=caller)
+
+
+@contextmanager
+def upload_path() -> Iterator[Path]:
+    """Yields where an upload is gathered before it is stored."""
+    with tempfile.TemporaryDirectory(prefix="telecine-upload-") as folder:
+        yield Path(folder) / "media"
+
+
+async def store_media(
+    parts: GatewayParts, path: Path, content_type: str, *, caller: Caller
+) -> video_pb2.Media:
+    """Stores a file that was checked as an upload of the caller's.
+
+    Raises:
+        QuotaExceededError: its tenant would have more stored than it may.
+    """
+    name = new_media_name(caller.tenant)
+    allowance = await parts.quotas.allowance_of(caller)
+    await parts.media.add(
+        name,
+        tenant=caller.tenant,
+        size_bytes=await asyncio.to_thread(_size_of, path),
+        max_stored_bytes=allowance.limits.max_stored_bytes,
+    )
+    try:
         stored = await parts.objects.put_file(media_key(name), path)
+    except BaseException:
+        await parts.media.remove(name)
+        raise
     media = video_pb2.Media(
         name=name,
-        content_type=header.content_type,
+        content_type=content_type,
         size_bytes=stored.size_bytes,
         digest=stored.digest,
     )
     media.create_time.GetCurrentTime()
+    kept = timedelta(seconds=parts.media.kept_seconds)
+    media.expire_time.FromDatetime(media.create_time.ToDatetime() + kept)
     return media
+
+
+async def delete_media(
+    parts: GatewayParts, request: video_service_pb2.DeleteMediaRequest, *, caller: Caller
+) -> None:
+    """Removes an upload, and counts it no longer.
+
+    Raises:
+        NotFoundError: there is none of that name, or it is not the caller's.
+    """
+    if not is_owned_media(request.name, caller.tenant):
+        raise NotFoundError(request.name)
+    await parts.objects.stat(media_key(request.name))
+    await remove_media(parts, request.name)
+
+
+async def remove_media(parts: GatewayParts, name: str) -> None:
+    """Removes an upload that is known to be there: its bytes first, which count until then."""
+    await parts.objects.delete_prefix(media_key(name))
+    await parts.media.remove(name)
 
 
 async def _without_idling(requests: _Requests, *, idle_seconds: float) -> _Requests:
@@ -97,6 +150,10 @@ async def _receive(requests: _Requests, path: Path, size_bytes: int) -> None:
         await asyncio.to_thread(_append, path, request.data)
     if received < size_bytes:
         raise InvalidFieldError("header.size_bytes", f"is {size_bytes}, but {received} bytes came")
+
+
+def _size_of(path: Path) -> int:
+    return path.stat().st_size
 
 
 def _append(path: Path, data: bytes) -> None:

@@ -247,6 +247,8 @@ async def _check_upload(parts: GatewayParts, name: str, kind: MediaKind, *, fiel
         raise InvalidFieldError(field, f"{name} does not exist") from error
     if kind_of(head) != kind:
         raise InvalidFieldError(field, f"{name} is not an upload of type {kind}/*")
+    if not await parts.media.use(name):
+        raise InvalidFieldError(field, f"{name} does not exist any more")
 
 
 def _check_more_than_zero(duration: Duration, field: str) -> None:

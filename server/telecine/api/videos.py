@@ -41,7 +41,7 @@ async def create_video(
     check_request_id(request.request_id)
     priced = await price_request(parts, request.spec, caller=caller)
     resolved, model = priced.resolved, priced.model
-    fingerprint = fingerprint or _fingerprint(request.spec)
+    fingerprint = fingerprint or fingerprint_of(request.spec)
     expansion = Expansion("")
     if resolved.spec.expand_prompt:
         # A chat model gives other words each time: a repeat is not expanded again.
@@ -181,7 +181,7 @@ async def _find_repeat(
     )
 
 
-def _fingerprint(spec: video_pb2.VideoSpec) -> bytes:
+def fingerprint_of(spec: video_pb2.VideoSpec) -> bytes:
     """Returns a digest of the spec as sent: a drawn seed must not make a repeat look new."""
     return hashlib.sha256(spec.SerializeToString(deterministic=True)).digest()
 

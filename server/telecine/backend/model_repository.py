@@ -40,8 +40,6 @@ from telecine.inference.model_configs import (
 _BUILT_IN_MODEL = "toybox"
 # The committed model.py that serves an encoder of any family.
 _ENCODER_SOURCES = {"onnx": "t5_encoder", "torch": "text_projection"}
-# Of roles that the built-in model does not have.
-_OTHER_SOURCES = Path(__file__).with_name("roles")
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 
 
@@ -178,8 +176,6 @@ def _describe_tensor(tensor: Tensor) -> TensorDescription:
 
 def _copy_source(sources: Path, source_role: str, role_folder: Path) -> None:
     source = sources / f"{_BUILT_IN_MODEL}__{source_role}" / "1" / "model.py"
-    if not source.exists():
-        source = _OTHER_SOURCES / f"{source_role}.py"
     copy = role_folder / "1" / "model.py"
     if source.exists() and not (copy.exists() and source.samefile(copy)):
         shutil.copyfile(source, copy)

@@ -7,7 +7,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from telecine.cli.console import output, plain_table
-from telecine.cli.generate import parse_size, parse_tier
+from telecine.cli.generate import AudioOption, parse_audio, parse_size, parse_tier
 from telecine.cli.options import DataDirOption, JsonOption, ServerOption, connect
 from telecine.client import VideoOptions
 from telecine.v1 import usage_pb2
@@ -25,6 +25,7 @@ def estimate(
     fps: Annotated[int | None, typer.Option(help="Frames a second.")] = None,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels.")] = None,
     tier: Annotated[str | None, typer.Option(help="realtime, premium, standard or batch.")] = None,
+    audio: AudioOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show what a video would cost; it is not made."""
@@ -34,6 +35,7 @@ def estimate(
         "fps": fps,
         "size": parse_size(size) if size else None,
         "tier": parse_tier(tier) if tier else None,
+        "audio_mode": parse_audio(audio) if audio else None,
     }
     options = VideoOptions(**{k: v for k, v in given.items() if v is not None})  # type: ignore[typeddict-item]
     with connect(server, data_dir) as client:

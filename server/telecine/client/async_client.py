@@ -109,10 +109,12 @@ class AsyncClient(AsyncAccountCalls):
         num_videos: int,
         *,
         request_id: str | None = None,
+        webhook_url: str = "",
         **options: Unpack[VideoOptions],
     ) -> list[video_pb2.Video]:
         """Ask for several videos of one prompt, each with a seed of its own."""
-        request = create_videos_request(prompt, num_videos, options, request_id=request_id)
+        single = create_video_request(prompt, options, request_id, webhook_url=webhook_url)
+        request = create_videos_request(single, num_videos)
         return list((await self._call(self._videos.BatchCreateVideos, request)).videos)
 
     async def get_video(self, name: str) -> video_pb2.Video:
@@ -246,6 +248,11 @@ class AsyncClient(AsyncAccountCalls):
             return await self._videos.UploadMedia(upload_requests(Path(path), content_type))
         except grpc.RpcError as error:
             raise client_error(error) from error
+
+    async def delete_media(self, name: str) -> None:
+        """Remove an upload; a video that waits to be made from it will fail."""
+        request = video_service_pb2.DeleteMediaRequest(name=resource_name("media", name))
+        await self._call(self._videos.DeleteMedia, request)
 
     async def estimate_cost(
         self, prompt: str, **options: Unpack[VideoOptions]

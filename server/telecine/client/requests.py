@@ -107,12 +107,14 @@ def video_spec(prompt: str, options: VideoOptions) -> video_pb2.VideoSpec:
 
 
 def create_videos_request(
-    prompt: str, num_videos: int, options: VideoOptions, *, request_id: str | None
+    single: video_service_pb2.CreateVideoRequest, num_videos: int
 ) -> video_service_pb2.BatchCreateVideosRequest:
-    """Ask for several videos of one spec; a retry is as safe as that of one."""
-    single = create_video_request(prompt, options, request_id)
+    """Ask for several of one video; a retry is as safe as that of one."""
     return video_service_pb2.BatchCreateVideosRequest(
-        spec=single.spec, num_videos=num_videos, request_id=single.request_id
+        spec=single.spec,
+        num_videos=num_videos,
+        request_id=single.request_id,
+        webhook_url=single.webhook_url,
     )
 
 

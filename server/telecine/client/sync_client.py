@@ -106,10 +106,12 @@ class Client(AccountCalls):
         num_videos: int,
         *,
         request_id: str | None = None,
+        webhook_url: str = "",
         **options: Unpack[VideoOptions],
     ) -> list[video_pb2.Video]:
         """Ask for several videos of one prompt, each with a seed of its own."""
-        request = create_videos_request(prompt, num_videos, options, request_id=request_id)
+        single = create_video_request(prompt, options, request_id, webhook_url=webhook_url)
+        request = create_videos_request(single, num_videos)
         return list((self._call(self._videos.BatchCreateVideos, request)).videos)
 
     def get_video(self, name: str) -> video_pb2.Video:
@@ -238,6 +240,11 @@ class Client(AccountCalls):
             return self._videos.UploadMedia(upload_requests(Path(path), content_type))
         except grpc.RpcError as error:
             raise client_error(error) from error
+
+    def delete_media(self, name: str) -> None:
+        """Remove an upload; a video that waits to be made from it will fail."""
+        request = video_service_pb2.DeleteMediaRequest(name=resource_name("media", name))
+        self._call(self._videos.DeleteMedia, request)
 
     def estimate_cost(self, prompt: str, **options: Unpack[VideoOptions]) -> usage_pb2.CostEstimate:
         """Return what a video would cost; it is not made."""

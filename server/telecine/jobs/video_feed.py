@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from redis.asyncio import Redis
 
 from telecine.errors import StoreUnavailableError, TelecineError
+from telecine.jobs.change_log import changed_since
 from telecine.jobs.function_library import FunctionLibrary
 from telecine.jobs.job_types import VideoQuery
 from telecine.jobs.keys import notify_key, queue_key, video_id_of, video_name, watched_key
@@ -33,10 +34,17 @@ _ACTIVE_STATES = tuple(
 
 @dataclass(frozen=True)
 class VideoChange:
-    """A video as it is now, None where it was deleted; both None for a heartbeat."""
+    """A video as it is now, None where it was deleted; both None for a heartbeat.
+
+    Attributes:
+        place: where a later watch goes on after this change; empty where more changes belong to it.
+        is_gap: in a heartbeat, whether changes before it are known no more.
+    """
 
     name: str | None = None
     video: video_pb2.Video | None = None
+    place: str = field(default="", compare=False)
+    is_gap: bool = False
 
 
 @dataclass(eq=False)
@@ -65,11 +73,15 @@ class VideoFeed:
         self._failure: TelecineError | None = None
         self._reading: asyncio.Task[None] | None = None
         self._has_cursor = asyncio.Event()
+        self._cursor = b"0-0"
 
-    async def watch(self, tenant: str) -> AsyncGenerator[VideoChange, None]:
+    async def watch(self, tenant: str, *, after: str = "") -> AsyncGenerator[VideoChange, None]:
         """Yields every video that has not ended, then each one that has changed.
 
+        Those that have changed since the place `after` come first, those that have ended too.
+
         Raises:
+            InvalidFieldError: `after` is no place.
             StoreUnavailableError: Redis cannot be reached.
         """
         watcher = _Watcher(tenant)
@@ -77,7 +89,11 @@ class VideoFeed:
         try:
             await self._start(tenant)
             # After it was made known to the reader: no change can fall between the two.
-            for change in await self._list_active(watcher):
+            place = self._cursor
+            if after:
+                for change in await self._missed(watcher, after, place):
+                    yield change
+            for change in _placed(await self._list_active(watcher), place):
                 yield change
             while self._failure is None:
                 for change in await self._wait_for_changes(watcher):
@@ -125,14 +141,26 @@ class VideoFeed:
             async with asyncio.timeout(self._heartbeat_seconds):
                 await watcher.is_changed.wait()
         except TimeoutError:
-            return [VideoChange()]
+            return [VideoChange(place="" if watcher.changed_ids else self._cursor.decode())]
         await asyncio.sleep(_COALESCED_SECONDS)
         watcher.is_changed.clear()
-        changed_ids = sorted(watcher.changed_ids)
+        changed_ids, place = sorted(watcher.changed_ids), self._cursor
         watcher.changed_ids.clear()
+        return _placed(await self._read_all(watcher, changed_ids), place)
+
+    async def _missed(self, watcher: _Watcher, after: str, place: bytes) -> list[VideoChange]:
+        """Returns what has changed between two places."""
+        changed_ids = await changed_since(
+            self._redis, self._queue, watcher.tenant, after=after, until=place
+        )
+        if changed_ids is None:
+            return [VideoChange(is_gap=True)]
+        return await self._read_all(watcher, sorted(changed_ids))
+
+    async def _read_all(self, watcher: _Watcher, video_ids: list[str]) -> list[VideoChange]:
         changes: list[VideoChange] = []
-        for start in range(0, len(changed_ids), _READ_AT_ONCE):
-            changes += await self._read(watcher, changed_ids[start : start + _READ_AT_ONCE])
+        for start in range(0, len(video_ids), _READ_AT_ONCE):
+            changes += await self._read(watcher, video_ids[start : start + _READ_AT_ONCE])
         return changes
 
     async def _read(self, watcher: _Watcher, video_ids: list[str]) -> list[VideoChange]:
@@ -156,10 +184,10 @@ class VideoFeed:
         try:
             with translated_errors():
                 newest: Any = await self._redis.xrevrange(notify_key(self._queue), count=1)
-            cursor: Any = newest[0][0] if newest else b"0-0"
+            self._cursor = newest[0][0] if newest else b"0-0"
             self._has_cursor.set()
             while True:
-                cursor = await self._note_changes(blocking, cursor)
+                await self._note_changes(blocking)
         except TelecineError as failure:
             self._fail(failure)
         except Exception as error:
@@ -168,11 +196,11 @@ class VideoFeed:
         finally:
             await blocking.aclose()
 
-    async def _note_changes(self, blocking: Redis, cursor: bytes) -> bytes:
+    async def _note_changes(self, blocking: Redis) -> None:
         with translated_errors():
             async with asyncio.timeout(_BLOCK_SECONDS + _ANSWER_SECONDS):
                 answer: Any = await blocking.xread(
-                    {notify_key(self._queue): cursor},
+                    {notify_key(self._queue): self._cursor},
                     count=_NOTIFICATIONS_AT_ONCE,
                     block=int(_BLOCK_SECONDS * 1000),
                 )
@@ -183,7 +211,8 @@ class VideoFeed:
                 if watcher.tenant == tenant:
                     watcher.changed_ids.add(fields[b"video"].decode())
                     watcher.is_changed.set()
-        return entries[-1][0] if entries else cursor
+        if entries:
+            self._cursor = entries[-1][0]
 
     async def _stop(self) -> None:
         if self._reading is not None:
@@ -209,3 +238,9 @@ def _news(watcher: _Watcher, video: video_pb2.Video) -> list[VideoChange]:
     else:
         watcher.told[video.name] = shown
     return [VideoChange(video.name, video)]
+
+
+def _placed(changes: list[VideoChange], place: bytes) -> list[VideoChange]:
+    """Returns changes of which the last one says that all were sent; a heartbeat for none."""
+    *others, last = changes or [VideoChange()]
+    return [*others, replace(last, place=place.decode())]

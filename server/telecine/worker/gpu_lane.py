@@ -233,6 +233,8 @@ class GpuLane:
             num_steps, tail_seconds=self.tail.predict(num_pixels(held.video))
         )
         num_final_frames = 0
+        if step_index >= num_steps:  # lost after its last step: what follows is left
+            yield _end_without_slice(held, request)
         while step_index < num_steps:
             held.state.enter(WorkerState.GENERATING)
             await held.enter_stage(video_pb2.STAGE_DENOISING)
@@ -333,6 +335,20 @@ class GpuLane:
         await until_back()
         await held.notify("MODEL_SERVER_AVAILABLE", "the model server is back; the video goes on")
         held.state.enter(interrupted)
+
+
+def _end_without_slice(held: HeldVideo, request: SliceRequest) -> SliceEnd:
+    """Returns the end of a slice that an earlier attempt has done, the video's last one."""
+    num_steps = held.video.num_steps
+    step = FinishedStep(
+        step_index=num_steps,
+        num_inference_steps=num_steps,
+        sigma=0.0,
+        elapsed_seconds=0.0,
+        eta_seconds=0.0,
+    )
+    # Latent frames are not more than frames, and all of them are final.
+    return SliceEnd(step, 0.0, request.state, num_final_frames=request.num_frames)
 
 
 def num_pixels(video: video_pb2.Video) -> int:

@@ -3,8 +3,8 @@
 import asyncio
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +16,8 @@ from telecine.inference.requests import ClipInputs, EncodedImages
 from telecine.jobs.job_store import JobStore
 from telecine.media.clip_file import ClipFile
 from telecine.media.picture_file import read_picture
-from telecine.media.sound import Sound
+from telecine.media.sound import Sound, fit
+from telecine.media.track_file import read_track
 from telecine.media.transcoder import Frames
 from telecine.storage.keys import artifact_key, media_key
 from telecine.storage.object_store import ObjectStore
@@ -123,18 +124,26 @@ class InputReader:
             HandBack: the object store was away for too long.
         """
         field, name = input_of(held.video.spec)
-        if not field:
-            yield VideoInputs(held.video.spec, None, clip_frames=held.video.num_frames)
-            return
         with tempfile.TemporaryDirectory(prefix="telecine-input-") as folder:
+            track = await self._read_track(held, Path(folder) / "track")
+            if not field:
+                spec, num_frames = held.video.spec, held.video.num_frames
+                yield VideoInputs(spec, None, clip_frames=num_frames, track=track)
+                return
             path = Path(folder) / "input"
-            try:
+            with _blaming(field, name):
                 await self._fetch(held, name, path)
-                yield await asyncio.to_thread(_read, held.video, path)
-            except NotFoundError as error:
-                raise InputUnusableError(field, f"{name} is gone") from error
-            except ValueError as error:
-                raise InputUnusableError(field, f"{name}: {error}") from error
+                yield replace(await asyncio.to_thread(_read, held.video, path), track=track)
+
+    async def _read_track(self, held: HeldVideo, path: Path) -> Sound | None:
+        """Reads the sound that was sent, before anything is made: it may be of no use."""
+        name = held.video.spec.input_audio
+        if not name:
+            return None
+        with _blaming("spec.input_audio", name):
+            await self._patiently(held, partial(_download, self._store, media_key(name), path))
+            track = await asyncio.to_thread(read_track, path)
+        return fit(track, held.video.num_frames, held.video.spec.fps)
 
     async def _fetch(self, held: HeldVideo, name: str, path: Path) -> None:
         key = media_key(name)
@@ -161,6 +170,17 @@ class InputReader:
                     raise HandBack(error.reason) from error
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, _LONGEST_RETRY_SECONDS)
+
+
+@contextmanager
+def _blaming(field: str, name: str) -> Iterator[None]:
+    """Says which input it was that is gone or cannot be used."""
+    try:
+        yield
+    except NotFoundError as error:
+        raise InputUnusableError(field, f"{name} is gone") from error
+    except ValueError as error:
+        raise InputUnusableError(field, f"{name}: {error}") from error
 
 
 def num_clip_frames(video: video_pb2.Video) -> int:

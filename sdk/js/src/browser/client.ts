@@ -7,13 +7,25 @@ import {
 } from "../video_options.js";
 import { type ClientOptions, Connection, type Sent } from "./connection.js";
 import { type DownloadOptions, downloadVideo, readVideo } from "./downloads.js";
-import { type VideoEvent, watchVideo } from "./events.js";
-import { creation, type RestVideoOptions } from "./requests.js";
+import { type VideoChange, type VideoEvent, watchVideo, watchVideos } from "./events.js";
+import { creation, estimate, type RestVideoOptions } from "./requests.js";
 
 /** A video as REST shows it; every field is told in docs/openapi.json. */
 export type Video = components["schemas"]["VideoObject"];
 /** A model as REST shows it. */
 export type Model = components["schemas"]["ModelObject"];
+/** An upload; `id` is what `inputImage` takes. */
+export type Media = components["schemas"]["MediaObject"];
+/** What videos would cost, in millionths of a credit. */
+export type CostEstimate = components["schemas"]["CostEstimate"];
+/** What a tenant uses. */
+export type Usage = components["schemas"]["UsageObject"];
+/** How much a tenant may use; null is no limit. */
+export type Quota = components["schemas"]["QuotaObject"];
+
+const JSON_HEADERS = { "content-type": "application/json" };
+
+type VideoList = components["schemas"]["VideoList"];
 
 /** Calls a Telecine server by REST and server-sent events, from anything that has fetch. */
 export class Client {
@@ -26,13 +38,16 @@ export class Client {
 
   /** Asks for a video; it comes back queued, at once. */
   createVideo(prompt: string, options: RestVideoOptions & CreateVideoOptions = {}): Promise<Video> {
-    const { requestId = newRequestId(), signal, ...asked } = options;
-    const { path, body } = creation(prompt, asked);
-    const headers: Record<string, string> = { "idempotency-key": requestId };
-    if (typeof body === "string") {
-      headers["content-type"] = "application/json";
-    }
-    return this.#connection.json(path, { signal }, { method: "POST", headers, body });
+    return this.#create(prompt, options);
+  }
+
+  /** Asks for several videos of one prompt, each with a seed of its own; all are taken or none. */
+  async createVideos(
+    prompt: string,
+    numVideos: number,
+    options: RestVideoOptions & CreateVideoOptions = {},
+  ): Promise<Video[]> {
+    return (await this.#create<VideoList>(prompt, options, numVideos)).data;
   }
 
   /** Returns a video as it is now. */
@@ -47,10 +62,7 @@ export class Client {
     const order = options.isOldestFirst ? "asc" : "desc";
     const query = new URLSearchParams({ order, limit: String(options.pageSize ?? 50) });
     for (;;) {
-      const page = await this.#connection.json<components["schemas"]["VideoList"]>(
-        `/v1/videos?${query}`,
-        options,
-      );
+      const page = await this.#connection.json<VideoList>(`/v1/videos?${query}`, options);
       yield* page.data;
       if (!page.has_more || page.last_id === null) {
         return;
@@ -62,6 +74,14 @@ export class Client {
   /** Yields a video's events until its end, each once and in order, through broken connections. */
   watchVideo(id: string, options: WatchOptions = {}): AsyncGenerator<VideoEvent, void, undefined> {
     return watchVideo(this.#connection, videoPath(id), options);
+  }
+
+  /**
+   * Yields the caller's videos that have not ended, then every change of any; it never ends. After
+   * a break it goes on with what has changed meanwhile, and says where that is not known any more.
+   */
+  watchVideos(options: CallOptions = {}): AsyncGenerator<VideoChange, void, undefined> {
+    return watchVideos(this.#connection, options);
   }
 
   /** Returns the video when it has ended, well or not. */
@@ -100,6 +120,39 @@ export class Client {
     return readVideo(this.#connection, videoPath(id), options);
   }
 
+  /** Sends a picture, a video or a sound track that a video can be made from; not repeated. */
+  async uploadMedia(file: Blob, { signal }: CallOptions = {}): Promise<Media> {
+    const body = new FormData();
+    body.append("file", file);
+    return this.#connection.once("/v1/media", { signal }, { method: "POST", body });
+  }
+
+  /** Removes an upload; a video that waits to be made from it will fail. */
+  async deleteMedia(id: string, options: CallOptions = {}): Promise<void> {
+    const path = `/v1/media/${encodeURIComponent(resourceId(id))}`;
+    await this.#connection.json(path, options, { method: "DELETE" });
+  }
+
+  /** Returns what a video, or several, would cost; none is made. A file is not looked at. */
+  estimateCost(
+    prompt: string,
+    { signal, numVideos = 1, ...asked }: RestVideoOptions & CallOptions & { numVideos?: number } = {},
+  ): Promise<CostEstimate> {
+    const body = estimate(prompt, asked, numVideos);
+    const sent: Sent = { method: "POST", headers: JSON_HEADERS, body };
+    return this.#connection.json("/v1/videos/estimate", { signal }, sent);
+  }
+
+  /** Returns what the caller's tenant uses. */
+  getUsage(options: CallOptions = {}): Promise<Usage> {
+    return this.#connection.json("/v1/usage", options);
+  }
+
+  /** Returns how much the caller's tenant may use. */
+  getQuota(options: CallOptions = {}): Promise<Quota> {
+    return this.#connection.json("/v1/quota", options);
+  }
+
   /** Returns the models the server has. */
   async listModels(options: CallOptions = {}): Promise<Model[]> {
     const list = await this.#connection.json<{ data: Model[] }>("/v1/models", options);
@@ -109,6 +162,20 @@ export class Client {
   /** Returns one model, with its limits and defaults. */
   getModel(id: string, options: CallOptions = {}): Promise<Model> {
     return this.#connection.json(`/v1/models/${encodeURIComponent(resourceId(id))}`, options);
+  }
+
+  #create<T = Video>(
+    prompt: string,
+    options: RestVideoOptions & CreateVideoOptions,
+    numVideos?: number,
+  ): Promise<T> {
+    const { requestId = newRequestId(), signal, ...asked } = options;
+    const { path, body } = creation(prompt, asked, numVideos);
+    const headers: Record<string, string> = { "idempotency-key": requestId };
+    if (typeof body === "string") {
+      Object.assign(headers, JSON_HEADERS);
+    }
+    return this.#connection.json(path, { signal }, { method: "POST", headers, body });
   }
 
   #post(id: string, verb: string, options: CallOptions): Promise<Video> {

@@ -51,6 +51,12 @@ export class Connection {
     }
   }
 
+  /** Returns an answer of JSON to a call that is not repeated, however long it takes. */
+  async once<T>(path: string, { signal }: CallOptions, sent: Sent): Promise<T> {
+    const response = await this.open(path, signal ?? new AbortController().signal, sent);
+    return (await response.json()) as T;
+  }
+
   /** Returns an answer of JSON; repeats the call, which must allow it, while the server is away. */
   json<T>(path: string, { signal }: CallOptions, sent: Sent = {}): Promise<T> {
     const call = async (own: AbortSignal): Promise<T> => {

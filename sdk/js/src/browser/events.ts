@@ -1,9 +1,12 @@
 import { UnavailableError } from "../errors.js";
 import { resumed } from "../resumption.js";
-import type { WatchOptions } from "../video_options.js";
+import type { components } from "../gen/rest.js";
+import type { CallOptions, WatchOptions } from "../video_options.js";
 import type { Connection } from "./connection.js";
 import { streamError } from "./errors.js";
-import { readEntries } from "./server_sent_events.js";
+import { readEntries, type StreamEntry } from "./server_sent_events.js";
+
+type Video = components["schemas"]["VideoObject"];
 
 interface EventHead<Type extends string> {
   type: Type;
@@ -79,6 +82,9 @@ async function* readEvents(
     if (entry.event === "error") {
       throw streamError(entry.data);
     }
+    if (entry.event === "") {
+      continue;
+    }
     const event = JSON.parse(entry.data) as VideoEvent;
     yield event;
     if (isLast(event)) {
@@ -87,6 +93,46 @@ async function* readEvents(
   }
   // A proxy on the way may end a stream as if it were over.
   throw new UnavailableError("the stream ended before the video");
+}
+
+/** A change of one of the caller's videos; `gap` says that some are not known any more. */
+export type VideoChange =
+  | { type: "video"; video: Video }
+  | { type: "deleted"; id: string }
+  | { type: "gap" };
+
+/** Yields the videos that have not ended, then every change, through broken connections. */
+export function watchVideos(
+  connection: Connection,
+  { signal }: CallOptions,
+): AsyncGenerator<VideoChange, void, undefined> {
+  let after = "";
+  const open = async function* (own: AbortSignal): AsyncGenerator<VideoChange, void, undefined> {
+    const query = after && `?${new URLSearchParams({ after })}`;
+    const response = await connection.open(`/v1/videos/events${query}`, own);
+    for await (const entry of response.body === null ? [] : readEntries(response.body)) {
+      if (entry.event === "error") {
+        throw streamError(entry.data);
+      }
+      if (entry.data !== "") {
+        yield changeOf(entry);
+      }
+      after = entry.id || after;
+    }
+    throw new UnavailableError("the stream, which has no end, ended");
+  };
+  return resumed(open, { seconds: connection.patienceSeconds, signal });
+}
+
+function changeOf({ event, data }: StreamEntry): VideoChange {
+  switch (event) {
+    case "video":
+      return { type: "video", video: JSON.parse(data) as Video };
+    case "deleted":
+      return { type: "deleted", id: (JSON.parse(data) as { id: string }).id };
+    default:
+      return { type: "gap" };
+  }
 }
 
 function isLast(event: VideoEvent): boolean {

@@ -20,17 +20,33 @@ export interface Creation {
 export function creation(
   prompt: string,
   options: RestVideoOptions & Pick<CreateVideoOptions, "webhookUrl">,
+  numVideos?: number,
 ): Creation {
   const path = pathOf(options);
   const body = withoutUndefined({
     ...plainBody(prompt, options),
     ...sourceBody(options),
     webhook_url: options.webhookUrl,
+    n: numVideos,
   });
   if (options.inputReference instanceof Blob) {
     return { path, body: formOf(body, options.inputReference) };
   }
   return { path, body: JSON.stringify(body) };
+}
+
+/** Puts the question what such videos would cost into a request's JSON. */
+export function estimate(prompt: string, options: RestVideoOptions, numVideos: number): string {
+  const { inputReference: _, ...priced } = options;
+  const body = withoutUndefined({ ...plainBody(prompt, priced), ...sourceBody(priced) });
+  return JSON.stringify({ ...body, kind: kindOf(options), n: numVideos });
+}
+
+function kindOf({ editSource, extendSource }: RestVideoOptions): string {
+  if (editSource !== undefined) {
+    return "edit";
+  }
+  return extendSource === undefined ? "create" : "extend";
 }
 
 function pathOf({ editSource, extendSource }: RestVideoOptions): string {

@@ -7,8 +7,11 @@ const MAX_ENTRY_CHARACTERS = 32 << 20;
 
 /** An entry of a stream. */
 export interface StreamEntry {
+  /** Empty for one that only says where the stream is. */
   event: string;
   data: string;
+  /** The last id that came, with this entry or before it. */
+  id: string;
 }
 
 /** Yields a body's entries as they come; throws where the stream breaks off or falls silent. */
@@ -38,6 +41,8 @@ export async function* readEntries(
 export class EntryParser {
   #rest = "";
   #event = "";
+  #id = "";
+  #hasId = false;
   #data: string[] = [];
 
   /** Returns the entries that are whole now. */
@@ -53,14 +58,18 @@ export class EntryParser {
 
   #take(line: string): StreamEntry[] {
     if (line === "") {
-      const entry = { event: this.#event || "message", data: this.#data.join("\n") };
-      const isEmpty = this.#data.length === 0;
-      [this.#event, this.#data] = ["", []];
+      const hasData = this.#data.length > 0;
+      const event = hasData ? this.#event || "message" : "";
+      const entry = { event, data: this.#data.join("\n"), id: this.#id };
+      const isEmpty = !hasData && !this.#hasId;
+      [this.#event, this.#data, this.#hasId] = ["", [], false];
       return isEmpty ? [] : [entry];
     }
     const [name, value] = split(line);
     if (name === "event") {
       this.#event = value;
+    } else if (name === "id") {
+      [this.#id, this.#hasId] = [value, true];
     } else if (name === "data") {
       this.#data.push(value);
     }

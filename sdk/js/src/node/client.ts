@@ -8,7 +8,6 @@ import { VideoService } from "../gen/telecine/v1/video_service_pb.js";
 import { repeated } from "../resumption.js";
 import {
   type CallOptions,
-  type CreateOptions,
   type CreateVideoOptions,
   resourceName,
   type VideoOptions,
@@ -62,10 +61,10 @@ export class Client {
   async createVideos(
     prompt: string,
     numVideos: number,
-    options: VideoOptions & CreateOptions = {},
+    options: VideoOptions & CreateVideoOptions = {},
   ): Promise<Video[]> {
-    const { requestId = newRequestId(), signal, ...asked } = options;
-    const request = { spec: videoSpec(prompt, asked), numVideos, requestId };
+    const { requestId = newRequestId(), webhookUrl = "", signal, ...asked } = options;
+    const request = { spec: videoSpec(prompt, asked), numVideos, requestId, webhookUrl };
     const answer = await this.#call(
       (own) => this.#videos.batchCreateVideos(request, { signal: own }),
       { signal },
@@ -159,6 +158,12 @@ export class Client {
       signal?.throwIfAborted();
       throw clientError(error);
     }
+  }
+
+  /** Removes an upload; a video that waits to be made from it will fail. */
+  async deleteMedia(name: string, options: CallOptions = {}): Promise<void> {
+    const request = { name: resourceName("media", name) };
+    await this.#call((signal) => this.#videos.deleteMedia(request, { signal }), options);
   }
 
   /** Returns what a video would cost; it is not made. */

@@ -77,6 +77,74 @@ test("a video is paused, queued again and cancelled", async () => {
   await assert.rejects(client.downloadVideo(id), telecine.VideoStateError);
 });
 
+test("several videos are made of one prompt, each with its own seed", async () => {
+  const made = await client.createVideos("a red circle", 3, { seed: 7, ...SHELF });
+  assert.deepEqual(made.map((video) => video.seed), [7, 8, 9]);
+  await Promise.all(made.map(({ id }) => client.cancelVideo(id)));
+});
+
+test("a price is told, and what is used", async () => {
+  const asked = { durationSeconds: 1, ...SHELF };
+  const one = await client.estimateCost("a red circle", asked);
+  assert.ok(one.microcredits > 0);
+  const two = await client.estimateCost("a red circle", { numVideos: 2, ...asked });
+  assert.equal(two.microcredits, 2 * one.microcredits);
+  const before = await client.getUsage();
+  const { id, estimated_microcredits } = await client.createVideo("a red circle", asked);
+  assert.equal(estimated_microcredits, one.microcredits);
+  const after = await client.getUsage();
+  assert.ok(after.reserved_microcredits >= one.microcredits);
+  assert.ok(after.stored_bytes >= before.stored_bytes);
+  assert.equal((await client.getQuota()).max_open_videos, null);
+  await client.cancelVideo(id);
+});
+
+test("an upload begins a video, counts, and is removed", async () => {
+  const head = new Uint8Array([137, 80, 78, 71, 13, 10, 26, 10]);
+  const media = await client.uploadMedia(new Blob([head, new Uint8Array(5000)]));
+  assert.deepEqual([media.content_type, media.size_bytes], ["image/png", 5008]);
+  const { id } = await client.createVideo("a red circle", { inputImage: media.id, ...SHELF });
+  await client.cancelVideo(id);
+  await client.deleteMedia(media.id);
+  await assert.rejects(client.deleteMedia(media.id), telecine.NotFoundError);
+  const words = client.uploadMedia(new Blob(["<html>"]));
+  await assert.rejects(words, { name: "InvalidRequestError", field: "file" });
+});
+
+test("all videos are watched, through broken connections", async () => {
+  const breaking = new telecine.Client(server.http.breakingWatches, options);
+  const changes = breaking.watchVideos();
+  const made = new Set<string>();
+  const states = new Map<string, Set<string>>();
+  for (let index = 0; index < 2; index += 1) {
+    made.add((await client.createVideo("a red circle")).id);
+  }
+  for await (const change of changes) {
+    if (change.type === "video" && made.has(change.video.id)) {
+      const seen = states.get(change.video.id) ?? new Set();
+      states.set(change.video.id, seen.add(change.video.state));
+    }
+    if ([...states.values()].filter((seen) => seen.has("SUCCEEDED")).length === made.size) {
+      break;
+    }
+  }
+});
+
+test("a watcher of all videos is told which one was removed", async () => {
+  const [removed, waiting] = await client.createVideos("a red circle", 2, SHELF);
+  await client.cancelVideo(String(removed?.id));
+  const watching = client.watchVideos();
+  await watching.next(); // it has begun
+  await client.deleteVideo(String(removed?.id));
+  for await (const change of watching) {
+    if (change.type === "deleted") {
+      assert.equal(change.id, removed?.id);
+      break;
+    }
+  }
+  await client.cancelVideo(String(waiting?.id));
+});
+
 test("a request id makes one video of two calls, and not of two requests", async () => {
   const once = { requestId: "browser-once", ...SHELF };
   const first = await client.createVideo("a red circle", once);

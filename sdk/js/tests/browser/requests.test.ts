@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { creation } from "../../src/browser/requests.js";
+import { creation, estimate } from "../../src/browser/requests.js";
 
 test("options have the names and forms of REST", () => {
   const { path, body } = creation("a red circle", {
@@ -53,6 +53,24 @@ test("an edit and an extension go where REST has them", () => {
     video: { id: "1" },
     seconds: "1",
   });
+});
+
+test("an estimate asks for what the route would make", () => {
+  const asked = { editSource: "videos/1", editStrength: 0.5, inputReference: new Blob(["png"]) };
+  assert.deepEqual(JSON.parse(estimate("bluer", asked, 2)), {
+    prompt: "bluer",
+    video: { id: "1" },
+    strength: 0.5,
+    kind: "edit",
+    n: 2,
+  });
+  const { kind } = JSON.parse(estimate("on", { extendSource: "1", extendSeconds: 1 }, 1));
+  assert.equal(kind, "extend");
+});
+
+test("several videos are one request", () => {
+  const { body } = creation("a", { seed: 1 }, 3);
+  assert.deepEqual(JSON.parse(String(body)), { prompt: "a", seed: 1, n: 3 });
 });
 
 test("a seed that JSON cannot hold exactly is refused", () => {

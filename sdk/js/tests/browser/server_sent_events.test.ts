@@ -9,12 +9,14 @@ const STREAM = [
   'id: 1-0\nevent: notice\ndata: {"a": "ü"}\n\n',
   "data: one\r\ndata:two\r\n\r\n",
   "event: error\rdata\r\r",
+  "id: 2-0\n: heartbeat\n\n",
   "data: cut off",
 ].join("");
 const ENTRIES = [
-  { event: "notice", data: '{"a": "ü"}' },
-  { event: "message", data: "one\ntwo" },
-  { event: "error", data: "" },
+  { event: "notice", data: '{"a": "ü"}', id: "1-0" },
+  { event: "message", data: "one\ntwo", id: "1-0" },
+  { event: "error", data: "", id: "1-0" },
+  { event: "", data: "", id: "2-0" },
 ];
 
 test("entries are the same in whichever pieces they come", () => {
@@ -35,7 +37,7 @@ test("a character that is cut in two arrives whole", async () => {
   });
   const entries = [];
   for await (const entry of readEntries(body)) entries.push(entry);
-  assert.deepEqual(entries, [{ event: "message", data: "ü" }]);
+  assert.deepEqual(entries, [{ event: "message", data: "ü", id: "" }]);
 });
 
 test("a connection that fell silent counts as broken", async () => {

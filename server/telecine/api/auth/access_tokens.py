@@ -9,6 +9,7 @@ from typing import Any
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 
+from telecine.api.auth.active_keys import expired_token_error
 from telecine.api.auth.issuer_keys import IssuerKeys
 from telecine.api.caller import Caller, Scope
 from telecine.api.request_validation import RESOURCE_ID
@@ -87,9 +88,7 @@ class AccessTokenVerifier:
             raise _invalid("it is for another audience")
         now, leeway = self._now(), self._settings.leeway_seconds
         if _time(claims, "exp", required=True) <= now - leeway:
-            raise UnauthenticatedError(
-                "the access token has expired", reason="ACCESS_TOKEN_EXPIRED"
-            )
+            raise expired_token_error()
         if max(_time(claims, "nbf"), _time(claims, "iat")) > now + leeway:
             raise _invalid("its time has not come")
 
@@ -105,7 +104,8 @@ class AccessTokenVerifier:
         if not isinstance(granted, list):
             raise _invalid(f"its claim {self._settings.scope_claim} holds no scopes")
         known = frozenset(scope for scope in granted if isinstance(scope, str)) & _SCOPES
-        return Caller(tenant=tenant, principal=subject, scopes=known)
+        expire_time = _time(claims, "exp", required=True) + self._settings.leeway_seconds
+        return Caller(tenant=tenant, principal=subject, scopes=known, expire_time=expire_time)
 
 
 def _time(claims: dict[str, Any], name: str, *, required: bool = False) -> float:

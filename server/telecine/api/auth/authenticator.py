@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 import structlog
 
 from telecine.api.auth.access_tokens import AccessTokenVerifier
+from telecine.api.auth.active_keys import require_active_key, unknown_key_error
 from telecine.api.auth.api_key_text import ApiKeyText
 from telecine.api.auth.credentials import AccessTokenText, read_credentials
 from telecine.api.caller import LOCAL_CALLER, Caller
 from telecine.config import GatewaySettings
 from telecine.errors import StoreUnavailableError, UnauthenticatedError
-from telecine.jobs.api_key_store import API_KEY_COLLECTION, ApiKeyStore
-from telecine.v1 import account_pb2
+from telecine.jobs.api_key_store import ApiKeyStore
 
 _USE_SECONDS = 60.0
 _MAX_USES = 10_000
@@ -96,16 +96,18 @@ class CredentialAuthenticator:
 
     async def _caller_of_key(self, text: ApiKeyText) -> Caller:
         stored = await self._keys.find(text.key_id)
-        is_right = text.is_secret_of(stored.digest if stored else None)
-        if stored is None or not is_right:
-            raise UnauthenticatedError("there is no such API key", reason="API_KEY_INVALID")
-        _require_active(stored.key)
-        await self._note_use(stored.key.name)
+        if not text.is_secret_of(stored.digest if stored else None):
+            raise unknown_key_error()
+        key = require_active_key(stored)
+        await self._note_use(key.name)
+        has_end = key.HasField("expire_time")
         return Caller(
-            tenant=stored.key.tenant,
-            principal=stored.key.name,
-            scopes=frozenset(stored.key.scopes),
-            tiers=tuple(stored.key.tiers),
+            tenant=key.tenant,
+            principal=key.name,
+            scopes=frozenset(key.scopes),
+            tiers=tuple(key.tiers),
+            key_id=text.key_id,
+            expire_time=key.expire_time.ToNanoseconds() / 1e9 if has_end else None,
         )
 
     async def _caller_of_token(self, token: AccessTokenText) -> Caller:
@@ -168,11 +170,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def _require_active(key: account_pb2.ApiKey) -> None:
-    key_id = key.name.removeprefix(API_KEY_COLLECTION)
-    if key.state == account_pb2.ApiKey.STATE_REVOKED:
-        raise UnauthenticatedError(f"the API key {key_id} was revoked", reason="API_KEY_REVOKED")
-    if key.state == account_pb2.ApiKey.STATE_EXPIRED:
-        raise UnauthenticatedError(f"the API key {key_id} has expired", reason="API_KEY_EXPIRED")

@@ -19,6 +19,7 @@ _SCOPES: dict[str, dict[str, Scope | None]] = {
         "DeleteVideo": Scope.VIDEOS_WRITE,
         "DownloadVideo": Scope.VIDEOS_READ,
         "UploadMedia": Scope.VIDEOS_WRITE,
+        "DeleteMedia": Scope.VIDEOS_WRITE,
     },
     "telecine.v1.ModelService": {"ListModels": None, "GetModel": None},
     "telecine.v1.WorkerService": {

@@ -9,11 +9,13 @@ from telecine.api.http.error_answers import ErrorBody, ErrorDetails
 from telecine.api.http.video_request import (
     CreateBody,
     EditBody,
+    EstimateBody,
     ExtendBody,
     LoraField,
     ReferenceUrl,
     RemixBody,
     SourceVideo,
+    UploadReference,
 )
 
 _BODIES = (
@@ -21,9 +23,11 @@ _BODIES = (
     EditBody,
     ExtendBody,
     RemixBody,
+    EstimateBody,
     LoraField,
     ReferenceUrl,
     SourceVideo,
+    UploadReference,
     ErrorBody,
     ErrorDetails,
 )

@@ -1,15 +1,17 @@
 """A video's files, whole or in parts."""
 
 from collections.abc import AsyncGenerator
+from http import HTTPStatus
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.http.byte_ranges import ByteRange, parse_range
 from telecine.api.http.dependencies import CallOf, VideoId
 from telecine.api.http.error_answers import answer_for
+from telecine.api.http.event_stream import LongAnswer
 from telecine.api.stored_files import find_artifact, read_artifact
 from telecine.api.videos import get_video
 from telecine.errors import NotFoundError, OutOfRangeError
@@ -67,9 +69,10 @@ async def download_content(
     headers["content-length"] = str(wanted.size_bytes)
     if wanted.is_part:
         headers["content-range"] = wanted.content_range
-    return StreamingResponse(
+    return LongAnswer(
         _read(call.parts, video, artifact, wanted) if call.request.method == "GET" else _nothing(),
-        status_code=206 if wanted.is_part else 200,
+        call,
+        status=HTTPStatus.PARTIAL_CONTENT if wanted.is_part else HTTPStatus.OK,
         media_type=artifact.content_type,
         headers=headers,
     )

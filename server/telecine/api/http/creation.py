@@ -1,4 +1,4 @@
-"""Makes a video of a request's body; the same one where the request comes again."""
+"""Makes videos of a request's body; the same ones where the request comes again."""
 
 import hashlib
 import re
@@ -12,14 +12,34 @@ from telecine.api.gateway_parts import GatewayParts
 from telecine.api.http.references import Given, RemoteFile, fetch, identity_of, store_file
 from telecine.api.http.video_request import VideoOptions
 from telecine.api.media_types import MediaKind
+from telecine.api.media_uploads import remove_media
+from telecine.api.video_batches import (
+    MAX_ID_CHARACTERS,
+    batch_create_videos,
+    batch_fingerprint,
+    request_id_of,
+)
 from telecine.api.videos import create_video
-from telecine.errors import InvalidFieldError, NotImplementedYetError, QueueFullError
-from telecine.storage.keys import media_key
+from telecine.errors import (
+    InvalidFieldError,
+    NotImplementedYetError,
+    PermissionDeniedError,
+    QueueFullError,
+    QuotaExceededError,
+    RateLimitedError,
+)
 from telecine.v1 import video_pb2, video_service_pb2
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_REQUEST_ID = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_ID_CHARACTERS}}}")
 # Nothing was queued: what was stored for the request is of no use.
-_REFUSALS = (InvalidFieldError, NotImplementedYetError, QueueFullError)
+_REFUSALS = (
+    InvalidFieldError,
+    NotImplementedYetError,
+    PermissionDeniedError,
+    QueueFullError,
+    QuotaExceededError,
+    RateLimitedError,
+)
 
 
 @dataclass(frozen=True)
@@ -42,73 +62,117 @@ class Source:
 _File = tuple[Source, UploadFile | RemoteFile]
 
 
-def track_of(body: VideoOptions) -> list[Source]:
-    """Returns the sound track that a body brings, as a file or by its name, if it does."""
-    if not body.input_audio:
-        return []
-    return [Source(body.input_audio, "audio", "input_audio", _place_track)]
+@dataclass(frozen=True)
+class Creation:
+    """What a request for videos asks for.
+
+    Attributes:
+        request: for one of them.
+        num_videos: how many; None where not several were asked for, but one.
+        sources: what they are made from.
+    """
+
+    request: video_service_pb2.CreateVideoRequest
+    num_videos: int | None
+    sources: tuple[Source, ...]
 
 
-def request_for(
-    spec: video_pb2.VideoSpec, body: VideoOptions, idempotency_key: str | None
-) -> video_service_pb2.CreateVideoRequest:
-    """Returns the request that a body and a key stand for."""
-    return video_service_pb2.CreateVideoRequest(
+def creation_of(
+    spec: video_pb2.VideoSpec,
+    body: VideoOptions,
+    idempotency_key: str | None,
+    source: Source | None,
+) -> Creation:
+    """Returns what a body and a key ask for; a sound track of the body's is one more source."""
+    sources = [source] if source else []
+    if body.input_audio:
+        sources.append(Source(body.input_audio, "audio", "input_audio", _place_track))
+    request = video_service_pb2.CreateVideoRequest(
         spec=spec,
         request_id=_request_id_of(idempotency_key),
         webhook_url=body.webhook_url or "",
     )
+    return Creation(request, body.n, tuple(sources))
 
 
 async def create(
-    parts: GatewayParts,
-    request: video_service_pb2.CreateVideoRequest,
-    *sources: Source,
-    caller: Caller,
-) -> video_pb2.Video:
-    """Queues a video, or returns the one that this very request has made before.
+    parts: GatewayParts, creation: Creation, *, caller: Caller
+) -> list[video_pb2.Video]:
+    """Queues videos, or returns those that this very request has made before.
 
     Raises:
         AlreadyExistsError: the key was used for another request.
         InvalidFieldError: a field is wrong.
     """
-    files = []
-    for source in sources:
+    files: list[_File] = []
+    for source in creation.sources:
         if isinstance(source.given, str):
-            source.place(request.spec, source.given)
+            source.place(creation.request.spec, source.given)
         else:
             files.append((source, source.given))
     if not files:
-        return await create_video(parts, request, caller=caller)
-    return await _create_from_files(parts, request, files, caller=caller)
+        return await _queue(parts, creation, caller=caller)
+    return await _create_from_files(parts, creation, files, caller=caller)
 
 
 async def _create_from_files(
-    parts: GatewayParts,
-    request: video_service_pb2.CreateVideoRequest,
-    files: Sequence[_File],
-    *,
-    caller: Caller,
-) -> video_pb2.Video:
-    fingerprint = await _fingerprint(request.spec, files)
-    if request.request_id:
-        known = await parts.jobs.find_repeat(
-            tenant=caller.tenant, request_id=request.request_id, fingerprint=fingerprint
-        )
-        if known is not None:
-            return known
+    parts: GatewayParts, creation: Creation, files: Sequence[_File], *, caller: Caller
+) -> list[video_pb2.Video]:
+    fingerprint = await _fingerprint(creation.request.spec, files)
+    known = await _find_repeat(parts, creation, fingerprint, caller=caller)
+    if known:
+        return known
     stored: list[str] = []
     try:
         for source, given in files:
             file = given if isinstance(given, UploadFile) else await fetch(parts.web, given)
             name = await store_file(parts, file, source.kind, caller=caller, field=source.field)
             stored.append(name)
-            source.place(request.spec, name)
-        return await create_video(parts, request, caller=caller, fingerprint=fingerprint)
+            source.place(creation.request.spec, name)
+        return await _queue(parts, creation, caller=caller, fingerprint=fingerprint)
     except _REFUSALS:
         for name in stored:
-            await parts.objects.delete_prefix(media_key(name))
+            await remove_media(parts, name)
         raise
+
+
+async def _queue(
+    parts: GatewayParts, creation: Creation, *, caller: Caller, fingerprint: bytes = b""
+) -> list[video_pb2.Video]:
+    single = creation.request
+    if creation.num_videos is None:
+        return [await create_video(parts, single, caller=caller, fingerprint=fingerprint)]
+    request = video_service_pb2.BatchCreateVideosRequest(
+        spec=single.spec,
+        num_videos=creation.num_videos,
+        request_id=single.request_id,
+        webhook_url=single.webhook_url,
+    )
+    answer = await batch_create_videos(parts, request, caller=caller, fingerprint=fingerprint)
+    return list(answer.videos)
+
+
+async def _find_repeat(
+    parts: GatewayParts, creation: Creation, fingerprint: bytes, *, caller: Caller
+) -> list[video_pb2.Video]:
+    """Returns the videos that this very request has made before; none unless all are there."""
+    request_id = creation.request.request_id
+    if not request_id:
+        return []
+    num_videos = creation.num_videos
+    if num_videos is not None:
+        fingerprint = batch_fingerprint(fingerprint, num_videos)
+    videos = []
+    for index in range(num_videos or 1):
+        known = await parts.jobs.find_repeat(
+            tenant=caller.tenant,
+            request_id=request_id_of(request_id, index),
+            fingerprint=fingerprint,
+        )
+        if known is None:
+            return []
+        videos.append(known)
+    return videos
 
 
 async def _fingerprint(spec: video_pb2.VideoSpec, files: Sequence[_File]) -> bytes:
@@ -124,7 +188,7 @@ def _request_id_of(idempotency_key: str | None) -> str:
     """Returns a key as the request id that it stands for; a digest of one of another form."""
     if idempotency_key is None or _REQUEST_ID.fullmatch(idempotency_key):
         return idempotency_key or ""
-    return hashlib.sha256(idempotency_key.encode()).hexdigest()
+    return hashlib.sha256(idempotency_key.encode()).hexdigest()[:MAX_ID_CHARACTERS]
 
 
 def _place_track(spec: video_pb2.VideoSpec, name: str) -> None:

@@ -14,6 +14,7 @@ from telecine.api.rate_limiter import rate_limit_headers
 from telecine.api.request_validation import RESOURCE_ID
 
 _READS = frozenset({"GET", "HEAD"})
+_READING_POSTS = frozenset({"/v1/videos/estimate"})
 
 
 async def parts_of(connection: HTTPConnection) -> GatewayParts:
@@ -37,12 +38,17 @@ async def caller_of(connection: HTTPConnection, parts: Parts) -> Caller:
         (name.decode("latin-1"), value.decode("latin-1")) for name, value in connection.headers.raw
     )
     caller = await parts.authenticator.authenticate(headers)
-    is_read = connection.scope["type"] == "websocket" or connection.scope["method"] in _READS
-    require_scope(Scope.VIDEOS_READ if is_read else Scope.VIDEOS_WRITE, caller)
+    require_scope(Scope.VIDEOS_READ if _only_reads(connection) else Scope.VIDEOS_WRITE, caller)
     if parts.rate_limiter is not None:
         state = await parts.rate_limiter.admit(caller)
         connection.state.headers = {} if state is None else rate_limit_headers(state)
     return caller
+
+
+def _only_reads(connection: HTTPConnection) -> bool:
+    scope = connection.scope
+    is_read = scope["type"] == "websocket" or scope["method"] in _READS
+    return is_read or scope["path"] in _READING_POSTS
 
 
 CallerOf = Annotated[Caller, Depends(caller_of)]

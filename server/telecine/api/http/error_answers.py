@@ -31,6 +31,7 @@ _PARAMS = {
     "request_id": "Idempotency-Key",
     "after_event_id": "after",
     "page_size": "limit",
+    "num_videos": "n",
     "name": "video_id",
 }
 # Trying the same again cannot help, which a client would else do after a 409, 429 or 5xx.

@@ -1,23 +1,47 @@
-"""A video's events as server-sent events."""
+"""A video's events, and the changes of all videos, as server-sent events."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated
 
-from fastapi import APIRouter, Header
-from starlette.responses import Response, StreamingResponse
+from fastapi import APIRouter, Header, Query
+from starlette.requests import Request
+from starlette.responses import Response
 
 from telecine.api.http.dependencies import CallOf, VideoId
-from telecine.api.http.error_answers import answer_for
 from telecine.api.http.event_object import event_kind, event_text
-from telecine.api.http.watching import After, Events, HasPreviews, begin_watch
-from telecine.errors import TelecineError
-from telecine.v1 import video_pb2
+from telecine.api.http.event_stream import EVENT_STREAM, HEARTBEAT, EventStream, entry
+from telecine.api.http.video_object import DeletedVideo, video_object
+from telecine.api.http.watching import After, Events, HasPreviews, begin_watch, begin_watch_all
+from telecine.jobs.video_feed import VideoChange
 
 router = APIRouter(prefix="/v1/videos", tags=["events"])
 
-_RETRY_MILLISECONDS = 1000
-_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+_LastEventId = Annotated[str | None, Header(alias="Last-Event-ID")]
+
+
+@router.get(
+    "/events",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The changes: `event: video` with the video, `event: deleted`.",
+            "content": EVENT_STREAM,
+        },
+    },
+)
+async def watch_all_events(
+    call: CallOf,
+    *,
+    after: Annotated[str | None, Query(description="The id of the last entry seen.")] = None,
+    last_event_id: _LastEventId = None,
+) -> Response:
+    """Stream the caller's videos that have not ended, then each one whenever it has changed.
+
+    Resumed by `Last-Event-ID`, it begins with those that have changed since, ended ones too.
+    """
+    changes = await begin_watch_all(call.parts, last_event_id or after or "", caller=call.caller)
+    return EventStream(_stream_changes(changes, call.request), call)
 
 
 @router.get(
@@ -26,7 +50,7 @@ _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
     responses={
         200: {
             "description": "The events, one `data:` line of JSON each.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": EVENT_STREAM,
         },
         204: {"description": "The last event was seen: nothing follows."},
     },
@@ -36,7 +60,7 @@ async def watch_events(
     call: CallOf,
     *,
     after: After = None,
-    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
+    last_event_id: _LastEventId = None,
     preview: HasPreviews = True,
 ) -> Response:
     """Stream every event, past and coming, until the video's end; resume by `Last-Event-ID`."""
@@ -45,21 +69,30 @@ async def watch_events(
     )
     if events is None:
         return Response(status_code=204)  # which has an EventSource not come again
-    return StreamingResponse(_stream(events), media_type="text/event-stream", headers=_HEADERS)
+    return EventStream(_stream(events), call)
 
 
 async def _stream(events: Events) -> AsyncGenerator[str, None]:
-    yield f"retry: {_RETRY_MILLISECONDS}\n\n"
-    try:
-        async with aclosing(events):
-            async for event in events:
-                yield _entry(event)
-    except TelecineError as error:
-        body = bytes(answer_for(error).body).decode()
-        yield f"event: error\ndata: {body}\n\n"
+    async with aclosing(events):
+        async for event in events:
+            if event.event_id:
+                yield entry(event.event_id, event_kind(event), event_text(event))
+            else:
+                yield HEARTBEAT
 
 
-def _entry(event: video_pb2.VideoEvent) -> str:
-    if not event.event_id:
-        return ": heartbeat\n\n"
-    return f"id: {event.event_id}\nevent: {event_kind(event)}\ndata: {event_text(event)}\n\n"
+async def _stream_changes(
+    changes: AsyncGenerator[VideoChange, None], request: Request
+) -> AsyncGenerator[str, None]:
+    async with aclosing(changes):
+        async for change in changes:
+            if change.video is not None:
+                video = video_object(change.video, request)
+                yield entry(change.place, "video", video.model_dump_json())
+            elif change.name is not None:
+                gone = DeletedVideo(id=change.name.removeprefix("videos/"))
+                yield entry(change.place, "deleted", gone.model_dump_json())
+            elif change.is_gap:
+                yield entry("", "gap", "{}")
+            else:
+                yield f"id: {change.place}\n{HEARTBEAT}" if change.place else HEARTBEAT

@@ -11,7 +11,7 @@ from starlette.datastructures import UploadFile
 from telecine.api.caller import Caller
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.guarded_client import GuardedClient, OutsideError
-from telecine.api.http.video_request import ReferenceUrl
+from telecine.api.http.video_request import ReferenceUrl, upload_name
 from telecine.api.media_types import HEAD_BYTES, MAX_IMAGE_BYTES, MEDIA_TYPES, MediaKind
 from telecine.api.media_uploads import MAX_CHUNK_BYTES, upload_media
 from telecine.errors import InvalidFieldError
@@ -63,7 +63,7 @@ def reference_of(reference: ReferenceUrl | UploadFile | None) -> Given | None:
     if url is not None:
         is_inline = url[:5].lower() == "data:"
         return _read_data_url(url, field=_URL_FIELD) if is_inline else RemoteFile(url)
-    return f"media/{(reference.file_id or '').removeprefix('media/')}"
+    return upload_name(reference.file_id or "")
 
 
 async def fetch(web: GuardedClient, remote: RemoteFile) -> UploadFile:

@@ -22,6 +22,7 @@ _BODY_LIMITS: Mapping[str, int] = {
     "/v1/videos/edits": MAX_VIDEO_BODY_BYTES,
     "/v1/videos/extensions": MAX_VIDEO_BODY_BYTES,
     "/v1/videos/characters": MAX_VIDEO_BODY_BYTES,
+    "/v1/media": MAX_VIDEO_BODY_BYTES,
 }
 # A URL ends up in logs and histories, where a key must not be.
 _KEY_PARAMETERS = frozenset(

@@ -146,8 +146,8 @@ def video_object(video: video_pb2.Video, connection: HTTPConnection) -> VideoObj
 
 
 def seconds_text(duration: Duration) -> str:
-    """Returns a length as the dialect has it: `4`, `2.5`."""
-    return f"{duration.ToMilliseconds() / 1000:g}"
+    """Returns a length as the dialect has it: `4`, `1.0625`."""
+    return f"{duration.ToNanoseconds() / 1_000_000_000:g}"
 
 
 def size_text(size: video_pb2.Size) -> str:

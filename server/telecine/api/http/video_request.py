@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 from starlette.datastructures import UploadFile
 
+from telecine.api.video_batches import MAX_VIDEOS
 from telecine.errors import InvalidFieldError
 from telecine.v1 import video_pb2
 
@@ -50,9 +51,16 @@ class ReferenceUrl(Body):
 
 
 class SourceVideo(Body):
-    """A video of this service."""
+    """A video of this service, or an upload."""
 
-    id: str
+    id: str | None = None
+    file_id: str | None = None
+
+
+class UploadReference(Body):
+    """An upload."""
+
+    file_id: str
 
 
 class LoraField(Body):
@@ -83,6 +91,7 @@ class VideoOptions(Body):
     start_within: Seconds | None = None
     loras: list[str | LoraField] = []
     webhook_url: str | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_VIDEOS)] | None = None
 
 
 class CreateBody(VideoOptions):
@@ -124,6 +133,22 @@ class ExtendBody(VideoOptions):
     total_seconds: Seconds | None = None
 
 
+class EstimateBody(VideoOptions):
+    """What `POST /v1/videos/estimate` takes: what another route would be asked for.
+
+    `kind` says which: `create`; `edit`, which a remix is too, or `extend` of `video`. The prompt
+    changes no price and may be left out.
+    """
+
+    kind: Literal["create", "edit", "extend"] = "create"
+    prompt: str | None = None
+    seconds: Seconds | None = None
+    total_seconds: Seconds | None = None
+    input_reference: UploadReference | None = None
+    video: SourceVideo | None = None
+    strength: Number | None = None
+
+
 def spec_of(body: VideoOptions, *, prompt: str, seconds: str | None = None) -> video_pb2.VideoSpec:
     """Returns the spec that a body asks for, less what the video is made from.
 
@@ -161,6 +186,11 @@ def spec_of(body: VideoOptions, *, prompt: str, seconds: str | None = None) -> v
 def model_name(model: str) -> str:
     """Returns a model's full name; the dialect names it without `models/`."""
     return model if model.startswith("models/") else f"models/{model}"
+
+
+def upload_name(file_id: str) -> str:
+    """Returns an upload's full name."""
+    return file_id if file_id.startswith("media/") else f"media/{file_id}"
 
 
 def duration_of(seconds: str) -> Duration:

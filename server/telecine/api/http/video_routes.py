@@ -1,5 +1,6 @@
 """Making, reading, listing, ending and removing videos."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -7,8 +8,9 @@ from fastapi import APIRouter, Query
 
 from telecine.api import videos
 from telecine.api.http.api_document import body_content
-from telecine.api.http.creation import Source, create, request_for, track_of
+from telecine.api.http.creation import Creation, Source, create, creation_of
 from telecine.api.http.dependencies import Call, CallOf, IdempotencyKey, VideoId
+from telecine.api.http.derivation import place_image
 from telecine.api.http.references import reference_of
 from telecine.api.http.request_body import read_body
 from telecine.api.http.video_object import (
@@ -24,6 +26,7 @@ from telecine.v1 import video_pb2, video_service_pb2
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
+Made = VideoObject | VideoList
 _Order = Literal["asc", "desc"]
 _Limit = Annotated[int, Query(ge=1, le=100, description="Videos a page.")]
 
@@ -36,17 +39,18 @@ _Limit = Annotated[int, Query(ge=1, le=100, description="Videos a page.")]
 async def create_video(
     call: CallOf,
     idempotency_key: IdempotencyKey = None,
-) -> VideoObject:
-    """Queue a video and answer at once; its `events_url` and `websocket_url` show how it goes."""
+) -> Made:
+    """Queue a video and answer at once; its `events_url` and `websocket_url` show how it goes.
+
+    With `n` as many videos are queued, each with its own seed, and the answer is their list.
+    """
     async with read_body(call.request, CreateBody) as body:
         spec = spec_of(body, prompt=body.prompt, seconds=body.seconds)
         given = reference_of(body.input_reference)
-        sources = track_of(body)
-        if given is not None:
-            sources.append(Source(given, "image", "input_reference", _place_image))
-        sent = request_for(spec, body, idempotency_key)
-        video = await create(call.parts, sent, *sources, caller=call.caller)
-    return answered(video, call)
+        source = None if given is None else Source(given, "image", "input_reference", place_image)
+        creation = creation_of(spec, body, idempotency_key, source)
+        made = await create(call.parts, creation, caller=call.caller)
+    return answered_all(made, creation, call)
 
 
 @router.get("")
@@ -62,13 +66,7 @@ async def list_videos(
     if after is not None:
         await _begin_after(query, after, call)
     page = await videos.list_videos(call.parts, query, caller=call.caller)
-    shown = [video_object(video, call.request) for video in page.videos]
-    return VideoList(
-        data=shown,
-        first_id=shown[0].id if shown else None,
-        last_id=shown[-1].id if shown else None,
-        has_more=bool(page.next_page_token),
-    )
+    return _listed(page.videos, call, has_more=bool(page.next_page_token))
 
 
 @router.get("/{video_id}")
@@ -113,6 +111,23 @@ def answered(video: video_pb2.Video, call: Call) -> VideoObject:
     return video_object(video, call.request)
 
 
+def answered_all(videos: Sequence[video_pb2.Video], creation: Creation, call: Call) -> Made:
+    """Returns the videos of a request: one, or the list where several were asked for."""
+    if creation.num_videos is None:
+        return answered(videos[0], call)
+    return _listed(videos, call, has_more=False)
+
+
+def _listed(videos: Sequence[video_pb2.Video], call: Call, *, has_more: bool) -> VideoList:
+    shown = [video_object(video, call.request) for video in videos]
+    return VideoList(
+        data=shown,
+        first_id=shown[0].id if shown else None,
+        last_id=shown[-1].id if shown else None,
+        has_more=has_more,
+    )
+
+
 async def _begin_after(query: video_service_pb2.ListVideosRequest, after: str, call: Call) -> None:
     """Has a list begin behind a video: no two have the same create time."""
     try:
@@ -124,7 +139,3 @@ async def _begin_after(query: video_service_pb2.ListVideosRequest, after: str, c
         query.create_time_from.FromDatetime(later)
     else:
         query.create_time_until.CopyFrom(place)
-
-
-def _place_image(spec: video_pb2.VideoSpec, name: str) -> None:
-    spec.input_image = name

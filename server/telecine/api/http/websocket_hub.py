@@ -40,8 +40,11 @@ async def watch_by_websocket(
     events = await begin_watch(parts, video_id, after, has_previews=preview, caller=caller)
     await websocket.accept()
     try:
-        while (place := await _send_until_moved(websocket, events)) is not None:
-            events = await begin_watch(parts, video_id, place, has_previews=preview, caller=caller)
+        async with parts.open_streams.hold(caller):
+            while (place := await _send_until_moved(websocket, events)) is not None:
+                events = await begin_watch(
+                    parts, video_id, place, has_previews=preview, caller=caller
+                )
         await websocket.close(WS_1000_NORMAL_CLOSURE, "the video has ended")
     except TelecineError as error:
         await _close_with(websocket, error)

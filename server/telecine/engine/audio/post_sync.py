@@ -67,13 +67,16 @@ class PostSync:
             away, towards = velocity.chunk(2)
             return away + config.guidance_scale * (towards - away)
 
-        noise_of = partial(step_noise, config.audio_latents_shape, config.seed)
-        audio, sampler_state = noise_of(_INITIAL).to(latents), dict[str, Tensor]()
+        def noise_of(step_index: int) -> Tensor:
+            assert config.audio_latents_shape is not None
+            return step_noise(config.audio_latents_shape, config.seed, step_index).to(latents)
+
+        audio, sampler_state = noise_of(_INITIAL), dict[str, Tensor]()
         for index in range(config.num_inference_steps):
             place = StepPlace(
                 sigma=config.sigmas[index],
                 next_sigma=config.sigmas[index + 1],
-                noise=lambda index=index: noise_of(_INITIAL - 1 - index).to(latents),
+                noise=partial(noise_of, _INITIAL - 1 - index),
                 sampler_state=sampler_state,
             )
             step = SAMPLERS[config.sampler].step(predict, audio, place)

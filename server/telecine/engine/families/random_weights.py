@@ -19,10 +19,11 @@ def write_random_weights(
 ) -> None:
     """Write a folder of the toybox family; what deals with text is `text_weights`' own.
 
-    The DiT's `prompt_width` and `pooled_width` must be those of `text_weights`.
+    So is the audio VAE where `dit` has sound. The DiT's `prompt_width` and `pooled_width` must
+    be those of `text_weights`.
     """
     torch.manual_seed(seed)
-    for part in _TEXT_PARTS:
+    for part in (*_TEXT_PARTS, "audio_vae") if dit.audio else _TEXT_PARTS:
         shutil.copytree(text_weights / part, folder / part, dirs_exist_ok=True)
     index = json.loads((text_weights / "model_index.json").read_text())
     index["_class_name"] = ToyboxFamily.CLASS_NAME

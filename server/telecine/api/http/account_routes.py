@@ -1,0 +1,185 @@
+"""What videos would cost, what a tenant uses, and how much it may."""
+
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from google.protobuf.timestamp_pb2 import Timestamp
+from pydantic import BaseModel
+
+from telecine.api import accounts, videos
+from telecine.api.http.api_document import body_content
+from telecine.api.http.dependencies import Call, CallOf
+from telecine.api.http.derivation import merged, source_of
+from telecine.api.http.enum_words import enum_word
+from telecine.api.http.request_body import read_body
+from telecine.api.http.video_object import seconds_text, size_text
+from telecine.api.http.video_request import EstimateBody, duration_of, spec_of, upload_name
+from telecine.api.quota_manager import NO_LIMIT
+from telecine.errors import InvalidFieldError
+from telecine.jobs.account_store import NUMBERS
+from telecine.v1 import account_service_pb2, usage_pb2, video_pb2, video_service_pb2
+
+router = APIRouter(prefix="/v1", tags=["account"])
+
+_ANY_PROMPT = "."
+_OTHERS_FIELDS = {
+    "create": ("video", "strength", "total_seconds"),
+    "edit": ("input_reference", "total_seconds"),
+    "extend": ("input_reference", "strength"),
+}
+
+
+class CostEstimate(BaseModel):
+    """What videos would cost, in millionths of a credit, and how they would be made."""
+
+    object: Literal["cost_estimate"] = "cost_estimate"
+    microcredits: int
+    available_microcredits: int | None
+    n: int
+    model: str
+    seconds: str
+    size: str
+    num_frames: int
+    num_inference_steps: int
+    fps: int
+    tier: str
+    audio_mode: str
+
+
+class Period(BaseModel):
+    """A day or a month, in UTC."""
+
+    start_at: int
+    end_at: int
+    used_microcredits: int
+    limit_microcredits: int | None
+
+
+class UsageObject(BaseModel):
+    """What a tenant uses; amounts are in millionths of a credit."""
+
+    object: Literal["usage"] = "usage"
+    reserved_microcredits: int
+    spent_microcredits: int
+    day: Period
+    month: Period
+    num_open_videos: int
+    stored_bytes: int
+
+
+class QuotaObject(BaseModel):
+    """How much a tenant may use; null is no limit, and no tiers are all."""
+
+    object: Literal["quota"] = "quota"
+    monthly_microcredits: int | None
+    daily_microcredits: int | None
+    max_open_videos: int | None
+    max_stored_bytes: int | None
+    microcredits_per_second: int | None
+    requests_per_second: int | None
+    tiers: list[str]
+
+
+@router.post("/videos/estimate", openapi_extra=body_content("EstimateBody"))
+async def estimate_cost(call: CallOf) -> CostEstimate:
+    """Say what videos would cost; none is made and nothing is taken."""
+    async with read_body(call.request, EstimateBody) as body:
+        request = video_service_pb2.EstimateCostRequest(spec=await _spec_of(call, body))
+        num_videos = body.n or 1
+    estimate = await videos.estimate_cost(call.parts, request, caller=call.caller)
+    return CostEstimate(
+        microcredits=estimate.microcredits * num_videos,
+        available_microcredits=_optional(estimate, "available_microcredits"),
+        n=num_videos,
+        num_frames=estimate.num_frames,
+        **_shown(estimate.spec),
+    )
+
+
+@router.get("/usage")
+async def get_usage(call: CallOf) -> UsageObject:
+    """Return what the caller's tenant uses now."""
+    request = account_service_pb2.GetUsageRequest()
+    usage = await accounts.get_usage(call.parts, request, caller=call.caller)
+    return UsageObject(
+        reserved_microcredits=usage.reserved_microcredits,
+        spent_microcredits=usage.spent_microcredits,
+        day=_period(usage.day),
+        month=_period(usage.month),
+        num_open_videos=usage.num_open_videos,
+        stored_bytes=usage.stored_bytes,
+    )
+
+
+@router.get("/quota")
+async def get_quota(call: CallOf) -> QuotaObject:
+    """Return how much the caller's tenant may use."""
+    request = account_service_pb2.GetQuotaRequest()
+    quota = await accounts.get_quota(call.parts, request, caller=call.caller)
+    numbers: dict[str, int] = {name: getattr(quota, name) for name in NUMBERS}
+    return QuotaObject(
+        **{name: None if number == NO_LIMIT else number for name, number in numbers.items()},
+        tiers=[enum_word(video_pb2.Tier.Name(tier), "TIER_") for tier in quota.tiers],
+    )
+
+
+async def _spec_of(call: Call, body: EstimateBody) -> video_pb2.VideoSpec:
+    """Returns the spec that the route of that kind would make of the body."""
+    _check_fields(body)
+    prompt = body.prompt or _ANY_PROMPT
+    if body.kind == "create":
+        spec = spec_of(body, prompt=prompt, seconds=body.seconds)
+        if body.input_reference is not None:
+            spec.input_image = upload_name(body.input_reference.file_id)
+        return spec
+    if body.video is None:
+        raise InvalidFieldError("video", f"must be there to {body.kind}")
+    source, options = await source_of(call, body.video)
+    assert isinstance(source, str)  # JSON holds no file
+    if body.kind == "edit":
+        spec = merged(options, spec_of(body, prompt=prompt, seconds=body.seconds))
+        spec.edit.source = source
+        if body.strength is not None:
+            spec.edit.strength = body.strength
+        return spec
+    if body.seconds is None:
+        raise InvalidFieldError("seconds", "must say how much is added")
+    spec = merged(options, spec_of(body, prompt=prompt, seconds=body.total_seconds))
+    spec.extend.source = source
+    spec.extend.duration.CopyFrom(duration_of(body.seconds))
+    return spec
+
+
+def _check_fields(body: EstimateBody) -> None:
+    for field in _OTHERS_FIELDS[body.kind]:
+        if getattr(body, field) is not None:
+            raise InvalidFieldError(field, f"is no field of kind {body.kind}")
+
+
+def _shown(spec: video_pb2.VideoSpec) -> dict[str, Any]:
+    return {
+        "model": spec.model.removeprefix("models/"),
+        "seconds": seconds_text(spec.duration),
+        "size": size_text(spec.size),
+        "num_inference_steps": spec.num_inference_steps,
+        "fps": spec.fps,
+        "tier": enum_word(video_pb2.Tier.Name(spec.tier), "TIER_"),
+        "audio_mode": enum_word(video_pb2.AudioMode.Name(spec.audio_mode), "AUDIO_MODE_"),
+    }
+
+
+def _period(period: usage_pb2.Usage.Period) -> Period:
+    return Period(
+        start_at=_seconds(period.start_time),
+        end_at=_seconds(period.end_time),
+        used_microcredits=period.used_microcredits,
+        limit_microcredits=_optional(period, "limit_microcredits"),
+    )
+
+
+def _optional(message: usage_pb2.CostEstimate | usage_pb2.Usage.Period, field: Any) -> int | None:
+    return getattr(message, field) if message.HasField(field) else None
+
+
+def _seconds(instant: Timestamp) -> int:
+    return instant.seconds

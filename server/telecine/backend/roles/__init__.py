@@ -1,1 +1,0 @@
-"""The model.py of roles that the built-in model does not have: the builder copies them."""

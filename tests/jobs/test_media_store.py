@@ -1,0 +1,83 @@
+"""Uploads are counted, used, and go when their time is over."""
+
+import asyncio
+
+import pytest
+from redis.asyncio import Redis
+
+from telecine.errors import QuotaExceededError
+from telecine.jobs.account_store import AccountStore
+from telecine.jobs.media_store import MediaStore
+
+DAY = 86_400.0
+
+
+@pytest.fixture
+def accounts(client: Redis) -> AccountStore:
+    return AccountStore(client)
+
+
+async def add(media: MediaStore, name: str, size_bytes: int = 10, limit: int | None = None) -> None:
+    await media.add(name, tenant="alice", size_bytes=size_bytes, max_stored_bytes=limit)
+
+
+async def claimed(media: MediaStore) -> list[str]:
+    return await media.claim_expired(max_media=10, hold_seconds=60)
+
+
+async def test_upload_counts_from_the_first_to_the_last(
+    client: Redis, accounts: AccountStore
+) -> None:
+    media = MediaStore(client, kept_seconds=DAY)
+    await add(media, "media/a", 10)
+    await add(media, "media/b", 5)
+    assert (await accounts.usage("alice")).stored_bytes == 15
+    for _ in range(2):  # once counts as often
+        await media.remove("media/a")
+        assert (await accounts.usage("alice")).stored_bytes == 5
+    assert await claimed(media) == []
+
+
+async def test_no_more_is_stored_than_may_be(client: Redis, accounts: AccountStore) -> None:
+    media = MediaStore(client, kept_seconds=DAY)
+    await add(media, "media/a", 10, limit=15)
+    with pytest.raises(QuotaExceededError) as raised:
+        await add(media, "media/b", 6, limit=15)
+    assert (raised.value.limit, raised.value.used) == (15, 10)
+    await add(media, "media/c", 5, limit=15)
+    assert (await accounts.usage("alice")).stored_bytes == 15
+
+
+async def test_one_whose_time_is_over_is_handed_out_once_and_used_no_more(client: Redis) -> None:
+    media = MediaStore(client, kept_seconds=0.01)
+    await add(media, "media/a")
+    assert await media.use("media/a")
+    await asyncio.sleep(0.1)
+    assert await claimed(media) == ["media/a"]
+    assert await claimed(media) == []
+    assert not await media.use("media/a")
+
+
+async def test_use_puts_the_end_off(client: Redis) -> None:
+    await add(MediaStore(client, kept_seconds=0.01), "media/a")
+    await asyncio.sleep(0.1)
+    media = MediaStore(client, kept_seconds=DAY)
+    assert await media.use("media/a")
+    assert await claimed(media) == []
+
+
+async def test_upload_that_a_removal_did_not_finish_is_handed_out_again(client: Redis) -> None:
+    media = MediaStore(client, kept_seconds=0.01)
+    await add(media, "media/a")
+    await asyncio.sleep(0.1)
+    assert await media.claim_expired(max_media=10, hold_seconds=0) == ["media/a"]
+    assert await claimed(media) == ["media/a"]
+
+
+async def test_one_from_before_uploads_were_counted_is_used_and_removed(
+    client: Redis, accounts: AccountStore
+) -> None:
+    media = MediaStore(client, kept_seconds=DAY)
+    assert await media.use("media/old")
+    await media.remove("media/old")
+    assert (await accounts.usage("alice")).stored_bytes == 0
