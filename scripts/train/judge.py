@@ -16,7 +16,7 @@ Frames = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-_AREAS = {
+AREAS = {
     "circle": math.pi,
     "square": (2 * 0.85) ** 2,
     "triangle": 3 * math.sqrt(3) / 4,
@@ -118,7 +118,7 @@ def _best_overlap(mask: Mask, shape: str) -> float:
     dx = torch.arange(mask.shape[1])[None, :] - columns.mean()
     best = 0.0
     for size in _TEMPLATE_SIZES:
-        radius = torch.tensor(size * math.sqrt(mask.sum() / _AREAS[shape]))
+        radius = torch.tensor(size * math.sqrt(mask.sum() / AREAS[shape]))
         template = (shape_distance(shape, dx, dy, radius) < 0).numpy()
         best = max(best, float((mask & template).sum() / (mask | template).sum()))
     return best

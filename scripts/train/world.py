@@ -105,6 +105,16 @@ class Scene:
 
 
 @dataclass(frozen=True)
+class Companion:
+    """A second shape, which stays where it is."""
+
+    colour: str
+    shape: str
+    centre: tuple[float, float]
+    radius: float
+
+
+@dataclass(frozen=True)
 class Clip:
     """A scene with its path: centres and radii in units of the frame's side, per frame."""
 
@@ -117,6 +127,8 @@ class Clip:
     """When the shape touches the floor, in frames; seldom whole numbers."""
     syllables: tuple[Syllable, ...] = ()
     """What a face says."""
+    companion: Companion | None = None
+    """What stays still beside it."""
 
 
 def random_scene(generator: torch.Generator, *, held_out: bool | None = False) -> Scene:
@@ -257,6 +269,8 @@ def _render_one(clip: Clip, xs: Tensor, ys: Tensor, side: int) -> Tensor:
     dy = (ys - centres[:, 1:])[:, :, None]
     shape, backdrop = clip.scene.shape, _levels(BACKGROUNDS[clip.scene.background])
     outline = shape_distance("circle" if shape == FACE else shape, dx, dy, radii)
+    if clip.companion is not None:
+        backdrop = _with_companion(backdrop, clip.companion, xs, ys, side=side)
     picture = _painted(backdrop, outline * side, COLOURS[clip.scene.colour])
     if shape == FACE:
         moments = torch.arange(len(radii), dtype=radii.dtype)[:, None, None]
@@ -264,6 +278,15 @@ def _render_one(clip: Clip, xs: Tensor, ys: Tensor, side: int) -> Tensor:
         features = features_distance(clip.scene.motion, dx, dy, radius=radii, opened=opened)
         picture = _painted(picture, features * side, FEATURES_COLOUR)
     return picture
+
+
+def _with_companion(
+    picture: Tensor, companion: Companion, xs: Tensor, ys: Tensor, *, side: int
+) -> Tensor:
+    (x, y), radius = companion.centre, torch.tensor(companion.radius)
+    dx, dy = (xs - x)[None, None, :], (ys - y)[None, :, None]
+    outline = shape_distance(companion.shape, dx, dy, radius)
+    return _painted(picture, outline * side, COLOURS[companion.colour])
 
 
 def _painted(picture: Tensor, distance: Tensor, colour: tuple[int, int, int]) -> Tensor:
