@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
+from playwright.sync_api import Browser, FilePayload, Locator, Page, Response, expect
 from web_browser import (
     CHROMIUM,
     accessibility_problems,
@@ -280,8 +280,9 @@ def test_video_is_made_from_another_one(
     expect(dialog.get_by_label("What to do")).to_be_focused()
     dialog.get_by_label("What to do").select_option(kind)
     dialog.get_by_label("What should it show now?").fill("a blue square")
-    for label, value in fields.items():
-        dialog.get_by_label(label).fill(value)
+    with page.expect_response(lambda response: _is_price_of(response, fields)):
+        for label, value in fields.items():
+            dialog.get_by_label(label).fill(value)
     expect(dialog.locator("#derive-price")).to_contain_text(re.compile(r"Costs [\d.]+ credits"))
     price = credits_in(dialog.locator("#derive-price"))
     dialog.get_by_role("button", name="Make video").click()
@@ -525,6 +526,12 @@ def wait_until_all_are_in_the_gallery(page: Page, service: WebService) -> None:
     expect(ended).to_have_count(live.count(), timeout=_VIDEO_MILLISECONDS)
     while live.count():
         ended.first.click()
+
+
+def _is_price_of(response: Response, fields: dict[str, str]) -> bool:
+    asked = response.request.post_data or ""
+    is_price = response.url.endswith("/v1/videos/estimate")
+    return is_price and all(f"\r\n{value}\r\n" in asked for value in fields.values())
 
 
 def _foreign(url: str, service: WebService) -> list[str]:
