@@ -20,7 +20,9 @@ def generator() -> Generator:
 
 
 def _verdict(generator: Generator, scene: Scene, settings: Settings) -> SoundVerdict:
-    prompt = f"a {scene.colour} {scene.shape} bouncing on the floor on a {scene.background} background"
+    prompt = (
+        f"a {scene.colour} {scene.shape} bouncing on the floor on a {scene.background} background"
+    )
     frames, sound = generator.frames_and_sound(prompt, SEED, settings)
     heard = resample(sound, SAMPLE_RATE).samples.mean(0)
     return judge_sound(scene, frames.numpy(), heard, settings.fps)
