@@ -26,6 +26,8 @@ code that has changed since may give others.
 _OTHER_SCRIPTS = {
     "toybox": "evaluate.py",
     "minutes": "evaluate_minutes.py",
+    "audio_vae": "evaluate_audio_vae.py",
+    "sound": "evaluate.py",
 }
 
 
