@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from google.protobuf import json_format
 from tiny_ltx2 import SIZE, write_tiny_ltx2
+from track_files import write_track
 
 from telecine.backend.model_card import model_card
 from telecine.backend.model_repository import build_repository
@@ -61,8 +62,11 @@ def server(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder: Path = tmp_path_factory.mktemp("repository")
     build_repository(folder, SOURCES, model="ltx2", weights=str(weights))
     config = TritonServerConfig.on_free_ports(folder, folder / "triton.log")
-    with TritonServer(config) as running:
-        yield running
+    running = TritonServer(config)
+    # Half of its processes import diffusers, which takes long on a busy machine.
+    running.start(ready_timeout_seconds=300.0)
+    yield running
+    running.stop()
 
 
 @pytest.fixture
@@ -103,6 +107,8 @@ async def test_video_of_a_model_with_sound_has_it_unless_it_is_not_wanted(
         video_pb2.STAGE_AUDIO,
         video_pb2.STAGE_UPLOADING,
     ]
+    assert {each.artifact_id for each in with_sound.artifacts} >= {"video.mp4", "lip_sync.json"}
+    assert with_sound.HasField("lip_sync")
     silent = await made(client, {**model_options, "audio_mode": video_pb2.AUDIO_MODE_NONE})
     assert silent.spec.audio_mode == video_pb2.AUDIO_MODE_NONE
     assert video_pb2.STAGE_AUDIO not in [timing.stage for timing in silent.timings]
@@ -117,6 +123,23 @@ async def test_video_of_a_model_with_sound_has_it_unless_it_is_not_wanted(
     assert np.abs(samples(paths[0])).max() > 0.01
     # The network denoises both, whether the sound is wanted or not.
     assert pictures(paths[0]) == pictures(paths[1])
+
+
+async def test_uploaded_track_is_what_is_heard_instead(
+    service: Service, client: AsyncClient, model_options: VideoOptions, tmp_path: Path
+) -> None:
+    service.start_worker()
+    await until_ready(client)
+    tone = 0.5 * np.sin(np.arange(48_000, dtype=np.float32) / 10)[None]
+    path = write_track(tmp_path / "tone.flac", tone, 48_000, "flac")
+    media = await client.upload_media(path)
+    video = await made(client, {**model_options, "input_audio": media.name})
+    assert video.spec.audio_mode == video_pb2.AUDIO_MODE_NONE
+    assert not video.HasField("lip_sync")
+    await client.download_video(video.name, tmp_path / "video.mp4")
+    heard = samples(tmp_path / "video.mp4")[0]
+    length = round(SECONDS * 48_000)
+    assert np.abs(heard[2_000 : length - 2_000] - tone[0, 2_000 : length - 2_000]).max() < 0.05
 
 
 async def test_killed_worker_s_video_and_its_sound_come_out_as_if_nothing_had_been(
@@ -135,10 +158,11 @@ async def test_killed_worker_s_video_and_its_sound_come_out_as_if_nothing_had_be
     assert any(is_notice("RESUMED")(event) for event in events)
     undisturbed = await made(client, model_options)
     assert undisturbed.attempt == 1
-    assert digest(resumed) == digest(undisturbed)
+    assert resumed.artifacts == undisturbed.artifacts
+    assert resumed.lip_sync == undisturbed.lip_sync
 
 
-async def test_worker_that_dies_at_the_sound_costs_nothing_but_that_work(
+async def test_sound_of_a_worker_that_dies_at_it_is_made_again(
     service: Service, client: AsyncClient, model_options: VideoOptions
 ) -> None:
     doomed = service.start_worker()
