@@ -36,7 +36,7 @@ from telecine.v1 import video_pb2
 from train.generate import Generator, Settings
 from train.judge import Frames, judge
 from train.sound_judge import SAMPLE_RATE, Waveform
-from train.sound_score import judge_sound, summary
+from train.sound_score import SoundVerdict, judge_sound, summary
 from train.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, Scene, caption, random_scene
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -231,7 +231,7 @@ def _judge_sounds(options: argparse.Namespace, settings: Settings) -> None:
         table.add_row(name, f"{value:.3f}")
     Console().print(table)
     if options.write:
-        _write_sound_json(figures, options)
+        _write_sound_json(verdicts, options)
 
 
 def _sounding_captions(count: int) -> Prompts:
@@ -247,10 +247,12 @@ def _read_sound(video: Path) -> Waveform:
     return samples
 
 
-def _write_sound_json(figures: dict[str, float], options: argparse.Namespace) -> None:
+def _write_sound_json(verdicts: list[SoundVerdict], options: argparse.Namespace) -> None:
     """Write one mode's figures; the other's stay."""
     path = ROOT / "docs" / "benchmarks" / "sound.json"
     others = json.loads(path.read_text()) if path.exists() else []
+    gaps = [1000 * gap for verdict in verdicts for gap in verdict.gaps]
+    gap_range = [round(min(gaps), 4), round(max(gaps), 4)]
     conditions = (
         f"{options.count} clips of any combination, half of them bouncing, {options.steps} steps, "
         f"{options.sampler}, guidance {options.guidance}, judged from the decoded MP4"
@@ -261,10 +263,12 @@ def _write_sound_json(figures: dict[str, float], options: argparse.Namespace) ->
             "value": round(value, 4),
             "goal": SOUND_GOALS.get(name),
             "better": "lower" if name.endswith("ms") else "higher",
-            "spread": None,
+            "spread": gap_range
+            if name.endswith("ms")
+            else Row(name, (), len(verdicts)).spread(value),
             "conditions": conditions,
         }
-        for name, value in figures.items()
+        for name, value in summary(verdicts).items()
     ]
     kept = [row for row in others if not row["metric"].startswith(f"{options.audio}:")]
     path.write_text(json.dumps([*kept, *report], indent=2) + "\n")
