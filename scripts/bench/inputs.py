@@ -106,7 +106,9 @@ class Maker:
 
     def make(self, prompt: str, options: VideoOptions) -> Frames:
         """Makes a video and reads its file."""
-        created = self._client.create_video(prompt, seed=SEED, fps=FPS, **options)
+        created = self._client.create_video(
+            prompt, seed=SEED, fps=FPS, audio_mode=video_pb2.AUDIO_MODE_NONE, **options
+        )
         video = self._client.wait_for_video(created.name)
         if video.state != video_pb2.Video.STATE_SUCCEEDED:
             raise RuntimeError(f"{video.name}: {video.failure}")

@@ -170,6 +170,7 @@ def serve(client: Client, model: str, wanted: Wanted) -> Served:
         duration_seconds=wanted.num_frames / wanted.fps,
         fps=wanted.fps,
         size=(wanted.size, wanted.size),
+        audio_mode=video_pb2.AUDIO_MODE_NONE,
     )
     create = time.perf_counter() - start
     for _ in client.watch_video(created.name):
@@ -196,6 +197,7 @@ def write_slow_model(folder: Path, options: argparse.Namespace) -> None:
     card = json.loads((BUILT_IN / "model.json").read_text())
     card["limits"]["sizes"] = [{"width": options.size, "height": options.size}]
     card["defaults"]["size"] = {"width": options.size, "height": options.size}
+    card["limits"]["audioModes"] = ["AUDIO_MODE_NONE"]
     (folder / "model.json").write_text(json.dumps(card))
 
 

@@ -11,8 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page
+from web_browser import running_browser
+from web_service import WebService
 
 TELECINE = (sys.executable, "-m", "telecine.cli")
+OpenPage = Callable[..., Page]
 SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -102,3 +106,58 @@ def regions_of(process_ids: set[int]) -> list[str]:
     """Return the shared memory of the Triton servers that these processes started."""
     prefixes = tuple(f"telecine_triton_{process_id}_" for process_id in process_ids)
     return [path.name for path in SHARED_MEMORY.iterdir() if path.name.startswith(prefixes)]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebService]:
+    up = Up(tmp_path_factory.mktemp("web") / "data")
+    try:
+        up.wait_until_up()
+        key = (up.data_dir / "api.key").read_text().strip()
+        yield WebService(up.address("http"), up.address("gateway"), key, up.data_dir)
+    finally:
+        up.signal(signal.SIGTERM)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_page(browser: Browser, service: WebService) -> Iterator[OpenPage]:
+    """Open the page in a browser that knows nothing yet; errors on it fail the test."""
+    pages: list[Page] = []
+    problems: list[str] = []
+
+    def open_in(*, key: str = "", **options: object) -> Page:
+        page = browser.new_context(**options).new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda request: problems.extend(_foreign(request.url, service)))
+        page.on("console", lambda message: problems.extend(_violations(message.text)))
+        if key:
+            page.add_init_script(f"sessionStorage.setItem('telecine.api_key', '{key}')")
+        page.goto(service.url)
+        pages.append(page)
+        return page
+
+    yield open_in
+    for page in pages:
+        page.context.close()
+    assert problems == []
+
+
+@pytest.fixture
+def page(open_page: OpenPage, service: WebService) -> Page:
+    """The page of someone who is signed in."""
+    return open_page(key=service.key)
+
+
+def _foreign(url: str, service: WebService) -> list[str]:
+    own = (service.url, f"blob:{service.url}", "data:image/webp")
+    return [] if url.startswith(own) else [f"the page asked {url}"]
+
+
+def _violations(text: str) -> list[str]:
+    return [text] if "Security Policy" in text or "requires 'Trusted" in text else []

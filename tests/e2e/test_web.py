@@ -1,93 +1,33 @@
 """The web application in a real browser, against a real `telecine up`."""
 
-import base64
 import re
-import signal
-from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
-from web_browser import (
-    CHROMIUM,
-    accessibility_problems,
-    has_sideways_scroll,
-    running_browser,
-    shown_frame,
+from playwright.sync_api import Page, expect
+from web_browser import CHROMIUM, accessibility_problems, has_sideways_scroll, shown_frame
+from web_page import (
+    PNG,
+    PROMPT,
+    VIDEO_MILLISECONDS,
+    ask_for_video,
+    picture,
+    preview_after,
+    wait_until_all_are_in_the_gallery,
 )
 from web_service import WebService
 
 from telecine.client import Client
 from telecine.v1 import account_pb2
 
-from .conftest import Up
+from .conftest import OpenPage
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium"),
     pytest.mark.slow,
 ]
 
-PROMPT = "a red circle moving left on a navy background"
-PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGPg4goAAACGAGUG9MO5AAAAAElFTkSuQmCC"
-)
-# What a browser hands to a page where a file is dropped.
-DROPPED = """bytes => {
-    const dropped = new DataTransfer();
-    dropped.items.add(new File([new Uint8Array(bytes)], "a.png", { type: "image/png" }));
-    return dropped;
-}"""
 PHONE = {"width": 360, "height": 740}
 PAGE_SIZE = 12
-_VIDEO_MILLISECONDS = 60_000
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebService]:
-    up = Up(tmp_path_factory.mktemp("web") / "data")
-    try:
-        up.wait_until_up()
-        key = (up.data_dir / "api.key").read_text().strip()
-        yield WebService(up.address("http"), up.address("gateway"), key, up.data_dir)
-    finally:
-        up.signal(signal.SIGTERM)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as browser:
-        yield browser
-
-
-OpenPage = Callable[..., Page]
-
-
-@pytest.fixture
-def open_page(browser: Browser, service: WebService) -> Iterator[OpenPage]:
-    """Open the page in a browser that knows nothing yet; errors on it fail the test."""
-    pages: list[Page] = []
-    problems: list[str] = []
-
-    def open_in(*, key: str = "", **options: object) -> Page:
-        page = browser.new_context(**options).new_page()
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("request", lambda request: problems.extend(_foreign(request.url, service)))
-        page.on("console", lambda message: problems.extend(_violations(message.text)))
-        if key:
-            page.add_init_script(f"sessionStorage.setItem('telecine.api_key', '{key}')")
-        page.goto(service.url)
-        pages.append(page)
-        return page
-
-    yield open_in
-    for page in pages:
-        page.context.close()
-    assert problems == []
-
-
-@pytest.fixture
-def page(open_page: OpenPage, service: WebService) -> Page:
-    """The page of someone who is signed in."""
-    return open_page(key=service.key)
 
 
 def test_wrong_key_is_told_at_its_field_and_the_right_one_opens(
@@ -143,7 +83,7 @@ def test_video_is_seen_while_it_is_made_and_then_plays(page: Page) -> None:
         previews.add(preview_after(card, previews))
     assert len(previews) == 3
     expect(card).to_contain_text(re.compile(r"step \d+ of 40.* at most [\d.]+ credits"))
-    expect(card).to_have_attribute("data-state", "SUCCEEDED", timeout=_VIDEO_MILLISECONDS)
+    expect(card).to_have_attribute("data-state", "SUCCEEDED", timeout=VIDEO_MILLISECONDS)
 
     player = card.locator("video")
     page.wait_for_function("() => document.querySelector('.live-card video').currentTime > 0.2")
@@ -162,7 +102,7 @@ def test_video_outlives_the_gateway_that_it_was_watched_by(page: Page, service: 
     preview_after(card, set())
     service.kill("gateway")
     expect(page.get_by_role("alert").filter(has_text="cannot be reached")).to_be_visible()
-    expect(card).to_have_attribute("data-state", "SUCCEEDED", timeout=_VIDEO_MILLISECONDS)
+    expect(card).to_have_attribute("data-state", "SUCCEEDED", timeout=VIDEO_MILLISECONDS)
     expect(page.locator("#connection-banner")).to_be_hidden()
 
 
@@ -180,9 +120,9 @@ def test_cancelled_video_says_so(page: Page) -> None:
 def test_paused_video_goes_on_when_it_is_resumed(page: Page) -> None:
     card = ask_for_video(page, steps=60)
     card.get_by_role("button", name="Pause").click()
-    expect(card).to_have_attribute("data-state", "PAUSED", timeout=_VIDEO_MILLISECONDS)
+    expect(card).to_have_attribute("data-state", "PAUSED", timeout=VIDEO_MILLISECONDS)
     card.get_by_role("button", name="Resume").click()
-    expect(card).to_have_attribute("data-state", "SUCCEEDED", timeout=_VIDEO_MILLISECONDS)
+    expect(card).to_have_attribute("data-state", "SUCCEEDED", timeout=VIDEO_MILLISECONDS)
 
 
 def test_error_of_the_server_stands_at_the_field_that_it_names(page: Page) -> None:
@@ -210,7 +150,7 @@ def test_wrong_value_among_hidden_options_is_brought_to_sight(page: Page) -> Non
 def test_video_begins_with_a_picture_that_is_chosen(page: Page) -> None:
     page.get_by_label("First frame").set_input_files(picture("a.png", PNG))
     card = ask_for_video(page, steps=2)
-    expect(card).to_have_attribute("data-state", "SUCCEEDED", timeout=_VIDEO_MILLISECONDS)
+    expect(card).to_have_attribute("data-state", "SUCCEEDED", timeout=VIDEO_MILLISECONDS)
 
 
 def test_file_that_is_no_picture_is_told_at_its_field(page: Page) -> None:
@@ -220,120 +160,6 @@ def test_file_that_is_no_picture_is_told_at_its_field(page: Page) -> None:
     page.get_by_role("button", name="Make video").click()
     expect(image).to_have_accessible_description(re.compile("image/png"))
     expect(image).to_be_focused()
-
-
-def test_picture_that_is_dropped_is_uploaded_and_begins_the_video(
-    page: Page, service: WebService
-) -> None:
-    zone = page.locator(".drop-zone")
-    dropped = page.evaluate_handle(DROPPED, list(PNG))
-    zone.dispatch_event("dragover", {"dataTransfer": dropped})
-    expect(zone).to_have_class(re.compile("is-over"))
-    with page.expect_response(lambda response: response.url.endswith("/v1/media")) as uploaded:
-        zone.dispatch_event("drop", {"dataTransfer": dropped})
-    assert uploaded.value.json()["content_type"] == "image/png"
-    expect(page.get_by_alt_text("The picture chosen")).to_be_visible()
-    with page.expect_request(lambda request: request.url.endswith("/v1/videos")) as asked:
-        card = ask_for_video(page, steps=2)
-    assert uploaded.value.json()["id"] in (asked.value.post_data or "")
-    expect(card).to_have_attribute("data-state", "SUCCEEDED", timeout=_VIDEO_MILLISECONDS)
-    page.get_by_role("button", name="Remove picture").click()
-    expect(page.get_by_label("First frame")).to_be_focused()
-    expect(page.get_by_alt_text("The picture chosen")).to_be_hidden()
-
-
-def test_price_is_told_before_and_follows_the_options(page: Page) -> None:
-    price = page.locator("#prompt-price")
-    expect(price).to_contain_text(re.compile(r"Costs [\d.]+ credits"))
-    one = credits_in(price)
-    page.get_by_label("How many").fill("3")
-    expect(price).not_to_contain_text(f"Costs {one:g} ")
-    assert credits_in(price) == pytest.approx(3 * one, abs=0.002)  # each is shown rounded
-    page.get_by_label("Seconds").fill("1000")
-    expect(price).to_be_hidden()  # no video is so long
-    page.get_by_label("Seconds").fill("2")
-    page.get_by_label("How many").fill("1")
-    expect(price).to_contain_text(f"Costs {one:g} credits")
-    expect(page.get_by_role("button", name="Make video")).to_have_accessible_description(
-        re.compile("Costs")
-    )
-    card = ask_for_video(page, steps=2)
-    expect(card).to_contain_text(f"at most {one:g} credits")
-
-
-@pytest.mark.parametrize(
-    ("kind", "fields", "seconds"),
-    [
-        ("Remix it", {"Strength": "0.5"}, "1.0625"),
-        ("Edit it", {"Strength": "0.4", "Length": "0.5"}, "0.5"),
-        ("Extend it", {"Seconds to add": "1"}, "2.0625"),
-    ],
-)
-def test_video_is_made_from_another_one(
-    page: Page, service: WebService, kind: str, fields: dict[str, str], seconds: str
-) -> None:
-    page.get_by_label("Seconds").fill("1")
-    card = ask_for_video(page, steps=4)
-    expect(card).to_have_attribute("data-state", "SUCCEEDED", timeout=_VIDEO_MILLISECONDS)
-    card.get_by_role("button", name="Make from it").click()
-    dialog = page.locator("#derive")
-    expect(dialog.get_by_label("What to do")).to_be_focused()
-    dialog.get_by_label("What to do").select_option(kind)
-    dialog.get_by_label("What should it show now?").fill("a blue square")
-    for label, value in fields.items():
-        dialog.get_by_label(label).fill(value)
-    expect(dialog.locator("#derive-price")).to_contain_text(re.compile(r"Costs [\d.]+ credits"))
-    price = credits_in(dialog.locator("#derive-price"))
-    dialog.get_by_role("button", name="Make video").click()
-    expect(dialog).to_be_hidden()
-    made = page.locator(".live-card").first
-    expect(made.get_by_role("heading", name="a blue square")).to_be_focused()
-    expect(made).to_contain_text(f"{price:g} credits")
-    expect(made).to_have_attribute("data-state", "SUCCEEDED", timeout=_VIDEO_MILLISECONDS)
-    assert service.list()[0]["seconds"] == seconds
-
-
-def test_error_stands_at_its_field_of_the_dialog(page: Page, service: WebService) -> None:
-    service.make(prompt="a green star")
-    page.reload()
-    wait_until_all_are_in_the_gallery(page, service)
-    page.get_by_role("button", name="Play: a green star").click()
-    page.locator("#details").get_by_role("button", name="Make from it").click()
-    dialog = page.locator("#derive")
-    dialog.get_by_label("What to do").select_option("Extend it")
-    dialog.get_by_label("Seconds to add").fill("900")
-    dialog.get_by_role("button", name="Make video").click()
-    expect(dialog.get_by_label("Seconds to add")).to_be_focused()
-    expect(dialog.get_by_label("Seconds to add")).to_have_attribute("aria-invalid", "true")
-    page.keyboard.press("Escape")
-    expect(dialog).to_be_hidden()
-
-
-def test_labels_and_a_start_deadline_are_asked_for(page: Page, service: WebService) -> None:
-    page.get_by_text("More options").click()
-    labels = page.get_by_label("Labels")
-    labels.fill("Project")
-    page.get_by_label("Start within").fill("300")
-    page.get_by_label("What should it show?").fill("a labelled circle")
-    page.get_by_role("button", name="Make video").click()
-    expect(labels).to_be_focused()
-    expect(labels).to_have_accessible_description(re.compile("name=value"))
-    labels.fill("project=film, take=2")
-    page.get_by_role("button", name="Make video").click()
-    expect(page.locator(".live-card").first).to_contain_text("a labelled circle")
-    assert service.list()[0]["labels"] == {"project": "film", "take": "2"}
-    page.locator(".live-card").first.get_by_role("button", name="Cancel").click()
-
-
-def test_webhook_that_cannot_be_signed_is_told_at_its_field(page: Page) -> None:
-    page.get_by_text("More options").click()
-    address = page.get_by_label("Address to tell when it is ready")
-    page.get_by_label("What should it show?").fill(PROMPT)
-    for url in ("no address", "https://example.com/told"):
-        address.fill(url)
-        page.get_by_role("button", name="Make video").click()
-        expect(address).to_be_focused()
-        expect(address).to_have_attribute("aria-invalid", "true")
 
 
 def test_gallery_has_pages_and_deletes(page: Page, service: WebService) -> None:
@@ -385,7 +211,7 @@ def test_several_videos_of_one_form_have_seeds_of_their_own(
     page.get_by_label("How many").fill("3")
     page.get_by_role("button", name="Make video").click()
     done = page.locator(".live-card[data-state=SUCCEEDED]")
-    expect(done).to_have_count(3, timeout=_VIDEO_MILLISECONDS)
+    expect(done).to_have_count(3, timeout=VIDEO_MILLISECONDS)
     made = [video["seed"] for video in service.list() if video["prompt"] == "a white square"]
     assert made == [72, 71, 70]
 
@@ -437,7 +263,7 @@ def test_every_view_is_accessible_and_fits_a_phone(
     card = ask_for_video(page, steps=30)
     preview_after(card, set())
     check()
-    expect(card).to_have_attribute("data-state", "SUCCEEDED", timeout=_VIDEO_MILLISECONDS)
+    expect(card).to_have_attribute("data-state", "SUCCEEDED", timeout=VIDEO_MILLISECONDS)
     check()
     card.get_by_role("button", name="Make from it").click()
     for kind in ("Edit it", "Extend it"):
@@ -461,7 +287,7 @@ def test_who_prefers_less_motion_starts_videos_themselves(
 ) -> None:
     page = open_page(key=service.key, reduced_motion="reduce")
     card = ask_for_video(page, steps=2)
-    expect(card).to_have_attribute("data-state", "SUCCEEDED", timeout=_VIDEO_MILLISECONDS)
+    expect(card).to_have_attribute("data-state", "SUCCEEDED", timeout=VIDEO_MILLISECONDS)
     player = card.locator("video")
     expect(player).to_have_attribute("src", re.compile("^blob:"))
     assert player.evaluate("video => video.paused && !video.autoplay")
@@ -473,64 +299,7 @@ def test_card_says_that_a_video_waits_for_the_model_server(
     card = ask_for_video(page, steps=60)
     preview_after(card, set())
     service.kill("triton")
-    expect(card).to_contain_text("The model server is away", timeout=_VIDEO_MILLISECONDS)
+    expect(card).to_contain_text("The model server is away", timeout=VIDEO_MILLISECONDS)
     card.get_by_role("button", name="Cancel").click()
     expect(card).to_have_attribute("data-state", "CANCELLED")
     expect(card).not_to_contain_text("away")
-
-
-def ask_for_video(page: Page, *, steps: int) -> Locator:
-    """Fill in the form, send it, and return the new video's card."""
-    num_cards = page.locator(".live-card").count()
-    page.get_by_label("What should it show?").fill(PROMPT)
-    if page.get_by_label("Steps").is_hidden():
-        page.get_by_text("More options").click()
-    page.get_by_label("Steps").fill(str(steps))
-    page.get_by_role("button", name="Make video").click()
-    expect(page.locator(".live-card")).to_have_count(num_cards + 1)
-    return page.locator(".live-card").first
-
-
-def picture(name: str, content: bytes) -> FilePayload:
-    """Return a file as a person would choose it."""
-    return {"name": name, "mimeType": "image/png", "buffer": content}
-
-
-def credits_in(price: Locator) -> float:
-    """Return the price that is shown."""
-    found = re.search(r"Costs ([\d.]+) credits", price.inner_text())
-    assert found is not None
-    return float(found.group(1))
-
-
-def preview_after(card: Locator, seen: set[str]) -> str:
-    """Wait for a preview that was not seen yet, and return its address."""
-    preview = card.locator("img.preview")
-    expect(preview).to_be_visible(timeout=_VIDEO_MILLISECONDS)
-    for known in seen:
-        expect(preview).not_to_have_attribute("src", known, timeout=_VIDEO_MILLISECONDS)
-    address = preview.get_attribute("src")
-    assert address is not None
-    assert address.startswith("data:image/webp;base64,")
-    return address
-
-
-def wait_until_all_are_in_the_gallery(page: Page, service: WebService) -> None:
-    """Wait until all videos have ended, and put those away that the page has seen end."""
-    ended = page.locator(".live-card").get_by_role("button", name="Move to gallery")
-    expect(page.get_by_role("button", name="Make video")).to_be_visible()
-    live = page.locator(".live-card")
-    while not all(video["status"] in {"completed", "failed"} for video in service.list()):
-        page.wait_for_timeout(100)
-    expect(ended).to_have_count(live.count(), timeout=_VIDEO_MILLISECONDS)
-    while live.count():
-        ended.first.click()
-
-
-def _foreign(url: str, service: WebService) -> list[str]:
-    own = (service.url, f"blob:{service.url}", "data:image/webp")
-    return [] if url.startswith(own) else [f"the page asked {url}"]
-
-
-def _violations(text: str) -> list[str]:
-    return [text] if "Security Policy" in text or "requires 'Trusted" in text else []

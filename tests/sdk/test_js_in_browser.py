@@ -39,6 +39,9 @@ async def test_a_page_makes_watches_and_fetches_a_video(redis_url: str, tmp_path
         "size": 3_000_000,
         "type": "video/mp4",
         "isMissing": True,
+        "uploaded": "image/png",
+        "hasPrice": True,
+        "isWatched": True,
     }
     connections = {name: proxy.num_connections for name, proxy in service.opened.items()}
     assert {name: n for name, n in connections.items() if n < 4} == {}

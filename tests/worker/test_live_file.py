@@ -90,7 +90,8 @@ async def finish(
     async with FinishingLane(store, jobs).open(held) as finishing:
         for chunk in chunks:
             await finishing.write(chunk)
-        return await finishing.finish()
+        artifacts, _ = await finishing.finish()
+        return artifacts
 
 
 async def test_each_chunk_can_be_watched_while_the_next_is_still_made(
@@ -110,7 +111,7 @@ async def test_each_chunk_can_be_watched_while_the_next_is_still_made(
             ]
             with av.open(io.BytesIO(b"".join(pieces))) as container:
                 assert len(list(container.decode(video=0))) == num_frames
-        artifacts = await finishing.finish()
+        artifacts, _ = await finishing.finish()
     live = next(each for each in artifacts if each.kind == video_pb2.Artifact.KIND_LIVE_VIDEO)
     assert (live.artifact_id, live.content_type) == ("live.mp4", "video/mp4")
     assert await read(store, artifact_key(video, "live.mp4")) == b"".join(pieces)

@@ -1,6 +1,7 @@
 """Videos with sound on their way through a worker's lanes, on a fake model server."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from fractions import Fraction
 from pathlib import Path
@@ -58,18 +59,20 @@ async def stages(redis: Redis, video: Video) -> list[str]:
     ]
 
 
+def file_of(folder: Path, video: Video, artifact_id: str) -> Path:
+    return folder / "objects" / video.name / str(video.attempt) / artifact_id
+
+
 def sound_of(folder: Path, video: Video, artifact_id: str = "video.mp4") -> np.ndarray:
     """The stored file's sound, [channels, samples], without what fills the last packet up."""
-    path = folder / "objects" / video.name / str(video.attempt) / artifact_id
-    with av.open(str(path)) as container:
+    with av.open(str(file_of(folder, video, artifact_id))) as container:
         pieces = [each.to_ndarray() for each in container.decode(audio=0)]
     return np.concatenate(pieces, axis=1)[:, :NUM_SAMPLES]
 
 
 def tracks_of(folder: Path, video: Video, artifact_id: str = "video.mp4") -> dict[str, Fraction]:
     """How long each stream of the stored file is, in seconds, by its type."""
-    path = folder / "objects" / video.name / str(video.attempt) / artifact_id
-    with av.open(str(path)) as container:
+    with av.open(str(file_of(folder, video, artifact_id))) as container:
         return {each.type: each.duration * each.time_base for each in container.streams}
 
 
@@ -96,6 +99,13 @@ async def test_sound_is_made_of_the_last_state_and_is_as_long_as_the_picture(
         *("LOADING", "CONDITIONING", "DENOISING", "DECODING", "AUDIO", "UPLOADING")
     ]
     assert tracks_of(tmp_path, video) == {"video": SECONDS, "audio": SECONDS}
+    # Black frames have no mouth; a tone is a shape all the same.
+    assert video.lip_sync.confidence == 0
+    assert video.lip_sync.visemes
+    told = file_of(tmp_path, video, "lip_sync.json").read_text()
+    assert len(json.loads(told)["visemes"]) == len(video.lip_sync.visemes)
+    kinds = {artifact.artifact_id: artifact.kind for artifact in video.artifacts}
+    assert kinds["lip_sync.json"] == video_pb2.Artifact.KIND_LIP_SYNC
 
 
 async def test_video_without_sound_meets_no_sound_on_its_way(
@@ -107,6 +117,8 @@ async def test_video_without_sound_meets_no_sound_on_its_way(
     assert triton.sounds == []
     assert "AUDIO" not in await stages(redis, video)
     assert tracks_of(tmp_path, video) == {"video": SECONDS}
+    assert not video.HasField("lip_sync")
+    assert "lip_sync.json" not in [artifact.artifact_id for artifact in video.artifacts]
 
 
 @pytest.mark.parametrize("mode", [JOINT, POST_SYNC])

@@ -2,9 +2,10 @@ import { announce } from "./announcer.js";
 import { element } from "./element.js";
 import { FormField, choice, numberInput } from "./form_field.js";
 import { FormMessages } from "./form_messages.js";
-import { PriceLine } from "./price_line.js";
+import { PriceLine, submitRow } from "./price_line.js";
 import { requestBody } from "./request_body.js";
 import { RequestKeys } from "./request_key.js";
+import { queuedWords } from "./wording.js";
 
 /**
  * @typedef {import("./types.js").Video} Video
@@ -50,7 +51,7 @@ export class DeriveForm {
       "form",
       { novalidate: true },
       ...rows.map(({ root }) => root),
-      element("div", { class: "submit-row" }, this.numVideos.root, submitButton(), this.price.root),
+      submitRow(this.numVideos, this.price, submitButton()),
       this.messages.summary,
     );
     this.root.addEventListener("submit", (event) => this.send(event));
@@ -101,7 +102,7 @@ export class DeriveForm {
     try {
       const videos = await this.create();
       this.onCreated(videos);
-      announce(videos.length === 1 ? "The video is queued." : `${videos.length} videos are queued.`);
+      announce(queuedWords(videos.length));
     } catch (error) {
       this.messages.show(error);
     } finally {
@@ -155,7 +156,8 @@ function strengthField() {
 /** @param {Video} video */
 function lengthField({ seconds }) {
   const control = numberInput({ min: 0.01, max: seconds, step: "any", value: seconds });
-  return new FormField({ name: "seconds", id: "derive-seconds", label: "Length, seconds", control });
+  const label = "Length, seconds";
+  return new FormField({ name: "seconds", id: "derive-seconds", label, control });
 }
 
 function addedField() {
@@ -165,10 +167,10 @@ function addedField() {
 
 function seedField() {
   const control = numberInput({ min: 0, max: Number.MAX_SAFE_INTEGER, placeholder: "random" });
-  return new FormField({ name: "seed", id: "derive-seed", label: "Its seed", control });
+  return new FormField({ name: "seed", id: "derive-seed", label: "Seed", control });
 }
 
 function numVideosField() {
   const control = numberInput({ min: 1, max: MAX_VIDEOS, value: 1, required: true });
-  return new FormField({ name: "n", id: "derive-n", label: "How many of it", control });
+  return new FormField({ name: "n", id: "derive-n", label: "How many", control });
 }

@@ -93,6 +93,14 @@ function button(label, onclick) {
 }
 
 /** @param {Video} video */
+function soundOf({ audio_mode, input_audio }) {
+  if (audio_mode === "none") {
+    return input_audio ? "a track of one's own" : "";
+  }
+  return audio_mode.replaceAll("_", " ");
+}
+
+/** @param {Video} video */
 function settingsOf(video) {
   const settings = {
     "Not to show": video.negative_prompt,
@@ -105,6 +113,7 @@ function settingsOf(video) {
     Sampler: video.sampler,
     Seed: Number.isSafeInteger(video.seed) ? video.seed : "",
     Tier: video.tier,
+    Sound: soundOf(video),
     Enlarged: video.upscale > 1 ? `${video.upscale} times` : "",
     Adapters: video.loras.map(({ name, scale }) => `${name} (${scale})`).join(", "),
     Labels: labelWords(video.labels),

@@ -43,8 +43,8 @@ export class FormField {
   /** @returns {[string, string][]} what it adds to a request, by the API's names */
   entries() {
     const { control } = this;
-    const isOff = control instanceof HTMLInputElement && control.type === "checkbox" && !control.checked;
-    if (isOff || control.value === "") {
+    const isBox = control instanceof HTMLInputElement && control.type === "checkbox";
+    if ((isBox && !control.checked) || control.value === "") {
       return [];
     }
     const { lora } = control.dataset;

@@ -47,26 +47,21 @@ export function furtherFields(model) {
 }
 
 function deliveryFields() {
-  return [
-    new FormField({
-      name: "start_within",
-      label: "Start within",
-      control: numberInput({ min: 1, step: "any", placeholder: "any time" }),
-      hint: "In seconds. It fails, and costs nothing, if no worker begins it by then.",
-    }),
-    new LabelsField(),
-    new FormField({
-      name: "webhook_url",
-      label: "Address to tell when it is ready",
-      control: element("input", {
-        type: "url",
-        inputmode: "url",
-        placeholder: "https://",
-        autocomplete: "off",
-      }),
-      hint: "A webhook: the server sends it a signed message.",
-    }),
-  ];
+  const start = new FormField({
+    name: "start_within",
+    label: "Start within",
+    control: numberInput({ min: 1, step: "any", placeholder: "any time" }),
+    hint: "In seconds. It fails, and costs nothing, if no worker begins it by then.",
+  });
+  start.root.classList.add("wide");
+  const address = { type: "url", inputmode: "url", placeholder: "https://", autocomplete: "off" };
+  const webhook = new FormField({
+    name: "webhook_url",
+    label: "Address to tell when it is ready",
+    control: element("input", address),
+    hint: "A webhook: the server sends it a signed message.",
+  });
+  return [start, new LabelsField(), webhook];
 }
 
 function expandField() {

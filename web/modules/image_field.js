@@ -12,7 +12,7 @@ export class ImageField extends FormField {
       name: "input_reference",
       label: "First frame",
       control: element("input", { type: "file", accept: IMAGE_TYPES }),
-      hint: "A picture that the video begins with. You can drop it here.",
+      hint: "Choose a picture, or drop one here.",
     });
     this.client = client;
     this.fileId = "";

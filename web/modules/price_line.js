@@ -74,3 +74,15 @@ export class PriceLine {
     this.root.hidden = microcredits === 0;
   }
 }
+
+/**
+ * Returns the end of a form: how many videos, what they cost, and the button that sends it.
+ *
+ * @param {import("./form_field.js").FormField} numVideos
+ * @param {PriceLine} price
+ * @param {HTMLButtonElement} button
+ */
+export function submitRow(numVideos, price, button) {
+  const sending = element("div", { class: "sending" }, price.root, button);
+  return element("div", { class: "submit-row" }, numVideos.root, sending);
+}

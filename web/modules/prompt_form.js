@@ -4,9 +4,10 @@ import { FormField, choice, numberInput } from "./form_field.js";
 import { FormMessages } from "./form_messages.js";
 import { ImageField } from "./image_field.js";
 import { OptionPanel } from "./option_panel.js";
-import { PriceLine } from "./price_line.js";
+import { PriceLine, submitRow } from "./price_line.js";
 import { fillFields, requestBody } from "./request_body.js";
 import { RequestKeys } from "./request_key.js";
+import { queuedWords } from "./wording.js";
 
 /**
  * @typedef {import("./types.js").Model} Model
@@ -48,7 +49,7 @@ export class PromptForm {
       this.prompt.root,
       this.model.root,
       this.options.root,
-      element("div", { class: "submit-row" }, this.numVideos.root, this.submit, this.price.root),
+      submitRow(this.numVideos, this.price, this.submit),
       this.messages.summary,
     );
     this.model.control.addEventListener("change", () => this.showOptions());
@@ -127,7 +128,7 @@ export class PromptForm {
     videos.forEach(this.onCreated);
     this.price.asked = ""; // less is left
     this.price.refresh();
-    announce(videos.length === 1 ? "The video is queued." : `${videos.length} videos are queued.`);
+    announce(queuedWords(videos.length));
   }
 
   /** @returns {FormData | null} what is priced: all that is no text */

@@ -29,6 +29,7 @@
  * @property {string} sampler
  * @property {string} tier
  * @property {string} audio_mode
+ * @property {string | null} input_audio
  * @property {number} upscale
  * @property {{name: string, scale: number}[]} loras
  * @property {Record<string, string>} labels

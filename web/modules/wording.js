@@ -78,13 +78,20 @@ export function noticeWords(reason, message) {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
+/** @param {number} num @returns {string} */
+export function queuedWords(num) {
+  return num === 1 ? "The video is queued." : `${num} videos are queued.`;
+}
+
 /** @param {Video} video @returns {string} its price; empty where the server has none */
 export function costOf(video) {
   const { charged_microcredits: charged, estimated_microcredits: estimated } = video;
   if (!estimated) {
     return "";
   }
-  return typeof charged === "number" ? `cost ${creditWords(charged)}` : `at most ${creditWords(estimated)}`;
+  return typeof charged === "number"
+    ? `cost ${creditWords(charged)}`
+    : `at most ${creditWords(estimated)}`;
 }
 
 /** @param {Video} video @returns {string} its length, size and rate, in a line */

@@ -67,7 +67,8 @@ class SoundMaker:
                 num_inference_steps=request.integer("num_inference_steps"),
                 guidance_scale=request.number("guidance_scale"),
                 sampler=request.text("sampler"),
-                attention="full",
+                # A picture made chunk by chunk is whole by now.
+                attention="window" if request.text("attention") == "window" else "full",
                 audio_mode="POST_SYNC",
             ),
         )

@@ -260,7 +260,8 @@ def _audio_dit(description: ModelDescription) -> Any:
     for name in SOUND_INTEGERS:
         config.input.add(name=name, data_type=pb.TYPE_INT64, dims=[1])
     config.input.add(name="guidance_scale", data_type=pb.TYPE_FP64, dims=[1])
-    config.input.add(name="sampler", data_type=pb.TYPE_STRING, dims=[1])
+    for name in ("sampler", "attention"):
+        config.input.add(name=name, data_type=pb.TYPE_STRING, dims=[1])
     config.input.add(name="state", data_type=pb.TYPE_UINT8, dims=[_ANY])
     config.output.add(name="state", data_type=pb.TYPE_UINT8, dims=[_ANY])
     return config

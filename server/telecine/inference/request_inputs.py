@@ -51,6 +51,7 @@ async def add_sound_inputs(exchange: TensorExchange, request: SliceRequest) -> N
         await exchange.add_input(name, scalar(getattr(request, name), np.int64))
     await exchange.add_input("guidance_scale", scalar(request.guidance_scale, np.float64))
     await exchange.add_input("sampler", text([request.sampler], (1,)))
+    await exchange.add_input("attention", text([request.attention], (1,)))
     await exchange.add_input("state", np.frombuffer(request.state, np.uint8))
 
 

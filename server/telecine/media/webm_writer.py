@@ -7,7 +7,7 @@ from telecine.media.sound_track import TrackKind
 from telecine.media.transcoder import EncodingOptions, FileWriter
 
 _VP9 = {
-    # As good, as large and as quickly made as H.264 with crf 18 and the preset veryfast.
+    # As good and as quickly made as H.264 with crf 18 and the preset veryfast.
     "crf": "24",
     "b": "0",  # no rate to keep, quality alone
     "deadline": "realtime",

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from telecine.jobs.job_store import JobStore
+from telecine.media.picture_signals import SmallPictures
 from telecine.media.sound import Sound
 from telecine.media.spritesheet import SpriteSheet
 from telecine.media.thumbnail import CONTENT_TYPE as PICTURE_CONTENT_TYPE
@@ -26,10 +27,13 @@ from telecine.worker.live_file import (
     remove_pieces,
 )
 from telecine.worker.patient_upload import upload_patiently
+from telecine.worker.sound_making import is_sound_made
+from telecine.worker.sound_sync import SyncedSound, synchronise
 from telecine.worker.video_files import open_video_files, video_files
 from telecine.worker.worker_state import WorkerState
 
 THUMBNAIL_ID = "thumbnail.webp"
+LIP_SYNC_ID = "lip_sync.json"
 SPRITESHEET_ID = "spritesheet.webp"
 
 
@@ -99,6 +103,8 @@ class Finishing:
         self._num_frames = 0
         self._still: Frames | None = None
         self._sound: Sound | None = None
+        # What is made of sound is compared with what is seen.
+        self._pictures = SmallPictures() if is_sound_made(held.video.spec) else None
         self._sheet = SpriteSheet(held.video.num_frames)
 
     async def write(self, frames: Frames) -> None:
@@ -107,10 +113,15 @@ class Finishing:
         if 0 <= middle < len(frames):
             self._still = frames[middle].copy()
         self._num_frames += len(frames)
-        await asyncio.to_thread(self._sheet.add, frames)
+        await asyncio.to_thread(self._look_at, frames)
         if self._live is not None:
             await self._live.write(frames)
         await self._transcoder.write(frames)
+
+    def _look_at(self, frames: Frames) -> None:
+        self._sheet.add(frames)
+        if self._pictures is not None:
+            self._pictures.add(frames)
 
     def add_sound(self, sound: Sound) -> None:
         """Takes the sound of the whole video, before `finish`."""
@@ -120,8 +131,7 @@ class Finishing:
         """Completes the files and stores them."""
         if self._live is not None:
             await self._live.finish()
-        if self._sound is not None:
-            await self._transcoder.add_sound(self._sound)
+        synced = await self._add_track()
         await self._transcoder.finish()
         self._held.state.enter(WorkerState.UPLOADING)
         await self._held.enter_stage(video_pb2.STAGE_UPLOADING)
@@ -139,11 +149,31 @@ class Finishing:
             storing.append(self._store_picture(SPRITESHEET_ID, kind, self._sheet.encode))
         if self._live is not None:
             storing.append(self._store_video(LIVE_ID, video_pb2.Artifact.KIND_LIVE_VIDEO))
-        files = FinishedFiles(await asyncio.gather(*storing))
+        if synced is not None:
+            storing.append(self._store_document(LIP_SYNC_ID, synced.document))
+        lip_sync = synced.lip_sync if synced is not None else None
+        files = FinishedFiles(await asyncio.gather(*storing), lip_sync)
         await upload_patiently(
             self._held, lambda: store_manifest(self._store, self._held.video, files)
         )
         return files
+
+    async def _add_track(self) -> SyncedSound | None:
+        """Hands the sound to the files; returns how sound that was made goes with the pictures."""
+        if self._sound is None:
+            return None
+        if self._pictures is None:
+            await self._transcoder.add_sound(self._sound)
+            return None
+        synced = await asyncio.to_thread(synchronise, self._sound, self._pictures, self._held.video)
+        await self._transcoder.add_sound(synced.sound)
+        return synced
+
+    async def _store_document(self, artifact_id: str, document: bytes) -> video_pb2.Artifact:
+        key = self._key(artifact_id)
+        stored = await upload_patiently(self._held, lambda: self._store.put(key, document))
+        kind = video_pb2.Artifact.KIND_LIP_SYNC
+        return _artifact(artifact_id, kind, "application/json", stored)
 
     async def _store_video(
         self,

@@ -1,5 +1,6 @@
 """Server-sent events, and other answers that go on for long, while their caller's key counts."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from http import HTTPStatus
@@ -15,6 +16,7 @@ from telecine.errors import TelecineError, UnauthenticatedError
 _RETRY_MILLISECONDS = 1000
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 EVENT_STREAM = {"text/event-stream": {"schema": {"type": "string"}}}
+FAREWELL_SECONDS = 5.0  # for a client that does not read
 HEARTBEAT = ": heartbeat\n\n"
 
 
@@ -57,7 +59,11 @@ class EventStream(LongAnswer):
 
     async def _break_off(self, send: Send, error: UnauthenticatedError) -> None:
         body = _error_entry(error).encode()
-        await send({"type": "http.response.body", "body": body, "more_body": False})
+        try:
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await send({"type": "http.response.body", "body": body, "more_body": False})
+        except TimeoutError:
+            raise ClientDisconnect from None
 
 
 def entry(event_id: str, kind: str, data: str) -> str:

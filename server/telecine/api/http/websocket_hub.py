@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Path, WebSocket, WebSocketDisconnect
@@ -15,6 +15,7 @@ from starlette.status import (
 from telecine.api.http.dependencies import CallerOf, Parts
 from telecine.api.http.error_answers import answer_for
 from telecine.api.http.event_object import event_text
+from telecine.api.http.event_stream import FAREWELL_SECONDS
 from telecine.api.http.watching import After, Events, HasPreviews, begin_watch
 from telecine.errors import InvalidFieldError, TelecineError, UnavailableError
 
@@ -90,7 +91,9 @@ async def _next_place(websocket: WebSocket) -> str:
 
 async def _close_with(websocket: WebSocket, error: TelecineError) -> None:
     body = bytes(answer_for(error).body).decode()
-    await websocket.send_text(f'{{"type":"error",{body[1:]}')
     passes = isinstance(error, UnavailableError)
     code = WS_1011_INTERNAL_ERROR if passes else WS_1008_POLICY_VIOLATION
-    await websocket.close(code, error.reason)
+    with suppress(TimeoutError):  # then the connection is closed without a word
+        async with asyncio.timeout(FAREWELL_SECONDS):
+            await websocket.send_text(f'{{"type":"error",{body[1:]}')
+            await websocket.close(code, error.reason)

@@ -1,0 +1,49 @@
+"""What the shipped weights make heard, judged from frames and waveform."""
+
+import pytest
+
+from telecine.engine.families import BUILT_IN_WEIGHTS
+from telecine.media.sound import resample
+from train.generate import Generator, Settings
+from train.sound_judge import SAMPLE_RATE
+from train.sound_score import SoundVerdict, judge_sound
+from train.world import Scene
+
+pytestmark = pytest.mark.slow
+SEED = 5
+LATEST_SECONDS = 0.12
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    return Generator(BUILT_IN_WEIGHTS / "toybox")
+
+
+def _verdict(generator: Generator, scene: Scene, settings: Settings) -> SoundVerdict:
+    prompt = (
+        f"a {scene.colour} {scene.shape} bouncing on the floor on a {scene.background} background"
+    )
+    frames, sound = generator.frames_and_sound(prompt, SEED, settings)
+    heard = resample(sound, SAMPLE_RATE).samples.mean(0)
+    return judge_sound(scene, frames.numpy(), heard, settings.fps)
+
+
+@pytest.mark.parametrize("audio_mode", ["JOINT", "POST_SYNC"])
+@pytest.mark.parametrize(("colour", "shape"), [("red", "circle"), ("blue", "square")])
+def test_a_bounce_thumps_as_it_hits_the_floor_in_its_shapes_timbre(
+    generator: Generator, audio_mode: str, colour: str, shape: str
+) -> None:
+    scene = Scene(colour, shape, "bounce", "white")
+    verdict = _verdict(generator, scene, Settings(audio_mode=audio_mode))
+    assert verdict.gaps
+    assert max(verdict.gaps) < LATEST_SECONDS
+    assert verdict.num_unseen == 0
+    assert verdict.has_timbre
+
+
+def test_sound_for_a_finished_picture_leaves_it_as_it_was(generator: Generator) -> None:
+    prompt = "a red circle moving left on a white background"
+    silent = generator.frames(prompt, SEED, Settings(num_inference_steps=4))
+    settings = Settings(num_inference_steps=4, audio_mode="POST_SYNC")
+    frames, _ = generator.frames_and_sound(prompt, SEED, settings)
+    assert frames.equal(silent)
