@@ -22,7 +22,7 @@ class SoundVerdict:
     """What the judges say of one clip."""
 
     gaps: tuple[float, ...]
-    """Seconds from each event seen to the onset nearest to it; infinite in silence.
+    """Seconds from each event seen to the onset nearest to it; in silence the clip's length.
 
     An event is a contact with the floor, or a mouth that begins to open.
     """
@@ -43,7 +43,7 @@ def judge_sound(scene: Scene, frames: Frames, sound: Waveform, fps: float) -> So
         return SoundVerdict((), 0, has_begun, has_timbre)
     moments = judge_face(frames).openings if scene.shape == FACE else contacts(frames)
     seen = [moment / fps for moment in moments]
-    gaps = tuple(_gap(event, heard.onsets) for event in seen)
+    gaps = tuple(min(_gap(event, heard.onsets), len(frames) / fps) for event in seen)
     return SoundVerdict(
         gaps,
         _num_unseen(seen, heard, len(frames), fps),
@@ -65,11 +65,11 @@ def _num_unseen(seen: Sequence[float], heard: Heard, num_frames: int, fps: float
 
 
 def summary(verdicts: Sequence[SoundVerdict]) -> dict[str, float]:
-    """The figures of many clips, by name; a gap of a clip that has no onset is its worst."""
-    gaps = np.array([gap for verdict in verdicts for gap in verdict.gaps] or [math.nan])
+    """The figures of many clips, by name."""
+    gaps = [1000 * gap for verdict in verdicts for gap in verdict.gaps]
     return {
-        "median gap, ms": 1000 * float(np.percentile(gaps, 50, method="lower")),
-        "95th percentile of gaps, ms": 1000 * float(np.percentile(gaps, 95, method="higher")),
+        "median gap, ms": float(np.percentile(gaps, 50)) if gaps else math.nan,
+        "95th percentile of gaps, ms": float(np.percentile(gaps, 95)) if gaps else math.nan,
         "all events sounded": _share([verdict.has_all_sounded for verdict in verdicts]),
         "no onset without an event": _share([verdict.num_unseen == 0 for verdict in verdicts]),
         "timbre": _share([verdict.has_timbre for verdict in verdicts]),

@@ -17,9 +17,9 @@ from train.world import (
 )
 
 
-def _frames(scene: Scene, seed: int) -> torch.Tensor:
+def _frames(scene: Scene, seed: int, num_frames: int = 33) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
-    video = render([random_clip(scene, 33, generator)], 128)[0]
+    video = render([random_clip(scene, num_frames, generator)], 128)[0]
     return ((video.permute(1, 2, 3, 0) + 1) * 127.5).round().clamp(0, 255).byte()
 
 
@@ -63,3 +63,10 @@ def test_window_draws_a_part_of_the_frame() -> None:
     )
     whole = render([clip], 128)
     assert torch.equal(render([clip], 128, (32, 16, 64, 48)), whole[..., 32:96, 16:64])
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_judge_reads_two_seconds_at_24_frames_a_second(motion: str) -> None:
+    for seed, shape in enumerate(SHAPES):
+        scene = Scene(tuple(COLOURS)[seed], shape, motion, tuple(BACKGROUNDS)[seed])
+        assert judge(_frames(scene, seed, num_frames=49).numpy()) == scene
