@@ -90,7 +90,7 @@ async def delete_media(
         NotFoundError: there is none of that name, or it is not the caller's.
     """
     if not is_owned_media(request.name, caller.tenant):
-        raise NotFoundError(request.name)
+        raise NotFoundError(shown(request.name))
     await parts.objects.stat(media_key(request.name))
     await remove_media(parts, request.name)
 

@@ -11,6 +11,7 @@ from telecine.engine.dit.denoiser import in_one_batch, read_prompt
 from telecine.engine.dit.model import DiT
 from telecine.engine.noise import step_noise
 from telecine.engine.samplers import SAMPLERS, StepPlace
+from telecine.engine.samplers.base import Predict
 
 _INITIAL = -1
 """The step whose noise the sound begins as: the picture's own steps are counted from 0."""
@@ -46,14 +47,10 @@ class PostSync:
             raise ValueError("audio_latents_shape: the video has no sound")
         conditioning = in_one_batch(prompt, negative_prompt)
         num_rows = len(conditioning["prompt_embeds"])
-        picture = Picture(
-            latents.expand(num_rows, -1, -1, -1, -1),
-            torch.zeros(num_rows, device=latents.device),
-            config.fps,
-        )
+        rows = latents.expand(num_rows, -1, -1, -1, -1)
         sound = SoundOf(
             self._dit,
-            picture,
+            Picture(rows, torch.zeros(num_rows, device=latents.device), config.fps),
             read_prompt(conditioning),
             num_latents=config.audio_latents_shape[2],
             temporal_mask=config.temporal_mask,
@@ -67,18 +64,23 @@ class PostSync:
             away, towards = velocity.chunk(2)
             return away + config.guidance_scale * (towards - away)
 
-        def noise_of(step_index: int) -> Tensor:
-            assert config.audio_latents_shape is not None
-            return step_noise(config.audio_latents_shape, config.seed, step_index).to(latents)
+        return _run_all_steps(predict, config, config.audio_latents_shape, like=latents)
 
-        audio, sampler_state = noise_of(_INITIAL), dict[str, Tensor]()
-        for index in range(config.num_inference_steps):
-            place = StepPlace(
-                sigma=config.sigmas[index],
-                next_sigma=config.sigmas[index + 1],
-                noise=partial(noise_of, _INITIAL - 1 - index),
-                sampler_state=sampler_state,
-            )
-            step = SAMPLERS[config.sampler].step(predict, audio, place)
-            audio, sampler_state = step.latents, step.sampler_state
-        return audio
+
+def _run_all_steps(
+    predict: Predict, config: SamplingConfig, shape: tuple[int, ...], *, like: Tensor
+) -> Tensor:
+    def noise_of(step_index: int) -> Tensor:
+        return step_noise(shape, config.seed, step_index).to(like)
+
+    audio, sampler_state = noise_of(_INITIAL), dict[str, Tensor]()
+    for index in range(config.num_inference_steps):
+        place = StepPlace(
+            sigma=config.sigmas[index],
+            next_sigma=config.sigmas[index + 1],
+            noise=partial(noise_of, _INITIAL - 1 - index),
+            sampler_state=sampler_state,
+        )
+        step = SAMPLERS[config.sampler].step(predict, audio, place)
+        audio, sampler_state = step.latents, step.sampler_state
+    return audio
