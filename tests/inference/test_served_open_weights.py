@@ -51,8 +51,11 @@ def server(
     for model, path in weights.items():
         build_repository(folder, SOURCES, model=model, weights=str(path))
     config = TritonServerConfig.on_free_ports(folder, folder / "triton.log")
-    with TritonServer(config) as running:
-        yield running
+    running = TritonServer(config)
+    # Most of its processes import diffusers, which takes long on a busy machine.
+    running.start(ready_timeout_seconds=300.0)
+    yield running
+    running.stop()
 
 
 @pytest.fixture
