@@ -170,7 +170,7 @@ async def reign(fleet: Fleet, options: argparse.Namespace) -> tuple[Verdict, Fau
     async with AsyncClient(fleet.address, timeout_seconds=10.0) as client:
         await until_ready(client)
         collecting = asyncio.create_task(latents.run())
-        load = Load(client, latents, random=Random(options.seed))
+        load = Load(client, latents, random=Random(options.seed), folder=fleet.folder / "differing")
         await load.make_references()
         running = asyncio.create_task(load.run(width=options.width))
         breaker = Breaker(fleet, load, random=Random(options.seed))

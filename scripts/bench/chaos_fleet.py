@@ -47,12 +47,13 @@ class Fleet:
     """All processes of one service in a folder.
 
     Args:
-        folder: where all of it lies.
+        folder: as the attribute.
         weights: what the workers serve.
         num_pods: workers, each with a Triton server of its own.
         worker: how they are set.
 
     Attributes:
+        folder: where all of it lies.
         num_restarts: how many processes had ended and were started again.
     """
 
@@ -62,7 +63,7 @@ class Fleet:
         self.num_restarts = 0
         self.address = f"127.0.0.1:{_free_port()}"
         self.checkpoints = folder / "checkpoints"
-        self._folder = folder
+        self.folder = folder
         self._weights = weights
         self._worker = worker
         self._pods = range(1, num_pods + 1)
@@ -80,7 +81,7 @@ class Fleet:
 
     def start(self) -> None:
         """Starts everything; returns when all models are loaded."""
-        repository = self._folder / "model_repository"
+        repository = self.folder / "model_repository"
         build_repository(repository, [self._weights])
         self._add_redis()
         tritons = [self._add_triton(pod, repository) for pod in self._pods]
@@ -111,11 +112,11 @@ class Fleet:
         return found
 
     def _add_redis(self) -> None:
-        redis = RedisServer(self._folder / "redis")
+        redis = RedisServer(self.folder / "redis")
         self._servers["redis"], self._starts["redis"] = redis, redis.start
 
     def _add_triton(self, pod: int, repository: Path) -> TritonServer:
-        config = TritonServerConfig.on_free_ports(repository, self._folder / f"triton-{pod}.log")
+        config = TritonServerConfig.on_free_ports(repository, self.folder / f"triton-{pod}.log")
         triton = TritonServer(config)
 
         def launch() -> None:
@@ -137,14 +138,14 @@ class Fleet:
         self._add(f"worker-{pod}", sections)
 
     def _add(self, name: str, sections: dict[str, Section]) -> None:
-        path = self._folder / f"{name}.toml"
+        path = self.folder / f"{name}.toml"
         shared: dict[str, Section] = {
-            "redis": RedisSettings(url=self.redis_url, memory_folder=self._folder / "memory"),
-            "storage": StorageSettings(url=str(self._folder / "objects")),
+            "redis": RedisSettings(url=self.redis_url, memory_folder=self.folder / "memory"),
+            "storage": StorageSettings(url=str(self.folder / "objects")),
         }
         path.write_text(to_toml(shared | sections))
         command = name.split("-", maxsplit=1)[0]
-        process = PythonProcess(command, settings=path, log=self._folder / f"{name}.log")
+        process = PythonProcess(command, settings=path, log=self.folder / f"{name}.log")
         self._servers[name], self._starts[name] = process, process.start
 
     def _watch(self) -> None:

@@ -87,8 +87,11 @@ class LatentsCollector:
 class Load:
     """Keeps some videos in flight."""
 
-    def __init__(self, client: AsyncClient, latents: LatentsCollector, *, random: Random) -> None:
+    def __init__(
+        self, client: AsyncClient, latents: LatentsCollector, *, random: Random, folder: Path
+    ) -> None:
         self.in_flight: set[str] = set()
+        self._folder = folder
         self._client = client
         self._latents = latents
         self._random = random
@@ -140,11 +143,25 @@ class Load:
         content = b"".join([chunk async for chunk in self._client.read_video(name)])
         if not video.artifacts[0].digest == file_digest == _digest(content):
             verdict.differing.append(name)
+            await self._keep(name, content, kind=kind, events=events)
         own_latents = self._final_latents(video)
         if latents and own_latents:
             verdict.num_latents += 1
             if own_latents != latents:
                 verdict.differing_latents.append(name)
+
+    async def _keep(
+        self, name: str, content: bytes, *, kind: int, events: list[video_pb2.VideoEvent]
+    ) -> None:
+        """Leaves what tells how a file came to differ, beside the logs."""
+        folder = self._folder / name
+        folder.mkdir(parents=True)
+        reference, _ = self._names[f"reference-{kind}"]
+        chunks = [chunk async for chunk in self._client.read_video(reference)]
+        (folder / "reference.mp4").write_bytes(b"".join(chunks))
+        (folder / "video.mp4").write_bytes(content)
+        (folder / "video.txt").write_text(str(await self._client.get_video(name)))
+        (folder / "events.txt").write_text("\n".join(str(event) for event in events))
 
     async def _make_one_after_another(self, lane: int) -> None:
         number = 0
