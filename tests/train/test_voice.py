@@ -1,5 +1,7 @@
 """What the shipped weights make heard, judged from frames and waveform."""
 
+from statistics import median
+
 import pytest
 
 from telecine.engine.families import BUILT_IN_WEIGHTS
@@ -11,7 +13,8 @@ from train.world import Scene
 
 pytestmark = pytest.mark.slow
 SEED = 5
-LATEST_SECONDS = 0.12
+USUAL_SECONDS = 0.06
+"""Of one clip; of a hundred, scripts/evaluate.py tells the 95th percentile too."""
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +38,8 @@ def test_a_bounce_thumps_as_it_hits_the_floor_in_its_shapes_timbre(
 ) -> None:
     scene = Scene(colour, shape, "bounce", "white")
     verdict = _verdict(generator, scene, Settings(audio_mode=audio_mode))
-    assert verdict.gaps
-    assert max(verdict.gaps) < LATEST_SECONDS
+    assert verdict.has_all_sounded
+    assert median(verdict.gaps) < USUAL_SECONDS
     assert verdict.num_unseen == 0
     assert verdict.has_timbre
 
