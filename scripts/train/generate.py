@@ -1,6 +1,7 @@
 """Prompts to frames in this process: the engine alone, without a server."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from telecine.engine.denoise import SamplingConfig, denoise_slice, initial_state
 from telecine.engine.dit.attention import AttentionKind
 from telecine.engine.families import Family, load_family
 from telecine.engine.families.prompt_encoder import PromptEncoder
+from telecine.engine.families.protocol import AudioDecoder, AudioDenoiser
 from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 from telecine.engine.state import DenoiseState
 from telecine.media.sound import Sound, fit
@@ -41,6 +43,14 @@ class Generator:
         self._denoiser = self._family.load_denoiser(CPU)
         self.vae = self._family.load_vae(CPU)
 
+    @cached_property
+    def _audio_denoiser(self) -> AudioDenoiser:
+        return self._family.load_audio_denoiser(CPU)
+
+    @cached_property
+    def _audio_decoder(self) -> AudioDecoder:
+        return self._family.load_audio_decoder(CPU)
+
     @torch.no_grad()
     def latents(self, prompt: str, seed: int, settings: Settings) -> Tensor:
         """Denoise one clip: latents [1, C, T, H, W]."""
@@ -66,7 +76,7 @@ class Generator:
             latents, audio_latents = state.latents, state.audio_latents
         else:
             latents = self.latents(prompt, seed, replace(settings, audio_mode="NONE"))
-            audio_latents = self._family.load_audio_denoiser(CPU).denoise(
+            audio_latents = self._audio_denoiser.denoise(
                 self._encoder.encode(prompt),
                 self._encoder.encode(""),
                 latents=latents,
@@ -91,9 +101,8 @@ class Generator:
         return pixels.round().clamp(0, 255).byte()
 
     def _sound(self, audio_latents: Tensor, settings: Settings) -> Sound:
-        decoder = self._family.load_audio_decoder(CPU)
-        samples = torch.cat(list(decoder.decode_chunks(audio_latents)), 2)[0]
-        sound = Sound(samples.numpy(), decoder.sample_rate)
+        samples = torch.cat(list(self._audio_decoder.decode_chunks(audio_latents)), 2)[0]
+        sound = Sound(samples.numpy(), self._audio_decoder.sample_rate)
         return fit(sound, settings.num_frames, settings.fps)
 
 
