@@ -45,6 +45,10 @@ NOT_SIMULATED = frozenset(
         "claim_webhooks",
         "finish_webhook",
         "retry_webhook",
+        "add_media",
+        "use_media",
+        "claim_expired_media",
+        "remove_media",
     }
 )
 

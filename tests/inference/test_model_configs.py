@@ -111,7 +111,7 @@ def test_sound_of_a_finished_picture_is_made_of_its_state_and_its_prompts() -> N
     assert {each.name for each in config.input} == {
         *conditioning,
         *(f"negative_{name}" for name in conditioning),
-        *("seed", "num_inference_steps", "guidance_scale", "sampler"),
+        *("seed", "num_inference_steps", "guidance_scale", "sampler", "attention"),
         *("num_frames", "height", "width", "fps", "state"),
     }
     assert [each.name for each in config.output] == ["state"]
