@@ -7,7 +7,7 @@ from torch import Tensor
 
 from telecine.engine.audio.joint import Picture, SoundOf, sound_of
 from telecine.engine.denoise import Conditioning, SamplingConfig
-from telecine.engine.dit.denoiser import in_one_batch, read_prompt
+from telecine.engine.dit.denoiser import guided, in_one_batch, read_prompt
 from telecine.engine.dit.model import DiT
 from telecine.engine.noise import step_noise
 from telecine.engine.samplers import SAMPLERS, StepPlace
@@ -59,10 +59,7 @@ class PostSync:
         def predict(audio: Tensor, sigma: float) -> Tensor:
             timesteps = torch.full((num_rows,), sigma, device=audio.device)
             velocity = sound(audio.expand(num_rows, -1, -1), timesteps)
-            if negative_prompt is None:
-                return velocity
-            away, towards = velocity.chunk(2)
-            return away + config.guidance_scale * (towards - away)
+            return velocity if negative_prompt is None else guided(velocity, config.guidance_scale)
 
         return _run_all_steps(predict, config, config.audio_latents_shape, like=latents)
 

@@ -66,6 +66,12 @@ def in_one_batch(prompt: Conditioning, negative_prompt: Conditioning | None) -> 
     return {name: torch.cat((negative_prompt[name], value)) for name, value in prompt.items()}
 
 
+def guided(predicted: Tensor, guidance_scale: float) -> Tensor:
+    """What was predicted for the batch of `in_one_batch` -> the one that guidance makes of it."""
+    away, towards = predicted.chunk(2)
+    return away + guidance_scale * (towards - away)
+
+
 class DiTVelocity:
     """See `telecine.engine.denoise.Velocity`; without a `guidance_scale` there is no guidance."""
 
@@ -87,8 +93,7 @@ class DiTVelocity:
         if self._guidance_scale is None:
             return Latents(self._predict(latents.video, sigma))
         doubled = torch.cat((latents.video, latents.video))
-        away, towards = self._predict(doubled, sigma).chunk(2)
-        return Latents(away + self._guidance_scale * (towards - away))
+        return Latents(guided(self._predict(doubled, sigma), self._guidance_scale))
 
     def _predict(self, video: Tensor, sigma: float) -> Tensor:
         timesteps = torch.full((len(video),), sigma, device=video.device)
@@ -130,8 +135,7 @@ class JointVelocity:
         predicted = predict_jointly(self._dit, rows, timesteps, self._prompt, fps=self._fps)
         if self._guidance_scale is None:
             return predicted
-        away, towards = predicted.packed().chunk(2)
-        return latents.unpacked(away + self._guidance_scale * (towards - away))
+        return latents.unpacked(guided(predicted.packed(), self._guidance_scale))
 
 
 def read_prompt(conditioning: Conditioning) -> Prompt:
