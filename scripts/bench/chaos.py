@@ -202,14 +202,14 @@ def figures(verdict: Verdict, faults: Faults, conditions: str) -> list[Figure]:
         "videos lost": verdict.lost,
         "videos doubled": verdict.doubled,
         "videos whose MP4 differs": verdict.differing,
-        "videos whose final latents differ": verdict.differing_latents,
+        "latents that differ": verdict.differing_latents,
     }
     informs = {
         "faults": sum(faults.counts.values()),
         "videos": verdict.num_videos,
         "videos of more than one attempt": verdict.num_resumed,
         "most attempts of one video": verdict.max_attempt,
-        "final latents compared": verdict.num_latents,
+        "latents compared": verdict.num_latents,
     }
     return [
         *(

@@ -3,7 +3,6 @@
 Whatever ends is started again, as `telecine up` or Kubernetes would.
 """
 
-import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from telecine.config import (
     WorkerSettings,
 )
 from telecine.errors import TelecineError
+from telecine.free_ports import free_port
 from telecine.inference.triton_server import TritonServer, TritonServerConfig
 from telecine.jobs.redis_server import RedisServer
 from telecine.local.local_service import Server
@@ -61,7 +61,7 @@ class Fleet:
         self, folder: Path, weights: Path, *, num_pods: int, worker: WorkerSettings = RESTLESS
     ) -> None:
         self.num_restarts = 0
-        self.address = f"127.0.0.1:{_free_port()}"
+        self.address = f"127.0.0.1:{free_port()}"
         self.checkpoints = folder / "checkpoints"
         self.folder = folder
         self._weights = weights
@@ -174,10 +174,3 @@ def _stubs_of(triton_pid: int) -> dict[str, int]:
             if f"__{role}/" in command:
                 stubs[role] = int(stat.parent.name)
     return stubs
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

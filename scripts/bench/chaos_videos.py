@@ -64,11 +64,12 @@ class LatentsCollector:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._digests: dict[tuple[str, int], str] = {}
+        self._digests: dict[str, dict[int, set[str]]] = {}
+        self._taken: set[tuple[Path, int]] = set()
 
-    def digest(self, name: str, *, step_index: int) -> str | None:
-        """Returns the digest of a video's state after a step, None where it was not seen."""
-        return self._digests.get((name.removeprefix("videos/"), step_index))
+    def digests(self, name: str) -> dict[int, set[str]]:
+        """Returns what a video's states were seen to be after each step, over all attempts."""
+        return self._digests.get(name.removeprefix("videos/"), {})
 
     async def run(self) -> None:
         """Collects for ever."""
@@ -78,10 +79,14 @@ class LatentsCollector:
 
     def _collect(self) -> None:
         for path in self._folder.rglob("*.ckpt"):
-            key = (path.parent.name, int(path.stem.rpartition("-")[2]))
-            if key not in self._digests:
-                with contextlib.suppress(FileNotFoundError):
-                    self._digests[key] = hashlib.sha256(path.read_bytes()).hexdigest()
+            with contextlib.suppress(FileNotFoundError):
+                written = (path, path.stat().st_mtime_ns)
+                if written not in self._taken:
+                    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+                    step_index = int(path.stem.rpartition("-")[2])
+                    steps = self._digests.setdefault(path.parent.name, {})
+                    steps.setdefault(step_index, set()).add(digest)
+                    self._taken.add(written)
 
 
 class Load:
@@ -95,7 +100,7 @@ class Load:
         self._client = client
         self._latents = latents
         self._random = random
-        self._references: dict[int, tuple[str, str | None]] = {}
+        self._references: dict[int, tuple[str, dict[int, set[str]]]] = {}
         self._names: dict[str, tuple[str, int]] = {}
         self._is_stopping = False
 
@@ -105,7 +110,8 @@ class Load:
             video = await self._make(f"reference-{kind}", kind)
             if video.state != State.STATE_SUCCEEDED:
                 raise RuntimeError(f"a reference failed: {video.failure}")
-            self._references[kind] = (video.artifacts[0].digest, self._final_latents(video))
+            latents = self._latents.digests(video.name)
+            self._references[kind] = (video.artifacts[0].digest, latents)
 
     async def run(self, *, width: int) -> None:
         """Keeps `width` videos in flight until `stop`, and returns when all of them have ended."""
@@ -144,11 +150,11 @@ class Load:
         if not video.artifacts[0].digest == file_digest == _digest(content):
             verdict.differing.append(name)
             await self._keep(name, content, kind=kind, events=events)
-        own_latents = self._final_latents(video)
-        if latents and own_latents:
-            verdict.num_latents += 1
-            if own_latents != latents:
-                verdict.differing_latents.append(name)
+        for step_index, own in sorted(self._latents.digests(name).items()):
+            if step_index in latents:
+                verdict.num_latents += 1
+                if own != latents[step_index]:
+                    verdict.differing_latents.append(f"{name} after step {step_index}")
 
     async def _keep(
         self, name: str, content: bytes, *, kind: int, events: list[video_pb2.VideoEvent]
@@ -186,9 +192,6 @@ class Load:
         finally:
             self.in_flight.discard(name)
         return video
-
-    def _final_latents(self, video: video_pb2.Video) -> str | None:
-        return self._latents.digest(video.name, step_index=video.spec.num_inference_steps)
 
 
 def _digest(content: bytes) -> str:

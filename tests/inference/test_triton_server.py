@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -184,6 +185,33 @@ def test_server_that_hangs_in_its_crash_is_ended(triton_repository: Path, tmp_pa
         assert not server.end_if_crashed()
         server.launch()
         assert not server.end_if_crashed()  # what an earlier life has logged
+
+
+def test_server_that_ends_before_it_is_ready_is_started_again(
+    triton_repository: Path, tmp_path: Path
+) -> None:
+    config = TritonServerConfig.on_free_ports(triton_repository, tmp_path / "triton.log")
+    server = TritonServer(config)
+    server.launch()
+    try:
+        assert server.pid is not None
+        os.kill(first := server.pid, signal.SIGKILL)
+        server.wait_until_ready(120.0)
+        assert server.pid not in {None, first}
+    finally:
+        server.stop()
+
+
+def test_server_that_always_ends_at_its_start_says_why(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "nothing").mkdir()
+    config = TritonServerConfig.on_free_ports(tmp_path / "nothing", tmp_path / "triton.log")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", config.grpc_port))
+        other.listen()
+        with pytest.raises(ModelServerUnavailableError, match=r"(?s)status 1: .*already in use"):
+            TritonServer(config).start()
 
 
 def test_server_that_cannot_load_a_model_says_why(tmp_path: Path) -> None:

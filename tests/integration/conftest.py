@@ -1,7 +1,6 @@
 """A whole service of real processes on random weights, each of which a test can break."""
 
 import shutil
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from telecine.config import (
     TritonSettings,
     WorkerSettings,
 )
+from telecine.free_ports import free_port
 from telecine.inference.triton_server import TritonServer, TritonServerConfig
 from telecine.local.python_process import PythonProcess
 from telecine.local.settings_file import to_toml
@@ -138,14 +138,6 @@ class Service:
         """Stops what still runs."""
         for process in self.processes:
             process.stop()
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 ServiceMaker = Callable[[str], Service]

@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -15,13 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import structlog
+
 from telecine.errors import ModelServerUnavailableError
+from telecine.free_ports import free_ports
 from telecine.inference.shared_memory import SERVER_PREFIX, remove_leftovers, remove_regions
 from telecine.inference.triton_installation import LOCAL_HOST, find_triton
 
+_log = structlog.get_logger(__name__)
 _POLL_SECONDS = 0.05
 _KILL_SECONDS = 5.0
 _REASON_CHARS = 2000
+_LAST_LINES = 10
+# Once in thousands of starts it crashes before it serves, and serves at the next.
+_MAX_STARTS = 3
 # What Triton logs when it crashes; it may then hang while it writes down where.
 _CRASH = re.compile(rb"Signal \((4|6|7|8|11)\) received")
 
@@ -53,11 +59,7 @@ class TritonServerConfig:
     @classmethod
     def on_free_ports(cls, model_repository: Path, log_file: Path, **options: Any) -> Self:
         """Choose three ports that are free now."""
-        with contextlib.ExitStack() as stack:
-            sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
-            for free in sockets:
-                free.bind((LOCAL_HOST, 0))
-            grpc_port, http_port, metrics_port = (free.getsockname()[1] for free in sockets)
+        grpc_port, http_port, metrics_port = free_ports(3)
         return cls(
             model_repository=model_repository,
             log_file=log_file,
@@ -80,6 +82,7 @@ class TritonServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start = 0
         self._log_checked = 0
+        self._num_starts = 0
         self.region_prefix = f"{SERVER_PREFIX}{os.getpid()}_{secrets.token_hex(4)}_"
 
     def __enter__(self) -> Self:
@@ -113,8 +116,8 @@ class TritonServer:
         """Start the server and wait until all its models are loaded that can be.
 
         Raises:
-            ModelServerUnavailableError: it ended or did not become ready in time; the
-            message ends with what it logged as errors.
+            ModelServerUnavailableError: it ended three times or did not become ready in
+            time; the message ends with what it logged as errors.
         """
         self.launch()
         self.wait_until_ready(ready_timeout_seconds)
@@ -123,6 +126,11 @@ class TritonServer:
         """Start the process without waiting for its models."""
         if self.is_running:
             raise ValueError("this Triton server runs already")
+        self._num_starts = 0
+        self._start_process()
+
+    def _start_process(self) -> None:
+        self._num_starts += 1
         remove_leftovers()
         installation = find_triton(self.config.cache_folder)
         command = installation.command(self._arguments(), num_threads=self.config.num_threads)
@@ -139,11 +147,14 @@ class TritonServer:
             )
 
     def wait_until_ready(self, timeout_seconds: float) -> None:
-        """Block until it has tried to load every model; errors as of `start`."""
+        """Block until it has tried to load every model; errors as of `start`.
+
+        A server that ends before is started again.
+        """
         deadline = time.monotonic() + timeout_seconds
         while not self.is_ready():
             if not self.is_running:
-                raise ModelServerUnavailableError(f"Triton ended: {self._logged_errors()}")
+                self._start_again()
             if time.monotonic() > deadline:
                 self.kill()
                 raise ModelServerUnavailableError(
@@ -153,6 +164,17 @@ class TritonServer:
         if self.config.loads_models and not self._has_whole_model():
             self.kill()
             raise ModelServerUnavailableError(f"Triton loads no model: {self._logged_errors()}")
+
+    def _start_again(self) -> None:
+        """Start a server that ended before it was ready, unless it always does."""
+        status = None if self._process is None else self._process.returncode
+        ended = f"Triton ended with status {status}: {self._logged_errors()}"
+        if self._process is None or self._num_starts >= _MAX_STARTS:
+            raise ModelServerUnavailableError(ended)
+        last_lines = "".join(self._logged_lines()[-_LAST_LINES:])
+        _log.warning("triton_ended_at_start", status=status, log=last_lines)
+        self.kill()
+        self._start_process()
 
     def failures(self) -> dict[str, str]:
         """Return why models could not be loaded, by their names, where Triton has tried."""
@@ -254,10 +276,13 @@ class TritonServer:
 
     def _logged_errors(self) -> str:
         """What this start has logged as an error, cut to a readable length."""
+        errors = [line for line in self._logged_lines() if line.startswith(("E", "error"))]
+        return f"{self.config.log_file}: " + "".join(errors)[-_REASON_CHARS:]
+
+    def _logged_lines(self) -> list[str]:
         with self.config.log_file.open(errors="replace") as log:
             log.seek(self._log_start)
-            errors = [line for line in log if line.startswith(("E", "error"))]
-        return f"{self.config.log_file}: " + "".join(errors)[-_REASON_CHARS:]
+            return log.readlines()
 
 
 def _has_failed(entry: dict[str, str]) -> bool:

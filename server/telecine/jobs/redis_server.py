@@ -3,7 +3,6 @@
 import importlib.util
 import re
 import shutil
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Self
 import redis
 
 from telecine.errors import StoreUnavailableError
+from telecine.free_ports import free_port
 
 _OLDEST_MAJOR_VERSION = 7  # the first with Functions
 _LOG_NAME = "redis.log"
@@ -44,13 +44,6 @@ def _major_version(binary: str) -> int:
     return int(version.group(1)) if version else 0
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 class RedisServer:
     """A redis-server whose every write is on disk before its answer.
 
@@ -62,7 +55,7 @@ class RedisServer:
         self, folder: Path, *, port: int | None = None, binary: Path | None = None
     ) -> None:
         self.folder = folder
-        self.port = port if port is not None else _free_port()
+        self.port = port if port is not None else free_port()
         self._binary = binary
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from telecine.client.credentials import ADDRESS_FILE, API_KEY_FILE
+from telecine.free_ports import free_port
 
 LOCAL_HOST = "127.0.0.1"
 
@@ -119,7 +120,7 @@ class DataFolder:
             sockets = {
                 field.name: held.enter_context(
                     _listen(
-                        known.get(field.name, 0),
+                        known.get(field.name) or free_port(),
                         is_required=field.name in required,
                     )
                 )
@@ -140,5 +141,5 @@ def _listen(port: int, *, is_required: bool) -> socket.socket:
         if is_required:
             listener.close()
             raise
-        listener.bind((LOCAL_HOST, 0))
+        listener.bind((LOCAL_HOST, free_port()))
     return listener

@@ -1,7 +1,6 @@
 """Groups of real processes on this machine's CPU, each run once for all tests."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -14,17 +13,11 @@ import torch
 from small_denoisers import CASES, denoise, make_denoiser
 
 from telecine.engine.parallel.layout import ParallelConfig
+from telecine.free_ports import free_port
 
 RunGroup = Callable[[ParallelConfig], Mapping[str, Any]]
 _PROGRAM = Path(__file__).parents[2] / "fixtures" / "rank_program.py"
 _SECONDS = 150
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def _start_rank(
@@ -60,7 +53,7 @@ def run_group(tmp_path_factory: pytest.TempPathFactory) -> RunGroup:
         folder = tmp_path_factory.mktemp("group")
         half = denoise(make_denoiser(), CASES["unipc"], num_steps=1)
         (folder / "half").write_bytes(half.to_bytes())
-        port = _free_port()
+        port = free_port()
         ranks = [_start_rank(rank, port, folder, config) for rank in range(config.num_ranks)]
         try:
             errors = [rank.communicate(timeout=_SECONDS)[1] for rank in ranks]
