@@ -1,7 +1,7 @@
 """Trains the DiT together with its text encoders, by rectified flow on the VAE's latents."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -35,6 +35,9 @@ ATTRIBUTES = {
     "motion": MOTIONS,
     "background": tuple(BACKGROUNDS),
 }
+FROM_NOTHING = Plan(0, adamw_lr=0.0015, decay_share=0.5, ema_decay=0.998)
+FURTHER = Plan(0, muon_lr=0.008, adamw_lr=0.0006, decay_share=1.0, ema_decay=0.998, save_every=100)
+"""Weights that are good already would first be spoilt by the full rates."""
 CONTEXT_SIGMA = 0.1
 """Frames that count as clean carry up to this much noise, so that their flaws do no harm."""
 
@@ -47,9 +50,9 @@ class TextToLatents(nn.Module):
     long as the DiT could do nothing with them, and the DiT found nothing to do with these.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dit: DiT) -> None:
         super().__init__()
-        self.dit = DiT(DiTConfig(num_blocks=6))
+        self.dit = dit
         self.text = TextEncoders()
         width = self.dit.config.prompt_width + self.dit.config.pooled_width
         self.reader = nn.Linear(width, sum(map(len, ATTRIBUTES.values())))
@@ -65,12 +68,6 @@ class TextToLatents(nn.Module):
             for part, labels in zip(parts, batch.labels[batch.kept].T, strict=True)
         ]
         return torch.stack(losses).mean()
-
-    def load(self, weights: Path) -> None:
-        """Start from the weights of an earlier training."""
-        device = torch.device("cpu")
-        self.dit.load_state_dict(ToyboxFamily(weights).load_dit(device).state_dict())
-        self.text.load(weights)
 
     def save(self, weights: Path) -> None:
         """Write every part of the weights folder but the VAE and the tokenizer."""
@@ -89,7 +86,8 @@ def train(
 ) -> None:
     """Train for `num_steps` in all; the weights written are the moving average.
 
-    Goes on from the saved state, or else from the weights of an earlier training.
+    Goes on from the saved state, or else from the weights of an earlier training, whose part
+    for sound stays as it is and has to learn anew what it sees.
     """
     torch.manual_seed(seed)
     clips = LatentClips(latents_folder)
@@ -98,11 +96,11 @@ def train(
         train_tokenizer(weights)
     tokenizer = PromptTokenizer(weights / "tokenizer", CAPTION_TOKENS)
     channel_weights = channel_weights_of(weights)
-    model = TextToLatents()
     if (weights / "transformer" / "config.json").exists():
-        model.load(weights)
-    plan = Plan(num_steps, adamw_lr=0.0015, decay_share=0.5, ema_decay=0.998)
-    trainer = Trainer(model, state_path, plan)
+        model, plan = trained_before(weights), FURTHER
+    else:
+        model, plan = TextToLatents(DiT(DiTConfig(num_blocks=6))), FROM_NOTHING
+    trainer = Trainer(model, state_path, replace(plan, num_steps=num_steps))
     trainer.resume()
     for block in model.dit.blocks:
         block.compile(dynamic=False)
@@ -116,6 +114,17 @@ def train(
         clips.refresh()
 
     trainer.run(loss_of_step, after_save)
+
+
+def trained_before(weights: Path) -> TextToLatents:
+    """The weights of an earlier training, of which the picture's part learns on."""
+    dit = ToyboxFamily(weights).load_dit(torch.device("cpu")).train()
+    dit.requires_grad_(requires_grad=True)
+    if dit.audio is not None:
+        dit.audio.requires_grad_(requires_grad=False)
+    model = TextToLatents(dit)
+    model.text.load(weights)
+    return model
 
 
 @dataclass(frozen=True)
