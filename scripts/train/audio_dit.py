@@ -28,6 +28,7 @@ from train.dit import (
 )
 from train.latents import LatentClips
 from train.loop import Metrics, Plan, Trainer
+from train.precision import autocast
 from train.text import TextEncoders
 from train.world import caption
 
@@ -162,7 +163,7 @@ def _draw_batch(
 
 def _sound_loss(dit: DiT, batch: _Batch, prompt: Prompt) -> tuple[Tensor, Metrics]:
     """The picture is read once, and the sound of each clip learnt at several noise levels."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         picture = Picture(batch.noisy_video, batch.sigmas, batch.fps)
         sound = SoundOf(dit, picture, prompt, num_latents=batch.audio.shape[2])
         errors = [
@@ -179,7 +180,7 @@ def _joint_loss(
     """Both in one pass, in which the picture learns to hear."""
     noise = batch.audio_noises[0]
     latents = Latents(batch.noisy_video, _noisy_audio(batch, noise, batch.sigmas))
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         velocity = predict_jointly(dit, latents, batch.sigmas, prompt, fps=batch.fps)
     assert velocity.audio is not None
     loss = _audio_error(velocity.audio, batch, noise)

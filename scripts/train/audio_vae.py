@@ -13,6 +13,7 @@ from tqdm import tqdm
 from telecine.engine.audio.audio_vae import AudioVAE, AudioVAEConfig
 from telecine.engine.families.toybox import TENSORS, save_part
 from train.loop import Metrics, Plan, Trainer
+from train.precision import autocast
 from train.world import random_clip, random_face, random_scene
 from train.world_sound import NOTE_SAMPLES, render_sound
 
@@ -38,7 +39,7 @@ def train(weights: Path, state_path: Path, *, num_steps: int, seed: int = 0) -> 
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
         sound = random_sounds(BATCH_SIZE, _generator_of_step(seed, step))
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             mean, log_variance = vae.encoder(sound)
             latents = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
             heard = vae.decoder(latents).float()
@@ -60,7 +61,7 @@ def train_decoder(weights: Path, state_path: Path, *, num_steps: int, seed: int 
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
         sound = random_sounds(BATCH_SIZE, _generator_of_step(seed, step))
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             with torch.no_grad():
                 latents = vae.encode(sound)
             noise = DECODER_NOISE * torch.randn_like(latents)

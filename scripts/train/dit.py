@@ -15,6 +15,7 @@ from telecine.engine.rollout import Rollout
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.latents import LatentClips
 from train.loop import Metrics, Plan, Trainer
+from train.precision import autocast
 from train.text import MAX_PROMPT_TOKENS, TextEncoders, train_tokenizer
 from train.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, caption
 
@@ -184,7 +185,7 @@ def _draw_batch(
 
 def _loss(model: TextToLatents, batch: _Batch, channel_weights: Tensor) -> tuple[Tensor, Metrics]:
     level = batch.sigmas[:, None, :, None, None]
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         embeds, pooled = model.text(batch.input_ids, batch.attention_mask)
         velocity = model.dit(
             (1 - level) * batch.clean + level * batch.noise,

@@ -8,6 +8,7 @@ from torch import Tensor
 from tqdm import trange
 
 from telecine.engine.families import load_family
+from train.precision import autocast
 from train.vae import NUM_FRAMES, SIDE
 from train.world import Scene, random_clip, random_scene, render
 
@@ -59,6 +60,6 @@ class LatentClips:
 @torch.no_grad()
 def _encode(vae: torch.nn.Module, scene: Scene, generator: torch.Generator) -> Tensor:
     video = render([random_clip(scene, NUM_FRAMES, generator)], SIDE)
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         mean, _ = vae.encoder(video)
     return vae.normalise(mean.float()).half()

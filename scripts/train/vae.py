@@ -10,6 +10,7 @@ from tqdm import tqdm
 from telecine.engine.families.toybox import save_part
 from telecine.engine.vae.causal_vae import CausalVAE, CausalVAEConfig
 from train.loop import Metrics, Plan, Trainer
+from train.precision import autocast
 from train.world import Clip, random_clip, random_scene, render
 
 SIDE, NUM_FRAMES = 128, 33
@@ -29,7 +30,7 @@ def train(weights: Path, state_path: Path, *, num_steps: int, seed: int = 0) -> 
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
         video = _batch(torch.Generator().manual_seed((seed << 32) + step), is_whole=step % 4 == 3)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             mean, log_variance = encoder(video)
             latents = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
             reconstruction = decoder(latents).float()
