@@ -11,6 +11,7 @@ AudioMode: TypeAlias = video_pb2.AudioMode.ValueType
 NONE = video_pb2.AUDIO_MODE_NONE
 JOINT = video_pb2.AUDIO_MODE_JOINT
 POST_SYNC = video_pb2.AUDIO_MODE_POST_SYNC
+_MODES = frozenset(video_pb2.AudioMode.values())
 _FIELD = "spec.audio_mode"
 _PREFIX = "AUDIO_MODE_"
 # What a tier has, best first; where nothing of it can be had, a video is silent.
@@ -49,26 +50,29 @@ def _hindrance(
     """Returns why a video cannot have a mode; nothing where it can."""
     if mode == NONE:
         return ""
-    if mode not in video_pb2.AudioMode.values():
+    if mode not in _MODES:
         return f"{mode} is not a mode"
-    name = _word(mode)
-    taken = ", ".join(sorted({_word(NONE), *map(_word, model.limits.audio_modes)}))
-    hindrances = {
-        f"{name} makes a sound of its own; input_audio is taken as it is, with NONE": (
-            bool(sent.input_audio)
-        ),
-        f"{model.name} has no {name}; it has {taken}": mode not in model.limits.audio_modes,
-        f"{name} makes the sound of all frames, and one that is gone on with has others too": (
-            sent.HasField("extend")
-        ),
-        "JOINT begins with noise, and a video that is changed does not": (
-            mode == JOINT and sent.HasField("edit")
-        ),
-        f"JOINT is for videos of full attention; this one has {attention}": (
-            mode == JOINT and attention != FULL
-        ),
-    }
-    return next((text for text, is_so in hindrances.items() if is_so), "")
+    if sent.input_audio:
+        return (
+            f"{_word(mode)} makes a sound of its own; input_audio is taken as it is, with NONE"
+        )
+    if mode not in model.limits.audio_modes:
+        taken = ", ".join(sorted({_word(NONE), *map(_word, model.limits.audio_modes)}))
+        return f"{model.name} has no {_word(mode)}; it has {taken}"
+    if sent.HasField("extend"):
+        return (
+            f"{_word(mode)} makes the sound of all frames, and one that is gone on with has "
+            "others too"
+        )
+    return _hindrance_of_joint(sent, attention) if mode == JOINT else ""
+
+
+def _hindrance_of_joint(sent: video_pb2.VideoSpec, attention: str) -> str:
+    if sent.HasField("edit"):
+        return "JOINT begins with noise, and a video that is changed does not"
+    if attention != FULL:
+        return f"JOINT is for videos of full attention; this one has {attention}"
+    return ""
 
 
 def _word(mode: AudioMode) -> str:

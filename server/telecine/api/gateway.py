@@ -51,6 +51,9 @@ from telecine.storage import open_object_store
 _log = structlog.get_logger(__name__)
 _EXPIRE_SECONDS = 1.0
 _SECONDS_A_DAY = 86_400
+# A call makes hundreds of objects and no cycles: Python's own thresholds would look through
+# those of all open calls at nearly each of them.
+_COLLECTION_THRESHOLDS = (20_000, 20, 50)
 
 
 async def run_gateway(settings: Settings) -> None:
@@ -65,6 +68,7 @@ async def run_gateway(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     async with serve(settings):
         gc.freeze()  # all that is loaded stays: let no collection look through it again
+        gc.set_threshold(*_COLLECTION_THRESHOLDS)
         await stop.wait()
 
 
