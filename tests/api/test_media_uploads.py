@@ -205,6 +205,41 @@ async def test_upload_that_is_not_stored_does_not_count(gateway: Any, refused: R
     assert await stored_bytes(gateway) == 0
 
 
+async def names(gateway: Any, **paging: Any) -> tuple[list[str], str]:
+    page = await gateway.videos.ListMedia(video_service_pb2.ListMediaRequest(**paging))
+    return [media.name for media in page.media], page.next_page_token
+
+
+async def test_an_upload_is_returned_as_it_was_answered(gateway: Any, refused: Refused) -> None:
+    media = await upload(gateway)
+    asked = video_service_pb2.GetMediaRequest(name=media.name)
+    assert await gateway.videos.GetMedia(asked) == media
+    await gateway.videos.DeleteMedia(deletion(media.name))
+    assert (await refused(gateway.videos.GetMedia(asked))).code == grpc.StatusCode.NOT_FOUND
+
+
+async def test_uploads_are_listed_newest_first_page_by_page(gateway: Any) -> None:
+    made = [(await upload(gateway, PNG[: 100 + number])).name for number in range(5)]
+    first, token = await names(gateway, page_size=2)
+    await upload(gateway)  # one that comes meanwhile moves no page
+    second, token = await names(gateway, page_size=2, page_token=token)
+    third, token = await names(gateway, page_size=2, page_token=token)
+    assert first + second + third == made[::-1]
+    assert token == ""
+
+
+async def test_an_upload_that_is_gone_is_not_listed(gateway: Any) -> None:
+    kept, gone = [await upload(gateway, PNG[:100]) for _ in range(2)]
+    await gateway.videos.DeleteMedia(deletion(gone.name))
+    assert await names(gateway) == ([kept.name], "")
+
+
+@pytest.mark.parametrize("token", ["x", "!", "YWJj", "KDE=", "LWluZg=="])
+async def test_a_token_of_no_list_is_refused(gateway: Any, refused: Refused, token: str) -> None:
+    refusal = await refused(names(gateway, page_token=token))
+    assert (refusal.code, refusal.field) == (grpc.StatusCode.INVALID_ARGUMENT, "page_token")
+
+
 class TestShortlyKept:
     @pytest.fixture
     def gateway_settings(self) -> dict[str, Any]:
@@ -219,6 +254,7 @@ class TestShortlyKept:
             while await stored_bytes(gateway):  # noqa: ASYNC110 (another process may do it)
                 await asyncio.sleep(0.2)
         assert stored_files(gateway) == []
+        assert await names(gateway) == ([], "")
         refusal = await refused(gateway.create(input_image=media.name))
         assert refusal.field == "spec.input_image"
 

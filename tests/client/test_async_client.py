@@ -79,6 +79,10 @@ async def test_an_upload_arrives_whole(gateway: GatewayProcess, tmp_path: Path) 
         media = await client.upload_media(path)
         assert media.size_bytes == path.stat().st_size
         assert (await client.get_usage()).stored_bytes == media.size_bytes
+        assert await client.get_media(media.name) == media
+        other = await client.upload_media(path)
+        assert [each async for each in client.list_media(page_size=1)] == [other, media]
+        await client.delete_media(other.name)
         await client.delete_media(media.name)
         assert (await client.get_usage()).stored_bytes == 0
         with pytest.raises(NotFoundError):

@@ -53,9 +53,7 @@ def _hindrance(
     if mode not in _MODES:
         return f"{mode} is not a mode"
     if sent.input_audio:
-        return (
-            f"{_word(mode)} makes a sound of its own; input_audio is taken as it is, with NONE"
-        )
+        return f"{_word(mode)} makes a sound of its own; input_audio is taken as it is, with NONE"
     if mode not in model.limits.audio_modes:
         taken = ", ".join(sorted({_word(NONE), *map(_word, model.limits.audio_modes)}))
         return f"{model.name} has no {_word(mode)}; it has {taken}"

@@ -132,6 +132,18 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
             self._parts, request_iterator, caller=current_caller()
         )
 
+    async def GetMedia(
+        self, request: video_service_pb2.GetMediaRequest, _context: Context
+    ) -> video_pb2.Media:
+        """Returns one upload."""
+        return await media_uploads.get_media(self._parts, request, caller=current_caller())
+
+    async def ListMedia(
+        self, request: video_service_pb2.ListMediaRequest, _context: Context
+    ) -> video_service_pb2.ListMediaResponse:
+        """Lists uploads."""
+        return await media_uploads.list_media(self._parts, request, caller=current_caller())
+
     async def DeleteMedia(
         self, request: video_service_pb2.DeleteMediaRequest, _context: Context
     ) -> Empty:

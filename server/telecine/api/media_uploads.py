@@ -1,23 +1,25 @@
 """Takes an image, a video or a sound track in chunks and stores it; removes it again."""
 
 import asyncio
+import re
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
 from telecine.api.caller import Caller
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.media_names import is_owned_media, new_media_name
 from telecine.api.media_types import HEAD_BYTES, MEDIA_TYPES
-from telecine.api.request_validation import shown
+from telecine.api.name_pages import decode_page_token, encode_page_token
+from telecine.api.request_validation import check_page_size, shown
 from telecine.api.upload_pace import UploadPace
 from telecine.errors import InvalidFieldError, NotFoundError
 from telecine.storage.keys import media_key
 from telecine.v1 import video_pb2, video_service_pb2
 
 MAX_CHUNK_BYTES = 1024 * 1024
+_PLACE = re.compile("[0-9]{1,16}")  # when an upload was made, in microseconds
 
 _Requests = AsyncIterator[video_service_pb2.UploadMediaRequest]
 
@@ -56,29 +58,49 @@ async def store_media(
     Raises:
         QuotaExceededError: its tenant would have more stored than it may.
     """
-    name = new_media_name(caller.tenant)
+    media = video_pb2.Media(
+        name=new_media_name(caller.tenant),
+        content_type=content_type,
+        size_bytes=await asyncio.to_thread(_size_of, path),
+    )
     allowance = await parts.quotas.allowance_of(caller)
     await parts.media.add(
-        name,
-        tenant=caller.tenant,
-        size_bytes=await asyncio.to_thread(_size_of, path),
-        max_stored_bytes=allowance.limits.max_stored_bytes,
+        media, tenant=caller.tenant, max_stored_bytes=allowance.limits.max_stored_bytes
     )
     try:
-        stored = await parts.objects.put_file(media_key(name), path)
+        stored = await parts.objects.put_file(media_key(media.name), path)
     except BaseException:
-        await parts.media.remove(name)
+        await parts.media.remove(media.name)
         raise
-    media = video_pb2.Media(
-        name=name,
-        content_type=content_type,
-        size_bytes=stored.size_bytes,
-        digest=stored.digest,
-    )
-    media.create_time.GetCurrentTime()
-    kept = timedelta(seconds=parts.media.kept_seconds)
-    media.expire_time.FromDatetime(media.create_time.ToDatetime() + kept)
+    media.digest = stored.digest
+    await parts.media.finish(media)
     return media
+
+
+async def get_media(
+    parts: GatewayParts, request: video_service_pb2.GetMediaRequest, *, caller: Caller
+) -> video_pb2.Media:
+    """Returns one upload.
+
+    Raises:
+        NotFoundError: there is none of that name, or it is not the caller's.
+    """
+    _require_owned(request.name, caller)
+    return await parts.media.get(request.name)
+
+
+async def list_media(
+    parts: GatewayParts, request: video_service_pb2.ListMediaRequest, *, caller: Caller
+) -> video_service_pb2.ListMediaResponse:
+    """Returns a page of the caller's uploads, newest first."""
+    page = await parts.media.list_media(
+        caller.tenant,
+        page_size=check_page_size(request.page_size),
+        place=decode_page_token(request.page_token, _check_place),
+    )
+    return video_service_pb2.ListMediaResponse(
+        media=page.media, next_page_token=encode_page_token(page.next_place)
+    )
 
 
 async def delete_media(
@@ -89,8 +111,7 @@ async def delete_media(
     Raises:
         NotFoundError: there is none of that name, or it is not the caller's.
     """
-    if not is_owned_media(request.name, caller.tenant):
-        raise NotFoundError(shown(request.name))
+    _require_owned(request.name, caller)
     await parts.objects.stat(media_key(request.name))
     await remove_media(parts, request.name)
 
@@ -99,6 +120,21 @@ async def remove_media(parts: GatewayParts, name: str) -> None:
     """Removes an upload that is known to be there: its bytes first, which count until then."""
     await parts.objects.delete_prefix(media_key(name))
     await parts.media.remove(name)
+
+
+def page_token_after(media: video_pb2.Media) -> str:
+    """Returns the token of the page that begins behind an upload."""
+    return encode_page_token(str(media.create_time.ToMicroseconds()))
+
+
+def _require_owned(name: str, caller: Caller) -> None:
+    if not is_owned_media(name, caller.tenant):
+        raise NotFoundError(shown(name))
+
+
+def _check_place(place: str) -> None:
+    if not _PLACE.fullmatch(place):
+        raise InvalidFieldError("page_token", "was not given out by this service")
 
 
 async def _without_idling(requests: _Requests, *, idle_seconds: float) -> _Requests:

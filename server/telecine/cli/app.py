@@ -5,7 +5,18 @@ import sys
 import typer
 from rich.markup import escape
 
-from telecine.cli import accounts, doctor, generate, keys, models, processes, up, videos, workers
+from telecine.cli import (
+    accounts,
+    doctor,
+    generate,
+    keys,
+    media,
+    models,
+    processes,
+    up,
+    videos,
+    workers,
+)
 from telecine.cli.console import console
 from telecine.cli.options import connection_options
 from telecine.client import TelecineClientError
@@ -32,6 +43,7 @@ app.command("usage")(accounts.usage)
 app.add_typer(models.app, name="models")
 app.add_typer(workers.app, name="workers")
 app.add_typer(keys.app, name="keys")
+app.add_typer(media.app, name="media")
 app.command("doctor")(doctor.doctor)
 app.command("gateway")(processes.gateway)
 app.command("worker")(processes.worker)

@@ -1,5 +1,8 @@
 """Where commands write: what they tell goes to standard error, what they answer to output."""
 
+from datetime import UTC
+
+from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from rich.table import Table
 
@@ -15,3 +18,8 @@ def plain_table(*columns: str) -> Table:
         # What comes first is what people copy.
         table.add_column(column, overflow="fold", no_wrap=not table.columns)
     return table
+
+
+def local_time(timestamp: Timestamp) -> str:
+    """Write an instant as the clock on the wall shows it."""
+    return timestamp.ToDatetime(tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

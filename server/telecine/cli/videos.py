@@ -1,17 +1,15 @@
 """The commands that look at, end and fetch videos."""
 
 import sys
-from datetime import UTC
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 from rich.markup import escape
 
-from telecine.cli.console import console, output, plain_table
+from telecine.cli.console import console, local_time, output, plain_table
 from telecine.cli.generate import describe_failure, parse_labels
 from telecine.cli.options import DataDirOption, JsonOption, NameArgument, ServerOption, connect
 from telecine.cli.progress_view import STAGE_WORDS, ProgressView, state_word
@@ -69,7 +67,7 @@ def list_videos(
     table = plain_table("name", "state", "done", "created", "prompt")
     for video in videos:
         percent = f"{video.progress_percent} %"
-        created = _local_time(video.create_time)
+        created = local_time(video.create_time)
         table.add_row(
             video.name, state_word(video.state), percent, created, escape(video.spec.prompt)
         )
@@ -194,8 +192,8 @@ def _facts(video: video_pb2.Video) -> dict[str, str]:
         "guidance": f"{spec.guidance_scale:g}",
         "frames": f"{video.num_frames} at {spec.fps}/s, {spec.size.width}x{spec.size.height}",
         "sound": spec.input_audio or video_pb2.AudioMode.Name(spec.audio_mode)[11:].lower(),
-        "created": _local_time(video.create_time),
-        "ended": _local_time(video.end_time) if video.HasField("end_time") else "",
+        "created": local_time(video.create_time),
+        "ended": local_time(video.end_time) if video.HasField("end_time") else "",
         "labels": ", ".join(f"{key}={value}" for key, value in sorted(spec.labels.items())),
         "warnings": "\n".join(video.warnings),
     }
@@ -212,12 +210,8 @@ def _queue_place(video: video_pb2.Video) -> str:
     place = f"{video.queue_position} ahead"
     if not video.HasField("estimated_start_time"):
         return f"{place}, no worker serves it now"
-    return f"{place}, starts about {_local_time(video.estimated_start_time)}"
+    return f"{place}, starts about {local_time(video.estimated_start_time)}"
 
 
 def _seconds(duration: Duration) -> float:
     return duration.seconds + duration.nanos / 1e9
-
-
-def _local_time(timestamp: Timestamp) -> str:
-    return timestamp.ToDatetime(tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -241,6 +241,21 @@ class Client(AccountCalls):
         except grpc.RpcError as error:
             raise client_error(error) from error
 
+    def get_media(self, name: str) -> video_pb2.Media:
+        """Return an upload."""
+        request = video_service_pb2.GetMediaRequest(name=resource_name("media", name))
+        return self._call(self._videos.GetMedia, request)
+
+    def list_media(self, *, page_size: int = 50) -> Generator[video_pb2.Media, None, None]:
+        """Yield the caller's uploads, newest first; the next page is asked for when needed."""
+        request = video_service_pb2.ListMediaRequest(page_size=page_size)
+        while True:
+            page = self._call(self._videos.ListMedia, request)
+            yield from page.media
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
     def delete_media(self, name: str) -> None:
         """Remove an upload; a video that waits to be made from it will fail."""
         request = video_service_pb2.DeleteMediaRequest(name=resource_name("media", name))

@@ -1,15 +1,26 @@
 """What is known of uploads: whose stored bytes they are, and until when they are kept."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
+from telecine.errors import NotFoundError
 from telecine.jobs.call_batcher import Argument
 from telecine.jobs.function_library import FunctionLibrary
 from telecine.jobs.keys import queue_key
 from telecine.jobs.store_answers import refusals_raised
+from telecine.v1 import video_pb2
 
 MEDIA_COLLECTION = "media/"
+_MICROS = 1_000_000
+
+
+class MediaPage(NamedTuple):
+    """Some uploads, newest first."""
+
+    media: list[video_pb2.Media]
+    next_place: str
+    """Where the next page begins; empty after the last."""
 
 
 class MediaStore:
@@ -27,22 +38,53 @@ class MediaStore:
         self.kept_seconds = kept_seconds
 
     async def add(
-        self, name: str, *, tenant: str, size_bytes: int, max_stored_bytes: int | None
+        self, media: video_pb2.Media, *, tenant: str, max_stored_bytes: int | None
     ) -> None:
-        """Counts an upload that is about to be stored.
+        """Counts an upload that is about to be stored, and sets when it was made and will end.
 
         Raises:
             QuotaExceededError: its tenant would have more stored than it may.
         """
-        arguments = _named(name) | {
+        arguments = _named(media.name) | {
             "tenant": tenant,
-            "size_bytes": size_bytes,
+            "content_type": media.content_type,
+            "size_bytes": media.size_bytes,
             "kept_seconds": self.kept_seconds,
         }
         if max_stored_bytes is not None:
             arguments["max_stored_bytes"] = max_stored_bytes
         with refusals_raised():
-            await self._library.call("add_media", arguments)
+            create_micros = int(await self._library.call("add_media", arguments))
+        media.create_time.FromMicroseconds(create_micros)
+        media.expire_time.FromMicroseconds(create_micros + int(self.kept_seconds * _MICROS))
+
+    async def finish(self, media: video_pb2.Media) -> None:
+        """Lists an upload, whose bytes are stored by now."""
+        await self._library.call("finish_media", _named(media.name) | {"digest": media.digest})
+
+    async def get(self, name: str) -> video_pb2.Media:
+        """Returns an upload.
+
+        Raises:
+            NotFoundError: there is none, or its time is over.
+        """
+        answer = await self._library.read("get_media", _named(name))
+        if answer is None:
+            raise NotFoundError(name)
+        return _media_in(answer)
+
+    async def list_media(self, tenant: str, *, page_size: int, place: str) -> MediaPage:
+        """Returns a page of a tenant's uploads, newest first.
+
+        It may hold fewer than asked for and still not be the last.
+        """
+        arguments: dict[str, Argument] = {
+            "tenant": tenant,
+            "before": f"({place}" if place else "+inf",
+            "max_media": page_size,
+        }
+        last, answers = await self._library.read("list_media", arguments)
+        return MediaPage([_media_in(answer) for answer in answers], last.decode())
 
     async def use(self, name: str) -> bool:
         """Puts off the end of an upload; returns whether it may still be used."""
@@ -58,6 +100,19 @@ class MediaStore:
     async def remove(self, name: str) -> None:
         """Forgets an upload that is stored no more."""
         await self._library.call("remove_media", _named(name))
+
+
+def _media_in(answer: list[bytes]) -> video_pb2.Media:
+    media_id, content_type, size_bytes, digest, create_micros, expire_micros = answer
+    media = video_pb2.Media(
+        name=f"{MEDIA_COLLECTION}{media_id.decode()}",
+        content_type=content_type.decode(),
+        size_bytes=int(size_bytes),
+        digest=digest.decode(),
+    )
+    media.create_time.FromMicroseconds(int(create_micros))
+    media.expire_time.FromMicroseconds(int(float(expire_micros)))
+    return media
 
 
 def _named(name: str) -> dict[str, Argument]:

@@ -69,6 +69,24 @@ async def test_uploads_count_until_they_are_deleted(gateway: Any, http: AsyncCli
     assert (await http.post("/v1/videos", json=body)).status_code == 400
 
 
+async def test_uploads_are_listed_page_by_page(http: AsyncClient) -> None:
+    made = [(await http.post("/v1/media", files={"file": PNG})).json() for _ in range(3)]
+    assert (await http.get(f"/v1/media/{made[0]['id']}")).json() == made[0]
+    first = (await http.get("/v1/media", params={"limit": 2})).json()
+    assert (first["data"], first["has_more"]) == ([made[2], made[1]], True)
+    after = {"limit": 2, "after": first["last_id"]}
+    assert (await http.get("/v1/media", params=after)).json() == {
+        "object": "list",
+        "data": [made[0]],
+        "first_id": made[0]["id"],
+        "last_id": made[0]["id"],
+        "has_more": False,
+    }
+    answer = await http.get("/v1/media", params={"after": "none"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "after")
+    assert (await http.get("/v1/media/none")).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("sent", "param"),
     [

@@ -160,6 +160,27 @@ export class Client {
     }
   }
 
+  /** Returns an upload. */
+  getMedia(name: string, options: CallOptions = {}): Promise<Media> {
+    const request = { name: resourceName("media", name) };
+    return this.#call((signal) => this.#videos.getMedia(request, { signal }), options);
+  }
+
+  /** Yields the caller's uploads, newest first; asks for the next page when it is needed. */
+  async *listMedia(
+    { signal, pageSize = 50 }: CallOptions & { pageSize?: number } = {},
+  ): AsyncGenerator<Media, void, undefined> {
+    const request = { pageSize, pageToken: "" };
+    do {
+      const page = await this.#call(
+        (own) => this.#videos.listMedia(request, { signal: own }),
+        { signal },
+      );
+      yield* page.media;
+      request.pageToken = page.nextPageToken;
+    } while (request.pageToken !== "");
+  }
+
   /** Removes an upload; a video that waits to be made from it will fail. */
   async deleteMedia(name: string, options: CallOptions = {}): Promise<void> {
     const request = { name: resourceName("media", name) };

@@ -186,6 +186,11 @@ test("media are uploaded in chunks", async () => {
   await writeFile(path, png);
   const media = await client.uploadMedia(path);
   assert.deepEqual([media.contentType, media.digest], ["image/png", sha256(png)]);
+  assert.deepEqual(await client.getMedia(media.name), media);
+  const other = await client.uploadMedia(path);
+  const listed = [];
+  for await (const each of client.listMedia({ pageSize: 1 })) listed.push(each.name);
+  assert.deepEqual(listed.slice(0, 2), [other.name, media.name]);
   const wrong = client.uploadMedia(path, { contentType: "image/jpeg" });
   await assert.rejects(wrong, telecine.InvalidRequestError);
   await writeFile(join(folder, "a.xyz"), png);

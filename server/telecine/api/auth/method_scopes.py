@@ -19,6 +19,8 @@ _SCOPES: dict[str, dict[str, Scope | None]] = {
         "DeleteVideo": Scope.VIDEOS_WRITE,
         "DownloadVideo": Scope.VIDEOS_READ,
         "UploadMedia": Scope.VIDEOS_WRITE,
+        "GetMedia": Scope.VIDEOS_READ,
+        "ListMedia": Scope.VIDEOS_READ,
         "DeleteMedia": Scope.VIDEOS_WRITE,
     },
     "telecine.v1.ModelService": {"ListModels": None, "GetModel": None},

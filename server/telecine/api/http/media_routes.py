@@ -4,20 +4,19 @@ import asyncio
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi import Path as PathParameter
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from telecine.api.http.dependencies import CallOf
+from telecine.api import media_uploads as uploads
+from telecine.api.http.dependencies import Call, CallOf
 from telecine.api.http.file_part import file_chunks
 from telecine.api.media_types import HEAD_BYTES, MEDIA_TYPES, type_of
-from telecine.api.media_uploads import delete_media as delete_stored
-from telecine.api.media_uploads import store_media, upload_path
 from telecine.api.request_validation import RESOURCE_ID
-from telecine.errors import InvalidFieldError
-from telecine.v1 import video_service_pb2
+from telecine.errors import InvalidFieldError, NotFoundError
+from telecine.v1 import video_pb2, video_service_pb2
 
 router = APIRouter(prefix="/v1/media", tags=["media"])
 
@@ -53,6 +52,16 @@ class MediaObject(BaseModel):
     expires_at: int
 
 
+class MediaList(BaseModel):
+    """A page of uploads; `after=last_id` asks for the next one."""
+
+    object: Literal["list"] = "list"
+    data: list[MediaObject]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
 class DeletedMedia(BaseModel):
     """An upload that is gone."""
 
@@ -64,9 +73,59 @@ class DeletedMedia(BaseModel):
 @router.post("", status_code=201, openapi_extra=_BODY)
 async def upload_media(call: CallOf) -> MediaObject:
     """Store a picture, a video or a sound track; what it is shows in how it begins."""
-    with upload_path() as path:
+    with uploads.upload_path() as path:
         content_type = await _receive(call.request, path)
-        media = await store_media(call.parts, path, content_type, caller=call.caller)
+        media = await uploads.store_media(call.parts, path, content_type, caller=call.caller)
+    return _media_object(media)
+
+
+@router.get("")
+async def list_media(
+    call: CallOf,
+    *,
+    after: Annotated[str | None, Query(description="The last id of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="Uploads a page.")] = 20,
+) -> MediaList:
+    """List the caller's uploads, newest first."""
+    query = video_service_pb2.ListMediaRequest(page_size=limit)
+    if after is not None:
+        query.page_token = await _token_after(after, call)
+    page = await uploads.list_media(call.parts, query, caller=call.caller)
+    shown = [_media_object(media) for media in page.media]
+    return MediaList(
+        data=shown,
+        first_id=shown[0].id if shown else None,
+        last_id=shown[-1].id if shown else None,
+        has_more=bool(page.next_page_token),
+    )
+
+
+@router.get("/{media_id}")
+async def retrieve_media(media_id: _MediaId, call: CallOf) -> MediaObject:
+    """Return an upload."""
+    query = video_service_pb2.GetMediaRequest(name=f"media/{media_id}")
+    return _media_object(await uploads.get_media(call.parts, query, caller=call.caller))
+
+
+@router.delete("/{media_id}")
+async def delete_media(media_id: _MediaId, call: CallOf) -> DeletedMedia:
+    """Remove an upload; a video that waits to be made from it will fail."""
+    request = video_service_pb2.DeleteMediaRequest(name=f"media/{media_id}")
+    await uploads.delete_media(call.parts, request, caller=call.caller)
+    return DeletedMedia(id=media_id)
+
+
+async def _token_after(media_id: str, call: Call) -> str:
+    """Returns the token of the page behind an upload: no two were made at the same time."""
+    query = video_service_pb2.GetMediaRequest(name=f"media/{media_id}")
+    try:
+        media = await uploads.get_media(call.parts, query, caller=call.caller)
+    except NotFoundError:
+        raise InvalidFieldError("after", "is not the id of an upload") from None
+    return uploads.page_token_after(media)
+
+
+def _media_object(media: video_pb2.Media) -> MediaObject:
     return MediaObject(
         id=media.name.removeprefix("media/"),
         content_type=media.content_type,
@@ -75,14 +134,6 @@ async def upload_media(call: CallOf) -> MediaObject:
         created_at=media.create_time.seconds,
         expires_at=media.expire_time.seconds,
     )
-
-
-@router.delete("/{media_id}")
-async def delete_media(media_id: _MediaId, call: CallOf) -> DeletedMedia:
-    """Remove an upload; a video that waits to be made from it will fail."""
-    request = video_service_pb2.DeleteMediaRequest(name=f"media/{media_id}")
-    await delete_stored(call.parts, request, caller=call.caller)
-    return DeletedMedia(id=media_id)
 
 
 async def _receive(request: Request, path: Path) -> str:
