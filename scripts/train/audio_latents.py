@@ -1,16 +1,18 @@
 """The sounds of the clips whose latents are written already, encoded once."""
 
+import math
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
+from telecine.engine.audio.audio_vae import AudioVAE
 from telecine.engine.families.toybox import ToyboxFamily
 from train.latents import SHARD, shard_generator
 from train.vae import NUM_FRAMES
 from train.world import Clip, random_clip, random_scene
-from train.world_sound import render_sound
+from train.world_sound import num_samples_of, render_sound
 
 FPS = (16, 24)
 """Every clip is heard at each: the same picture, faster and slower."""
@@ -50,6 +52,10 @@ class AudioClips:
 
 
 @torch.no_grad()
-def _encode(vae: nn.Module, clips: list[Clip], fps: int) -> Tensor:
-    waveforms = torch.stack([render_sound(clip, fps) for clip in clips])[:, None]
+def _encode(vae: AudioVAE, clips: list[Clip], fps: int) -> Tensor:
+    # What lies behind the clip's end in its last latent goes on: silence there would be learnt.
+    latent_samples = vae.config.latent_samples
+    num_latents = math.ceil(num_samples_of(NUM_FRAMES, fps) / latent_samples)
+    sounds = [render_sound(clip, fps, num_latents * latent_samples) for clip in clips]
+    waveforms = torch.stack(sounds)[:, None]
     return torch.cat([vae.encode(batch) for batch in waveforms.split(_BATCH)]).half()
