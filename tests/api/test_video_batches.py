@@ -56,6 +56,46 @@ async def test_bad_batch_is_refused_by_its_field_and_leaves_no_video(
     assert await all_names(gateway) == set()
 
 
+async def next_change(call: Any) -> Any:
+    async with asyncio.timeout(20):
+        while not (response := await call.read()).WhichOneof("change"):
+            pass
+    return response
+
+
+async def test_watcher_of_all_videos_that_comes_back_sees_what_ended_meanwhile(
+    gateway: Any,
+) -> None:
+    video = await gateway.create()
+    call = gateway.videos.WatchVideos(video_service_pb2.WatchVideosRequest())
+    seen = await next_change(call)
+    assert (seen.video.name, seen.event_id != "") == (video.name, True)
+    call.cancel()
+    await gateway.videos.CancelVideo(video_service_pb2.CancelVideoRequest(name=video.name))
+    again = video_service_pb2.WatchVideosRequest(after_event_id=seen.event_id)
+    call = gateway.videos.WatchVideos(again)
+    missed = await next_change(call)
+    assert (missed.video.name, missed.video.state) == (video.name, video_pb2.Video.STATE_CANCELLED)
+    call.cancel()
+
+
+async def test_watcher_of_all_videos_is_told_of_changes_that_are_known_no_more(
+    gateway: Any,
+) -> None:
+    later = video_service_pb2.WatchVideosRequest(after_event_id="9999999999999-0")
+    call = gateway.videos.WatchVideos(later)
+    assert (await next_change(call)).is_gap
+    call.cancel()
+
+
+async def test_watch_of_all_videos_behind_no_event_is_refused(
+    gateway: Any, refused: Refused
+) -> None:
+    call = gateway.videos.WatchVideos(video_service_pb2.WatchVideosRequest(after_event_id="x"))
+    refusal = await refused(call.read())
+    assert (refusal.code, refusal.field) == (grpc.StatusCode.INVALID_ARGUMENT, "after_event_id")
+
+
 async def test_watcher_of_all_videos_sees_a_batch_come(gateway: Any) -> None:
     call = gateway.videos.WatchVideos(video_service_pb2.WatchVideosRequest())
     await call.initial_metadata()

@@ -86,10 +86,10 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
         return videos.watch_video(self._parts, request, caller=current_caller())
 
     def WatchVideos(
-        self, _request: video_service_pb2.WatchVideosRequest, _context: Context
+        self, request: video_service_pb2.WatchVideosRequest, _context: Context
     ) -> AsyncIterator[video_service_pb2.WatchVideosResponse]:
         """Streams the changes of the caller's videos."""
-        return videos.watch_videos(self._parts, caller=current_caller())
+        return videos.watch_videos(self._parts, request, caller=current_caller())
 
     async def CancelVideo(
         self, request: video_service_pb2.CancelVideoRequest, _context: Context

@@ -121,17 +121,20 @@ def watch_video(
 
 
 async def watch_videos(
-    parts: GatewayParts, *, caller: Caller
+    parts: GatewayParts, request: video_service_pb2.WatchVideosRequest, *, caller: Caller
 ) -> AsyncGenerator[video_service_pb2.WatchVideosResponse, None]:
     """Yields the caller's videos that have not ended, then every change of any of them."""
-    async with aclosing(parts.feed.watch(caller.tenant)) as changes:
+    watching = parts.feed.watch(caller.tenant, after=request.after_event_id)
+    async with aclosing(watching) as changes:
         async for change in changes:
-            if change.name is None:
-                yield video_service_pb2.WatchVideosResponse()
-            elif change.video is None:
-                yield video_service_pb2.WatchVideosResponse(deleted_video=change.name)
-            else:
-                yield video_service_pb2.WatchVideosResponse(video=change.video)
+            response = video_service_pb2.WatchVideosResponse(event_id=change.place)
+            if change.video is not None:
+                response.video.CopyFrom(change.video)
+            elif change.name is not None:
+                response.deleted_video = change.name
+            elif change.is_gap:
+                response.is_gap = True
+            yield response
 
 
 async def cancel_video(

@@ -159,17 +159,22 @@ class AsyncClient(AsyncAccountCalls):
             finally:
                 stream.cancel()
 
-    async def watch_videos(self) -> AsyncGenerator[video_service_pb2.WatchVideosResponse, None]:
+    async def watch_videos(
+        self, *, after_event_id: str = ""
+    ) -> AsyncGenerator[video_service_pb2.WatchVideosResponse, None]:
         """Yield this caller's videos that have not ended, then every change of any of them.
 
-        It never ends; after a break the videos that have not ended come again.
+        It never ends. After a break it goes on behind the last `event_id`, with what has changed
+        since; where that is known no more, `is_gap` says so.
         """
+        request = video_service_pb2.WatchVideosRequest(after_event_id=after_event_id)
         resumption = Resumption(self._patience_seconds)
         while True:
-            stream = self._videos.WatchVideos(video_service_pb2.WatchVideosRequest())
+            stream = self._videos.WatchVideos(request)
             try:
                 async for response in stream:
                     resumption.note_progress()
+                    request.after_event_id = response.event_id or request.after_event_id
                     if response.WhichOneof("change"):
                         yield response
             except grpc.aio.AioRpcError as error:

@@ -9,7 +9,9 @@ import { clientError } from "./errors.js";
 /** A change of one of the caller's videos. */
 export type VideoChange =
   | { case: "video"; value: Video }
-  | { case: "deletedVideo"; value: string };
+  | { case: "deletedVideo"; value: string }
+  /** Changes after the break are known no more: list the videos. */
+  | { case: "isGap"; value: boolean };
 
 /** Yields a video's events until its end, each once and in order, through broken connections. */
 export async function* watchVideo(
@@ -31,16 +33,18 @@ export async function* watchVideo(
   }
 }
 
-/** Yields the videos that have not ended, then every change; after a break they come again. */
+/** Yields the videos that have not ended, then every change, through broken connections. */
 export async function* watchVideos(
   stub: Stub<typeof VideoService>,
   patience: Patience,
 ): AsyncGenerator<VideoChange, void, undefined> {
+  const request = { afterEventId: "" };
   const changes = resumed(async function* (signal) {
-    yield* converted(stub.watchVideos({}, { signal }));
+    yield* converted(stub.watchVideos(request, { signal }));
     throw new UnavailableError("the stream, which has no end, ended");
   }, patience);
-  for await (const { change } of changes) {
+  for await (const { change, eventId } of changes) {
+    request.afterEventId = eventId || request.afterEventId;
     if (change.case !== undefined) {
       yield change;
     }
