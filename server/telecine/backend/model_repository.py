@@ -38,8 +38,8 @@ from telecine.inference.model_configs import (
 )
 
 _BUILT_IN_MODEL = "toybox"
-# The committed model.py that serves an encoder of any family.
-_ENCODER_SOURCES = {"onnx": "t5_encoder", "torch": "text_projection"}
+# The role whose committed model.py serves every encoder of any family.
+_ENCODER_SOURCE = "t5_encoder"
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 
 
@@ -126,8 +126,7 @@ def build_repository(
         role_folder = folder / f"{model}__{role}"
         (role_folder / "1").mkdir(parents=True, exist_ok=True)
         if tensorrt is None or role not in exported:  # a plan needs no model.py
-            source_role = _ENCODER_SOURCES[runtimes[role]] if role in runtimes else role
-            _copy_source(sources, source_role, role_folder)
+            _copy_source(sources, _ENCODER_SOURCE if role in runtimes else role, role_folder)
         # Last: without it Triton sees no model.
         (role_folder / "config.pbtxt").write_text(text)
     return tensors

@@ -32,7 +32,7 @@ _FEATURES = ("t5_hidden_states", "clip_pooled")
 _ENCODER_ROLES = (
     EncoderRole("t5_encoder", _TOKENS, _FEATURES[:1], "onnx"),
     EncoderRole("clip_encoder", _TOKENS, _FEATURES[1:], "onnx"),
-    EncoderRole("text_projection", _FEATURES, ("prompt_embeds", "pooled_prompt_embeds"), "torch"),
+    EncoderRole("text_projection", _FEATURES, ("prompt_embeds", "pooled_prompt_embeds"), "onnx"),
 )
 
 
