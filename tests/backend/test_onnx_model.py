@@ -19,8 +19,8 @@ def test_exported_encoder_equals_the_engines(
 ) -> None:
     family = load_family(str(random_weights))
     tokens = [family.load_tokenizer().encode(prompt) for prompt in PROMPTS[:num_prompts]]
-    input_ids = torch.cat([prompt.input_ids for prompt in tokens])
-    attention_mask = torch.cat([prompt.attention_mask for prompt in tokens])
+    input_ids = torch.from_numpy(np.concatenate([each.input_ids for each in tokens]))
+    attention_mask = torch.from_numpy(np.concatenate([each.attention_mask for each in tokens]))
     encoder = family.load_encoder(role)
     with torch.inference_mode():
         expected = encoder(input_ids, attention_mask)

@@ -17,8 +17,9 @@ from telecine import __version__
 from telecine.backend.onnx_export import ExportedEncoder, ExportOptions, export_encoders
 from telecine.backend.precision import LARGE_PARAMETERS
 from telecine.backend.tensorrt_plan import build_plan, load_tensorrt
-from telecine.engine.families import Family, load_family
+from telecine.engine.families import load_family
 from telecine.engine.families.prompt_encoder import PromptEncoder
+from telecine.engine.families.protocol import Family
 from telecine.engine.offload.options import WeightsMode
 from telecine.engine.parallel.layout import ONE_RANK, ParallelConfig, require_layout
 from telecine.inference.encoder_manifest import (
