@@ -24,8 +24,9 @@ from torch import Tensor
 
 from telecine.engine.denoise import SamplingConfig, denoise_slice, initial_state
 from telecine.engine.dit.attention import AttentionKind
-from telecine.engine.families import BUILT_IN_WEIGHTS, Family, load_family
+from telecine.engine.families import BUILT_IN_WEIGHTS, load_family
 from telecine.engine.families.prompt_encoder import PromptEncoder
+from telecine.engine.families.protocol import Family
 from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 
 CPU = torch.device("cpu")

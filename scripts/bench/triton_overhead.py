@@ -23,7 +23,8 @@ from tritonclient.grpc.aio import InferenceServerClient
 
 from telecine.engine.denoise import Conditioning, Denoiser, denoise_slice, initial_state
 from telecine.engine.dit.model import DiTConfig
-from telecine.engine.families import BUILT_IN_WEIGHTS, Family, load_family
+from telecine.engine.families import BUILT_IN_WEIGHTS, load_family
+from telecine.engine.families.protocol import Family
 from telecine.engine.families.random_weights import write_random_weights
 from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 from telecine.engine.vae.causal_vae import CausalVAEConfig

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -219,8 +220,8 @@ def tokenize(
     prompts = [text if keep else "" for text, keep in zip(captions, kept.tolist(), strict=True)]
     encoded = [tokenizer.encode(prompt) for prompt in prompts]
     return (
-        torch.cat([prompt.input_ids for prompt in encoded]),
-        torch.cat([prompt.attention_mask for prompt in encoded]),
+        torch.from_numpy(np.concatenate([prompt.input_ids for prompt in encoded])),
+        torch.from_numpy(np.concatenate([prompt.attention_mask for prompt in encoded])),
     )
 
 

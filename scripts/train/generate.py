@@ -10,9 +10,9 @@ from torch import Tensor
 
 from telecine.engine.denoise import SamplingConfig, denoise_slice, initial_state
 from telecine.engine.dit.attention import AttentionKind
-from telecine.engine.families import Family, load_family
+from telecine.engine.families import load_family
 from telecine.engine.families.prompt_encoder import PromptEncoder
-from telecine.engine.families.protocol import AudioDecoder, AudioDenoiser
+from telecine.engine.families.protocol import AudioDecoder, AudioDenoiser, Family
 from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 from telecine.engine.state import DenoiseState
 from telecine.media.sound import Sound, fit

@@ -4,12 +4,10 @@ import importlib.util
 
 import numpy as np
 import pytest
-import torch
 
 from telecine.backend import picture_fitting
 from telecine.backend.picture_fitting import DaliFitter, Fitter, PillowFitter, open_fitter
 
-CPU = torch.device("cpu")
 SIZES = [(100, 200, 64, 64), (300, 301, 64, 96), (37, 500, 32, 32), (24, 24, 48, 80)]
 
 
@@ -19,7 +17,7 @@ def fitter(request: pytest.FixtureRequest) -> Fitter:
         return PillowFitter()
     if importlib.util.find_spec("nvidia.dali") is None:
         pytest.skip("DALI is not installed")
-    return DaliFitter(CPU)
+    return DaliFitter(gpu=None)
 
 
 def smooth_frames(num_frames: int, height: int, width: int) -> picture_fitting.Frames:
@@ -59,4 +57,4 @@ def test_what_is_too_wide_is_cropped_around_its_middle(fitter: Fitter) -> None:
 
 def test_without_dali_pillow_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    assert isinstance(open_fitter(CPU), PillowFitter)
+    assert isinstance(open_fitter(), PillowFitter)

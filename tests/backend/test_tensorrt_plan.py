@@ -10,7 +10,7 @@ pytest.importorskip("tensorrt_rtx_bindings")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("role", ["t5_encoder", "clip_encoder"])
+@pytest.mark.parametrize("role", ["t5_encoder", "clip_encoder", "text_projection"])
 def test_tensorrt_builds_a_plan_of_the_exported_encoder(triton_repository: Path, role: str) -> None:
     path = triton_repository / f"toybox__{role}" / "1" / "model.onnx"
     plan = build_plan(load_tensorrt_rtx(), path, max_batch_size=8, compute_capability="SM86")

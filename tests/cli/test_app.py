@@ -15,3 +15,12 @@ def test_a_refusal_is_one_line_with_its_reason(gateway: GatewayProcess) -> None:
     assert finished.stdout == ""
     assert "NOT_FOUND" in finished.stderr
     assert len(finished.stderr.splitlines()) == 1
+
+
+def test_commands_load_nothing_that_only_a_service_needs() -> None:
+    program = "import sys, telecine.cli.app; print(*sys.modules)"
+    command = [sys.executable, "-c", program]
+    loaded = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    heavy = {"torch", "transformers", "numpy", "tritonclient", "redis", "fastapi", "pydantic"}
+    assert "telecine.cli.generate" in loaded
+    assert heavy.isdisjoint(loaded)

@@ -15,8 +15,9 @@ from telecine.engine.denoise import (
     denoise_slice,
     initial_state,
 )
-from telecine.engine.families import Family, load_family
+from telecine.engine.families import load_family
 from telecine.engine.families.prompt_encoder import PromptEncoder
+from telecine.engine.families.protocol import Family
 from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 from telecine.engine.noise import initial_noise
 from telecine.engine.samplers import SAMPLERS

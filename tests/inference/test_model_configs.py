@@ -9,6 +9,7 @@ from tritonclient.grpc import model_config_pb2
 from telecine.inference.model_configs import (
     EncoderDescription,
     ModelDescription,
+    Target,
     TensorDescription,
     write_configs,
 )
@@ -64,6 +65,15 @@ def test_tensorrt_target_changes_the_encoders_alone() -> None:
         assert after.platform == "tensorrt_plan"
         assert list(after.input) == list(before.input)
         assert list(after.output) == list(before.output)
+
+
+@pytest.mark.parametrize(
+    ("target", "runtimes"), [("cpu", ("onnx", "onnx", "torch")), ("cuda", ("torch",) * 3)]
+)
+def test_encoders_are_told_what_runs_them(target: Target, runtimes: tuple[str, ...]) -> None:
+    configs = write_configs(DESCRIPTION, target)
+    roles = [parse(configs[each.name]) for each in DESCRIPTION.encoders]
+    assert tuple(role.parameters["runtime"].string_value for role in roles) == runtimes
 
 
 def test_pictures_have_roles_and_inputs_only_where_a_model_takes_them() -> None:

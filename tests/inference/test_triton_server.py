@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from model_processes import model_processes
 from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.grpc.aio import InferenceServerClient as InferenceServerAioClient
 
@@ -44,18 +45,7 @@ async def client(server: TritonServer) -> AsyncIterator[TritonClient]:
 
 
 def find_stub(server: TritonServer, role: str) -> int:
-    """The process of a model, a child of the server: the youngest, as one replaced may linger."""
-    found: dict[int, int] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-            command = (stat.parent / "cmdline").read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(fields[1]) == server.pid and f"/toybox__{role}/" in command:
-            found[int(fields[19])] = int(stat.parent.name)
-    assert found, f"no process of {role}"
-    return found[max(found)]
+    return model_processes(server)[role]
 
 
 async def until_ready(client: TritonClient) -> None:

@@ -1,24 +1,20 @@
-"""An encoder role of a family, by ONNX Runtime."""
+"""A network of the prompt's encoding; its config says which, and what runs it."""
 
 from pathlib import Path
 from typing import Any
 
-from telecine.backend.onnx_model import OnnxModel
-from telecine.backend.request_reader import RequestReader, parameter
-from telecine.backend.responses import Outputs, answer_each
+from telecine.backend.encoder import open_encoder
+from telecine.backend.request_reader import parameters
+from telecine.backend.responses import answer_each
 
 
 class TritonPythonModel:
-    """Runs the role's exported network."""
+    """Runs one of a family's encoder roles."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load the ONNX file that set-up put beside this one."""
-        num_threads = int(parameter(args, "num_threads"))
-        self._encoder = OnnxModel(Path(__file__).with_name("model.onnx"), num_threads=num_threads)
+        """Load the network; ONNX Runtime reads the file that set-up put beside this one."""
+        self._encoder = open_encoder(parameters(args), Path(__file__).parent)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request."""
-        return answer_each(requests, self._encode)
-
-    def _encode(self, request: RequestReader) -> Outputs:
-        return self._encoder.run({name: request.array(name) for name in self._encoder.input_names})
+        return answer_each(requests, self._encoder.run)

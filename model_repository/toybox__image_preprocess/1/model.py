@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from telecine.backend.devices import choose_device
 from telecine.backend.picture_fitting import open_fitter
 from telecine.backend.request_reader import RequestReader
 from telecine.backend.responses import Outputs, answer_each
@@ -13,7 +12,7 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:  # noqa: ARG002
         """Build the pipeline."""
-        self._fitter = open_fitter(choose_device())
+        self._fitter = open_fitter()
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request."""

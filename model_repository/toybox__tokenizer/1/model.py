@@ -6,7 +6,7 @@ import numpy as np
 
 from telecine.backend.request_reader import RequestReader, parameter
 from telecine.backend.responses import Outputs, answer_each
-from telecine.engine.families import load_family
+from telecine.engine.families import load_tokenizer
 
 
 class TritonPythonModel:
@@ -14,7 +14,7 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the tokenizer."""
-        self._tokenizer = load_family(parameter(args, "weights")).load_tokenizer()
+        self._tokenizer = load_tokenizer(parameter(args, "weights"))
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request."""

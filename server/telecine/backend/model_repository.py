@@ -17,8 +17,9 @@ from telecine import __version__
 from telecine.backend.onnx_export import ExportedEncoder, ExportOptions, export_encoders
 from telecine.backend.precision import LARGE_PARAMETERS
 from telecine.backend.tensorrt_plan import build_plan, load_tensorrt
-from telecine.engine.families import Family, load_family
+from telecine.engine.families import load_family
 from telecine.engine.families.prompt_encoder import PromptEncoder
+from telecine.engine.families.protocol import Family
 from telecine.engine.offload.options import WeightsMode
 from telecine.engine.parallel.layout import ONE_RANK, ParallelConfig, require_layout
 from telecine.inference.encoder_manifest import (
@@ -38,8 +39,8 @@ from telecine.inference.model_configs import (
 )
 
 _BUILT_IN_MODEL = "toybox"
-# The committed model.py that serves an encoder of any family.
-_ENCODER_SOURCES = {"onnx": "t5_encoder", "torch": "text_projection"}
+# The role whose committed model.py serves every encoder of any family.
+_ENCODER_SOURCE = "t5_encoder"
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 
 
@@ -126,8 +127,7 @@ def build_repository(
         role_folder = folder / f"{model}__{role}"
         (role_folder / "1").mkdir(parents=True, exist_ok=True)
         if tensorrt is None or role not in exported:  # a plan needs no model.py
-            source_role = _ENCODER_SOURCES[runtimes[role]] if role in runtimes else role
-            _copy_source(sources, source_role, role_folder)
+            _copy_source(sources, _ENCODER_SOURCE if role in runtimes else role, role_folder)
         # Last: without it Triton sees no model.
         (role_folder / "config.pbtxt").write_text(text)
     return tensors

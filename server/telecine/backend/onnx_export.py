@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from telecine.backend.onnx_model import OnnxModel
 from telecine.backend.precision import EncoderInPrecision, encoder_precision
-from telecine.engine.families import Family
-from telecine.engine.families.protocol import EncoderRole
+from telecine.engine.families.protocol import EncoderRole, Family
 
 _OPSET = 18
 PROMPTS = ("a red circle moving left", "a cat, seen from above, walks along a wall at dawn")
@@ -68,8 +68,10 @@ def export_encoders(
     tokenizer = family.load_tokenizer()
     prompts = [tokenizer.encode(prompt) for prompt in PROMPTS]
     tensors = {
-        "input_ids": torch.cat([prompt.input_ids for prompt in prompts]),
-        "attention_mask": torch.cat([prompt.attention_mask for prompt in prompts]),
+        "input_ids": torch.from_numpy(np.concatenate([each.input_ids for each in prompts])),
+        "attention_mask": torch.from_numpy(
+            np.concatenate([each.attention_mask for each in prompts])
+        ),
     }
     exported = {}
     for role in family.encoder_roles:

@@ -9,9 +9,10 @@ import math
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
+
+from telecine.backend.gpus import count_gpus
 
 Frames = NDArray[np.uint8]
 """[T, H, W, 3], RGB, 0 to 255."""
@@ -25,9 +26,11 @@ class Fitter(Protocol):
         ...
 
 
-def open_fitter(device: torch.device) -> Fitter:
-    """Return DALI's, or Pillow's where DALI is not installed."""
-    return DaliFitter(device) if _has_dali() else PillowFitter()
+def open_fitter() -> Fitter:
+    """Return DALI's, on the first GPU where there is one, or Pillow's where there is no DALI."""
+    if not _has_dali():
+        return PillowFitter()
+    return DaliFitter(gpu=0 if count_gpus() else None)
 
 
 class PillowFitter:
@@ -48,17 +51,21 @@ class PillowFitter:
 
 
 class DaliFitter:
-    """All frames in one run of a DALI pipeline, which is built once for every size."""
+    """All frames in one run of a DALI pipeline, which is built once for every size.
 
-    def __init__(self, device: torch.device) -> None:
+    Args:
+        gpu: which one it runs on; None for the CPU.
+    """
+
+    def __init__(self, *, gpu: int | None) -> None:
         # It takes 700 MB on disk, and not every machine has it.
         dali = importlib.import_module("nvidia.dali")
-        fn, is_gpu = dali.fn, device.type == "cuda"
+        fn, is_gpu = dali.fn, gpu is not None
 
         @dali.pipeline_def(  # type: ignore[untyped-decorator]
             batch_size=1,
             num_threads=1,
-            device_id=(device.index or 0) if is_gpu else None,
+            device_id=gpu,
             prefetch_queue_depth=1,
         )
         def describe() -> Any:

@@ -14,7 +14,7 @@ from telecine.backend.devices import batch_of_one, choose_device, wait_for
 from telecine.backend.frames import encode_preview
 from telecine.backend.rank_group import RankGroup
 from telecine.engine.denoise import Conditioning, StepOutput
-from telecine.engine.families import Family
+from telecine.engine.families.protocol import Family
 from telecine.engine.state import DenoiseState
 
 Arrays = dict[str, NDArray[Any]]

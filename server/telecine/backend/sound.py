@@ -10,8 +10,7 @@ from telecine.backend.devices import batch_of_one
 from telecine.backend.request_reader import RequestReader
 from telecine.backend.responses import Outputs
 from telecine.engine.denoise import Conditioning
-from telecine.engine.families import Family
-from telecine.engine.families.protocol import AudioDecoder
+from telecine.engine.families.protocol import AudioDecoder, Family
 from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 from telecine.engine.state import DenoiseState
 

@@ -23,7 +23,7 @@ class TorchEncoder:
 
     @torch.inference_mode()
     def run(self, request: RequestReader) -> Outputs:
-        """Inputs by name to outputs by name, batch first."""
+        """See `telecine.backend.encoder.Encoder`."""
         arrays = (request.array(name) for name in self._role.inputs)
         results = self._network(*(torch.tensor(values).to(self._device) for values in arrays))
         results = (results,) if isinstance(results, torch.Tensor) else results

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.markup import escape
@@ -15,13 +16,12 @@ from rich.markup import escape
 from telecine.cli.console import output, plain_table
 from telecine.cli.options import DataDirOption, ServerOption, find_server
 from telecine.cli.up import MODEL_REPOSITORY
-from telecine.config import Settings, WorkerSettings, load_settings
 from telecine.errors import TelecineError
 from telecine.inference.triton_installation import find_triton
-from telecine.jobs.redis_server import find_redis_binary
 from telecine.local.data_folder import DataFolder
-from telecine.storage import open_object_store
-from telecine.worker.served_models import open_registry
+
+if TYPE_CHECKING:
+    from telecine.config import Settings, WorkerSettings
 
 # Triton's Python backend reads arrays of NumPy 1 alone.
 NUMPY_MAJOR = "1."
@@ -87,6 +87,9 @@ def _check_triton() -> str:
 
 
 def _check_redis() -> str:
+    # Here as below: the other commands share this process's imports, and need none of these.
+    from telecine.jobs.redis_server import find_redis_binary  # noqa: PLC0415
+
     return str(find_redis_binary())
 
 
@@ -100,13 +103,17 @@ def _check_model_repository() -> str:
     return f"{len(configs)} in {MODEL_REPOSITORY}"
 
 
-def _settings_of(data_dir: Path) -> Settings:
+def _settings_of(data_dir: Path) -> "Settings":
     """Returns what the service of a data folder was last started with, else the environment's."""
+    from telecine.config import load_settings  # noqa: PLC0415
+
     file = DataFolder(data_dir.resolve()).settings
     return load_settings(file if file.exists() else None)
 
 
-async def _check_weights(options: WorkerSettings) -> str:
+async def _check_weights(options: "WorkerSettings") -> str:
+    from telecine.worker.served_models import open_registry  # noqa: PLC0415
+
     registry, _ = open_registry(options)
     found = await registry.read_all(options.models)
     if found.rejected:
@@ -115,6 +122,8 @@ async def _check_weights(options: WorkerSettings) -> str:
 
 
 async def _check_objects(url: str) -> str:
+    from telecine.storage import open_object_store  # noqa: PLC0415
+
     async with aclosing(open_object_store(url).list_keys()) as keys:
         await anext(keys, None)
     return url
@@ -122,8 +131,8 @@ async def _check_objects(url: str) -> str:
 
 def _missing_onnx_files(configs: list[Path]) -> Iterator[str]:
     for config in configs:
-        is_encoder = config.parent.name.endswith(("__t5_encoder", "__clip_encoder"))
-        if is_encoder and not list(config.parent.glob("1/model.*nx")):
+        is_exported = 'string_value: "onnx"' in config.read_text()
+        if is_exported and not list(config.parent.glob("1/model.*nx")):
             yield f"{config.parent.name}/1/model.onnx"
 
 

@@ -12,9 +12,7 @@ from rich.markup import escape
 from telecine.cli.console import console, output, plain_table
 from telecine.cli.generate import parse_labels, parse_tier
 from telecine.cli.options import DataDirOption, JsonOption, ServerOption, connect
-from telecine.config import load_settings
 from telecine.errors import TelecineError
-from telecine.local.operator_key import make_operator_key
 from telecine.v1 import account_pb2
 
 DEFAULT_SCOPES = ("videos:read", "videos:write")
@@ -108,6 +106,10 @@ def bootstrap(
     tenant: Annotated[str, typer.Option(help="Whose it is.")] = "default",
 ) -> None:
     """Make a key with every scope, straight in Redis: the first one of a new cluster."""
+    # The gateway's modules take a second to import, and all other commands ask the gateway itself.
+    from telecine.config import load_settings  # noqa: PLC0415
+    from telecine.local.operator_key import make_operator_key  # noqa: PLC0415
+
     try:
         secret = make_operator_key(load_settings(settings).redis.url, tenant=tenant)
     except TelecineError as error:

@@ -1,15 +1,16 @@
 """`telecine gateway` and `telecine worker`: one process each, as a cluster runs them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import uvloop
 from rich.markup import escape
 
 from telecine.cli.console import console
-from telecine.config import load_settings
-from telecine.observability.log import configure_logging
+
+if TYPE_CHECKING:
+    from telecine.config import Settings
 
 SettingsOption = Annotated[
     Path | None,
@@ -23,8 +24,7 @@ def gateway(settings: SettingsOption = None) -> None:
     from telecine.api.auth.authenticator import UnsafeAddressError  # noqa: PLC0415
     from telecine.api.gateway import run_gateway  # noqa: PLC0415
 
-    loaded = load_settings(settings)
-    configure_logging(service="gateway", level=loaded.log.level)
+    loaded = _start(settings, service="gateway")
     try:
         uvloop.run(run_gateway(loaded))
     except UnsafeAddressError as error:
@@ -36,6 +36,14 @@ def worker(settings: SettingsOption = None) -> None:
     """Run a worker, which makes videos with the Triton server beside it."""
     from telecine.worker.worker_process import run_worker  # noqa: PLC0415 - as above
 
-    loaded = load_settings(settings)
-    configure_logging(service="worker", level=loaded.log.level)
-    uvloop.run(run_worker(loaded))
+    uvloop.run(run_worker(_start(settings, service="worker")))
+
+
+def _start(file: Path | None, *, service: str) -> "Settings":
+    """Read the settings and set up the log, as they say."""
+    from telecine.config import load_settings  # noqa: PLC0415 - as above
+    from telecine.observability.log import configure_logging  # noqa: PLC0415
+
+    settings = load_settings(file)
+    configure_logging(service=service, level=settings.log.level)
+    return settings

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -14,8 +14,10 @@ from telecine.cli.console import console
 from telecine.cli.options import DataDirOption
 from telecine.errors import TelecineError
 from telecine.local.data_folder import AlreadyRunningError, DataFolder
-from telecine.local.local_service import LocalOptions, LocalService, StartError, local_service
 from telecine.local.stop_signals import StopRequestedError, StopSignals
+
+if TYPE_CHECKING:
+    from telecine.local.local_service import LocalOptions, LocalService
 
 # Of the checkout that this package is installed from.
 MODEL_REPOSITORY = Path(__file__).resolve().parents[3] / "model_repository"
@@ -56,8 +58,11 @@ def up(
 
 def local_options(
     port: int | None, model_repository: Path, *, http_port: int | None = None
-) -> LocalOptions:
+) -> "LocalOptions":
     """Return the options of a service that uses this machine's cores."""
+    # What a service needs takes seconds to import, and most commands start none.
+    from telecine.local.local_service import LocalOptions  # noqa: PLC0415
+
     return LocalOptions(
         model_repository=model_repository,
         gateway_port=port,
@@ -68,9 +73,11 @@ def local_options(
 
 @contextmanager
 def running_service(
-    data_dir: Path, options: LocalOptions, *, signals: StopSignals
-) -> Iterator[LocalService]:
+    data_dir: Path, options: "LocalOptions", *, signals: StopSignals
+) -> "Iterator[LocalService]":
     """Run a service, say what happens, and end the program where it cannot start."""
+    from telecine.local.local_service import StartError, local_service  # noqa: PLC0415 - as above
+
     status = console.status("starting Redis, Triton, a worker and a gateway")
     folder = DataFolder(data_dir.resolve())
     status.start()
@@ -92,7 +99,7 @@ def _report(message: str) -> None:
     console.print(f"[dim]{escape(message)}[/]", highlight=False)
 
 
-def _addresses(service: LocalService, data_dir: Path) -> dict[str, str]:
+def _addresses(service: "LocalService", data_dir: Path) -> dict[str, str]:
     return {
         "gateway": service.address,
         "http": service.http_url,

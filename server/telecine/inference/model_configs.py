@@ -116,6 +116,8 @@ def _encoder(description: ModelDescription, encoder: EncoderDescription, target:
     else:
         config = _python_model(description, encoder.name, max_batch_size=MAX_BATCH_SIZE)
         config.parameters["role"].string_value = encoder.name
+        runtime = "torch" if target == "cuda" else encoder.runtime
+        config.parameters["runtime"].string_value = runtime
         config.parameters["num_threads"].string_value = str(description.encoder_threads)
     _add_tensors(config.input, description, encoder.inputs)
     _add_tensors(config.output, description, encoder.outputs)

@@ -1,6 +1,5 @@
 """Adds models to a data folder, and takes them out again; what runs goes on running."""
 
-import asyncio
 import re
 import shutil
 import subprocess
@@ -13,7 +12,6 @@ from pathlib import Path
 
 from google.protobuf import json_format
 
-from telecine.errors import TelecineError
 from telecine.inference.encoder_manifest import (
     MANIFEST_NAME,
     find_platforms,
@@ -21,16 +19,12 @@ from telecine.inference.encoder_manifest import (
     read_manifest,
     require_checksums,
 )
-from telecine.inference.smoke_test import smoke_test
-from telecine.inference.triton_client import TritonClient
-from telecine.inference.triton_server import TritonServer, TritonServerConfig
 from telecine.local.data_folder import DataFolder
 from telecine.v1 import model_pb2
 from telecine.worker.added_models import read_record, require_unchanged
 from telecine.worker.model_registry import BUILT_IN_FOLDER, CARD_NAME
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
-_SMOKE_SECONDS = 1800.0
 Report = Callable[[str], None]
 
 
@@ -75,6 +69,9 @@ def add_model(folder: DataFolder, addition: Addition, *, report: Report) -> mode
         ModelAdditionError: the name is taken or wrong, the weights are not whole, or the model
             does not make a step.
     """
+    # Triton's client takes a while to import, and all other commands do without.
+    from telecine.local.model_trial import TrialFailedError, try_out  # noqa: PLC0415
+
     _check_name(folder, addition.name)
     folder.added_models.mkdir(parents=True, exist_ok=True)
     folder.added_repository.mkdir(exist_ok=True)
@@ -93,7 +90,11 @@ def add_model(folder: DataFolder, addition: Addition, *, report: Report) -> mode
         )
         card = read_card(staging / "model")
         report("making one step of a small video")
-        _try_out(staging / "triton", folder.log(f"add-{addition.name}"), addition.name, card)
+        log = folder.log(f"add-{addition.name}")
+        try:
+            try_out(staging / "triton", addition.name, card, log=log)
+        except TrialFailedError as error:
+            raise ModelAdditionError(str(error)) from error
         for role in (staging / "triton").glob(f"{addition.name}__*"):
             shutil.rmtree(folder.added_repository / role.name, ignore_errors=True)
             role.rename(folder.added_repository / role.name)
@@ -180,21 +181,3 @@ def _run_backend(*arguments: str | Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode:
         raise ModelAdditionError(ended.stderr.strip()[-4000:] or f"ended with {ended.returncode}")
-
-
-def _try_out(repository: Path, log: Path, name: str, card: model_pb2.Model) -> None:
-    """With a Triton server of its own: what fails here disturbs nothing that runs."""
-    config = TritonServerConfig.on_free_ports(repository, log, loads_models=False)
-
-    async def make_a_step(grpc_url: str) -> None:
-        triton = TritonClient(grpc_url, stream_timeout_seconds=_SMOKE_SECONDS)
-        try:
-            await smoke_test(triton, name, card)
-        finally:
-            await triton.close()
-
-    try:
-        with TritonServer(config) as server:
-            asyncio.run(make_a_step(server.grpc_url))
-    except TelecineError as error:
-        raise ModelAdditionError(f"{name} does not make a video: {error}; see {log}") from error

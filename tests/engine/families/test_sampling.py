@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from tiny_ltx2 import write_tiny_ltx2
 
-from telecine.engine.families import BUILT_IN_WEIGHTS, Family, load_family
+from telecine.engine.families import BUILT_IN_WEIGHTS, load_family
+from telecine.engine.families.protocol import Family
 from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 
 SIZE = VideoSize(num_frames=17, height=64, width=96, fps=24)

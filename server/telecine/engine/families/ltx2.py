@@ -21,6 +21,7 @@ from telecine.engine.ltx2.connectors import (
 )
 from telecine.engine.ltx2.denoiser import LTX2Denoiser
 from telecine.engine.ltx2.guidance import LTX2Guidance
+from telecine.engine.ltx2.tokenizer import MAX_PROMPT_TOKENS, GemmaTokenizer, load_tokenizer
 from telecine.engine.ltx2.transformer import LTX2Transformer
 from telecine.engine.offload import FULL, LoadOptions, default_dtype, load_network
 from telecine.engine.parallel.layout import ParallelPlan
@@ -28,7 +29,6 @@ from telecine.engine.samplers import SAMPLERS
 
 if TYPE_CHECKING:
     from telecine.engine.ltx2.audio_decoder import LTX2AudioDecoder
-    from telecine.engine.ltx2.text_encoder import GemmaTokenizer
     from telecine.engine.ltx2.video_vae import LTX2VideoVAE
 
 _FEATURES = ("video_text_features", "audio_text_features")
@@ -38,7 +38,6 @@ _ENCODER_ROLES = (
     EncoderRole("connectors", (*_FEATURES, "attention_mask"), _CONDITIONING, "torch"),
 )
 _NEGATIVE_PROMPT = "worst quality, inconsistent motion, blurry, jittery, distorted"
-_MAX_PROMPT_TOKENS = 1024
 _AUDIO_SCALE = 4
 """Spectrogram frames and mel bins that an audio latent stands for, each."""
 _LIBRARY_PARTS = ("text_encoder", "vae", "audio_vae", "vocoder")
@@ -67,7 +66,7 @@ class LTX2Family:
             default_num_inference_steps=30,
             default_guidance_scale=3.0,
             default_negative_prompt=_NEGATIVE_PROMPT,
-            max_prompt_tokens=_MAX_PROMPT_TOKENS,
+            max_prompt_tokens=MAX_PROMPT_TOKENS,
             audio_modes=("JOINT",),
             is_sound_always_denoised=True,
             # The decoder takes the whole video at once.
@@ -138,11 +137,9 @@ class LTX2Family:
         bins = config["mel_bins"] // _AUDIO_SCALE
         return 1, config["latent_channels"], round(num_frames / fps * rate), bins
 
-    def load_tokenizer(self) -> "GemmaTokenizer":
+    def load_tokenizer(self) -> GemmaTokenizer:
         """The tokenizer."""
-        from telecine.engine.ltx2.text_encoder import GemmaTokenizer  # noqa: PLC0415
-
-        return GemmaTokenizer(self._folder / "tokenizer", _MAX_PROMPT_TOKENS)
+        return load_tokenizer(self._folder)
 
     def load_encoder(self, role: str) -> nn.Module:
         """One of `encoder_roles`, in the dtype of its files."""

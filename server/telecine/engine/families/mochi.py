@@ -10,15 +10,15 @@ from typing import Any, NoReturn, TypeVar
 import torch
 from torch import nn
 
-from telecine.engine.families.protocol import EncoderRole, FamilyCard, Tokenizer
+from telecine.engine.families.protocol import EncoderRole, FamilyCard
 from telecine.engine.mochi.denoiser import MochiDenoiser
 from telecine.engine.mochi.model import MochiConfig, MochiTransformer
 from telecine.engine.mochi.schedule import linear_quadratic_sigmas
+from telecine.engine.mochi.tokenizer import MAX_PROMPT_TOKENS, MochiTokenizer, load_tokenizer
 from telecine.engine.mochi.video_decoder import MochiVAEConfig, MochiVideoDecoder
 from telecine.engine.offload import FULL, LoadOptions, WeightsFiles, load_network
 from telecine.engine.parallel.layout import ParallelPlan
 
-MAX_PROMPT_TOKENS = 256
 _SAMPLERS = ("euler", "heun", "rk4", "unipc")
 _TEXT_ENCODER = EncoderRole(
     "t5_encoder", ("input_ids", "attention_mask"), ("prompt_embeds",), "onnx"
@@ -33,7 +33,6 @@ class MochiFamily:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._index = _read_json(folder / "model_index.json")
 
     @property
     def card(self) -> FamilyCard:
@@ -118,22 +117,16 @@ class MochiFamily:
         """No sound."""
         return
 
-    def load_tokenizer(self) -> Tokenizer:
+    def load_tokenizer(self) -> MochiTokenizer:
         """The tokenizer."""
-        # transformers takes seconds to import, and only the tokenizer's process needs it.
-        from telecine.engine.mochi.tokenizer import MochiTokenizer  # noqa: PLC0415
-
-        return MochiTokenizer(
-            self._folder / "tokenizer",
-            MAX_PROMPT_TOKENS,
-            is_empty_masked=bool(self._index.get("force_zeros_for_empty_prompt")),
-        )
+        return load_tokenizer(self._folder)
 
     def load_encoder(self, role: str) -> nn.Module:
         """T5."""
         if role != _TEXT_ENCODER.name:
             raise KeyError(role)
-        from telecine.engine.text_encoders.encoders import T5Encoder  # noqa: PLC0415 - as above
+        # transformers takes seconds to import, and only set-up exports the encoder.
+        from telecine.engine.text_encoders.encoders import T5Encoder  # noqa: PLC0415
 
         return T5Encoder.from_folder(self._folder / "text_encoder")
 
@@ -179,7 +172,7 @@ class MochiFamily:
         return vae
 
     def _build_text_encoder(self) -> nn.Module:
-        from transformers import T5Config, T5EncoderModel  # noqa: PLC0415 - as in load_tokenizer
+        from transformers import T5Config, T5EncoderModel  # noqa: PLC0415 - as in load_encoder
 
         return T5EncoderModel(T5Config.from_pretrained(self._folder / "text_encoder"))
 

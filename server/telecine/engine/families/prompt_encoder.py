@@ -26,7 +26,10 @@ class PromptEncoder:
     def encode_all(self, prompt: str) -> dict[str, Tensor]:
         """Every tensor on the way, by name: the tokenizer's and each role's outputs."""
         tokens = self._tokenizer.encode(prompt)
-        tensors = {"input_ids": tokens.input_ids, "attention_mask": tokens.attention_mask}
+        tensors = {
+            "input_ids": torch.from_numpy(tokens.input_ids),
+            "attention_mask": torch.from_numpy(tokens.attention_mask),
+        }
         for role in self._family.encoder_roles:
             outputs = self._networks[role.name](*(tensors[name] for name in role.inputs))
             outputs = (outputs,) if isinstance(outputs, Tensor) else outputs

@@ -12,7 +12,7 @@ from telecine.engine.dit.attention import AttentionKind
 from telecine.engine.offload.options import FULL, LoadOptions
 from telecine.engine.parallel.layout import ParallelPlan
 from telecine.engine.rollout import Rollout
-from telecine.engine.text_encoders.tokenizer import TokenizedPrompt
+from telecine.engine.text_encoders.tokenizer import Tokenizer
 from telecine.engine.vae.layers import FeatCache
 
 Feature = Literal["IMAGE_TO_VIDEO", "EDIT", "EXTEND"]
@@ -87,14 +87,6 @@ class FamilyCard:
     memory_bytes_per_megapixel: int = 60_000_000
     attention_strategies: tuple[AttentionKind, ...] = ("full",)
     window_memory_bytes_per_megapixel: int = 0
-
-
-class Tokenizer(Protocol):
-    """Text to tokens of a fixed length."""
-
-    def encode(self, prompt: str) -> TokenizedPrompt:
-        """Tokenize one prompt."""
-        ...
 
 
 class VideoVAE(Protocol):

@@ -23,7 +23,7 @@ from telecine.engine.parallel.layout import ParallelPlan
 from telecine.engine.rollout import Rollout
 from telecine.engine.samplers import SAMPLERS
 from telecine.engine.text_encoders.projection import TextProjection, TextProjectionConfig
-from telecine.engine.text_encoders.tokenizer import PromptTokenizer
+from telecine.engine.text_encoders.tokenizer import PromptTokenizer, load_tokenizer
 from telecine.engine.vae.causal_vae import CausalVAE, CausalVAEConfig
 
 TENSORS = "diffusion_pytorch_model.safetensors"
@@ -32,7 +32,7 @@ _FEATURES = ("t5_hidden_states", "clip_pooled")
 _ENCODER_ROLES = (
     EncoderRole("t5_encoder", _TOKENS, _FEATURES[:1], "onnx"),
     EncoderRole("clip_encoder", _TOKENS, _FEATURES[1:], "onnx"),
-    EncoderRole("text_projection", _FEATURES, ("prompt_embeds", "pooled_prompt_embeds"), "torch"),
+    EncoderRole("text_projection", _FEATURES, ("prompt_embeds", "pooled_prompt_embeds"), "onnx"),
 )
 
 
@@ -142,7 +142,7 @@ class ToyboxFamily:
 
     def load_tokenizer(self) -> PromptTokenizer:
         """The tokenizer."""
-        return PromptTokenizer(self._folder / "tokenizer", int(self._index["max_prompt_tokens"]))
+        return load_tokenizer(self._folder)
 
     def load_encoder(self, role: str) -> nn.Module:
         """One of `encoder_roles`."""

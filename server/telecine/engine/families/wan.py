@@ -20,12 +20,11 @@ from telecine.engine.wan.denoiser import WanDenoiser
 from telecine.engine.wan.job import WanExperts
 from telecine.engine.wan.model import FLOAT32_PARTS, WanTransformer
 from telecine.engine.wan.schedule import WanSchedule
-from telecine.engine.wan.tokenizer import UMT5Tokenizer
+from telecine.engine.wan.tokenizer import MAX_PROMPT_TOKENS, UMT5Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
     from telecine.engine.vae.wan_vae import WanVAE
 
-MAX_PROMPT_TOKENS = 512
 _TEXT_ENCODER = EncoderRole(
     "t5_encoder", ("input_ids", "attention_mask"), ("prompt_embeds",), "onnx"
 )
@@ -136,7 +135,7 @@ class WanFamily:
 
     def load_tokenizer(self) -> UMT5Tokenizer:
         """The tokenizer."""
-        return UMT5Tokenizer(self._folder / "tokenizer", MAX_PROMPT_TOKENS)
+        return load_tokenizer(self._folder)
 
     def load_encoder(self, role: str) -> nn.Module:
         """UMT5."""

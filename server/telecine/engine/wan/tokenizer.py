@@ -6,10 +6,12 @@ import re
 from pathlib import Path
 
 import ftfy
-import torch
+import numpy as np
 from tokenizers import Tokenizer
 
 from telecine.engine.text_encoders.tokenizer import TokenizedPrompt
+
+MAX_PROMPT_TOKENS = 512
 
 
 def clean_prompt(prompt: str) -> str:
@@ -38,11 +40,16 @@ class UMT5Tokenizer:
             kept = [*kept[: length - 1], kept[-1]]
         padding = length - len(kept)
         return TokenizedPrompt(
-            input_ids=torch.tensor([kept + [self._pad] * padding]),
-            attention_mask=torch.tensor([[1] * len(kept) + [0] * padding]),
+            input_ids=np.array([kept + [self._pad] * padding], np.int64),
+            attention_mask=np.array([[1] * len(kept) + [0] * padding], np.int64),
             num_tokens=num_tokens,
             is_truncated=num_tokens > length,
         )
+
+
+def load_tokenizer(folder: Path) -> UMT5Tokenizer:
+    """Open the tokenizer of Wan's weights."""
+    return UMT5Tokenizer(folder / "tokenizer", MAX_PROMPT_TOKENS)
 
 
 def _pad_token(folder: Path) -> str:
