@@ -161,18 +161,23 @@ async def test_a_lost_worker_s_videos_go_on_bit_for_bit(
     await until_ready(client)
     upload = await client.upload_media(write_video(tmp_path / "upload.mp4", 33))
     image = await client.upload_media(write_png(tmp_path / "i.png", smooth_picture(64, 64)))
-    asked: list[VideoOptions] = [
-        {"input_image": image.name, "duration_seconds": 3.0},
-        {"edit_source": upload.name, "edit_strength": 0.8, "duration_seconds": 4.0},
+    extension: VideoOptions = {"extend_source": upload.name, "extend_seconds": 2.0}
+    extension["duration_seconds"] = 6.0
+    asked: list[tuple[VideoOptions, int]] = [
+        ({"input_image": image.name, "duration_seconds": 3.0}, 25),
+        ({"edit_source": upload.name, "edit_strength": 0.8, "duration_seconds": 4.0}, 25),
+        # In its first chunk, and in its second, when the kept frames are in a file already.
+        (extension, 25),
+        (extension, 60),
     ]
-    for options in asked:
+    for options, killed_after_step in asked:
         digests = []
         for is_disturbed in (False, True):
             created = await client.create_video(
                 "a red circle", seed=9, num_inference_steps=40, **options
             )
             if is_disturbed:
-                await next_event(client.watch_video(created.name), is_step(25))
+                await next_event(client.watch_video(created.name), is_step(killed_after_step))
                 worker.kill()
                 worker = service.start_worker()
             video = await client.wait_for_video(created.name)
