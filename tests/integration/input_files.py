@@ -66,7 +66,7 @@ def through_the_vae(weights: Path, frames: Frames) -> Frames:
 
 
 def fading(source: Frames, decoded: Frames) -> Frames:
-    """The source's frames as they turn into the decoded ones."""
+    """The source's frames as they turn into the decoded ones, a little more with each."""
     share = ((np.arange(len(source)) + 1) / (len(source) + 1))[:, None, None, None]
     return (source * (1 - share) + decoded * share).round().astype(np.uint8)
 

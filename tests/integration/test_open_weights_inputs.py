@@ -4,31 +4,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pytest
 import tiny_wan
-import torch
 from google.protobuf import duration_pb2, json_format
 
-from telecine.backend.frames import to_frames, to_video
 from telecine.backend.model_card import model_card
 from telecine.backend.model_repository import build_repository
 from telecine.client import AsyncClient
-from telecine.engine.denoise import ClipStart, denoise_slice, initial_state
 from telecine.engine.families import load_family
-from telecine.engine.families.prompt_encoder import PromptEncoder
-from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 from telecine.inference.triton_server import TritonServer, TritonServerConfig
-from telecine.v1 import model_pb2, video_pb2
+from telecine.v1 import model_pb2
 
 from .conftest import Service, ServiceMaker
+from .engine_reference import context_of, made_by_the_engine, stitched
 from .input_files import (
-    CPU,
     FPS,
     SIDE,
-    Frames,
     as_file,
-    fading,
     make,
     psnr,
     read_frames,
@@ -91,42 +83,6 @@ def service(make_service: ServiceMaker, served_wan: ServedWan) -> Service:
     return made
 
 
-@torch.inference_mode()
-def made_by_the_engine(folder: Path, video: video_pb2.Video, frames: Frames) -> Frames:
-    """All frames of a clip that begins with frames, or that changes them as the video asks."""
-    family, spec = load_family(str(folder)), video.spec
-    is_edit = spec.HasField("edit")
-    num_frames = len(frames) if is_edit else len(frames) + spec.extend.num_frames
-    encoded = dict(
-        family.load_image_encoder(CPU).encode(to_video(frames, CPU), num_frames=num_frames)
-    )
-    latents = encoded.pop("latents")
-    job = sampling_config(
-        family,
-        VideoSize(num_frames, SIDE, SIDE, spec.fps),
-        SamplingRequest(
-            seed=spec.seed,
-            num_inference_steps=spec.num_inference_steps,
-            guidance_scale=spec.guidance_scale,
-            sampler=spec.sampler,
-            attention=video.attention,
-            strength=spec.edit.strength if is_edit else 1.0,
-        ),
-    )
-    encoder = PromptEncoder(family)
-    is_image_read = family.card.is_image_required or not is_edit
-    steps = denoise_slice(
-        family.load_denoiser(CPU),
-        {**encoder.encode(spec.prompt), **(encoded if is_image_read else {})},
-        encoder.encode(spec.negative_prompt),
-        config=job,
-        state=initial_state(job, CPU, ClipStart(source=latents if is_edit else None)),
-        num_steps=spec.num_inference_steps,
-    )
-    *_, last = steps
-    return to_frames(family.load_vae(CPU).decode(last.state.latents))
-
-
 @pytest.mark.parametrize("model", VARIANTS)
 async def test_wan_changes_and_goes_on_with_a_video_as_the_engine_does(
     service: Service, client: AsyncClient, served_wan: ServedWan, tmp_path: Path, model: str
@@ -163,10 +119,11 @@ async def test_wan_changes_and_goes_on_with_a_video_as_the_engine_does(
         extend_seconds=8 / FPS,
         duration_seconds=21 / FPS,
     )
-    assert (video.spec.extend.num_frames, video.spec.extend.num_context_frames) == (8, 1)
-    clip = made_by_the_engine(folder, video, source[-1:])
-    stitched = [source[:-1], fading(source[-1:], clip[:1]), clip[1:]]
-    expected = as_file(np.concatenate(stitched), tmp_path)
+    assert video.spec.extend.num_frames == 8
+    # What moves, and how, one frame does not tell: there is no overlap to go on with.
+    assert (video.spec.extend.num_context_frames, video.spec.extend.num_overlap_frames) == (1, 0)
+    clip = made_by_the_engine(folder, video, context_of(source, video.spec.extend))
+    expected = as_file(stitched(source, clip, video.spec.extend), tmp_path)
     assert psnr(longer, expected) > SAME_DB
     # All but the last of the source, which is half what the VAE makes of it, stay as they were.
     assert psnr(longer[:12], as_file(source, tmp_path)[:12]) > 35
