@@ -127,6 +127,9 @@ def test_extension_has_the_guidance_that_the_model_goes_on_with() -> None:
     spec.guidance_scale = 3.0
     assert resolve_spec(spec, going_on, source(50)).spec.guidance_scale == 3.0
     assert resolve(source(50), extend=extend).spec.guidance_scale == 4.0
+    spec.ClearField("guidance_scale")
+    spec.negative_prompt = "blurred"
+    assert resolve_spec(spec, going_on, source(50)).spec.guidance_scale == 4.0
 
 
 def test_extension_of_an_upload_is_as_long_as_asked() -> None:

@@ -103,7 +103,9 @@ def defaults_of(
     """Returns the model's defaults for such a video, with a source's frame rate and length."""
     defaults = video_pb2.VideoSpec()
     defaults.CopyFrom(model.defaults)
-    if sent.HasField("extend") and model.extend_guidance_scale:
+    # Without guidance a negative prompt would do nothing.
+    is_going_on = sent.HasField("extend") and not sent.negative_prompt
+    if is_going_on and model.extend_guidance_scale:
         defaults.guidance_scale = model.extend_guidance_scale
     if source is None:
         return defaults
