@@ -33,7 +33,6 @@ MODEL, FPS, SIDE, SEED = "toybox", 16, 128, 31_000
 NUM_FRAMES, ADDED_FRAMES = 33, 32
 # Of the source, the last frames that an extension's clip begins with, its own of them included.
 NUM_START_FRAMES, NUM_OVERLAP_FRAMES = 24, 3
-FRAMES_A_LATENT = 4
 FIRST_FRAME_GOAL_DB = 25.0
 SEAM_ABOVE_USUAL = "seam above the usual step between new frames"
 KEPT_LAST = "the last kept frame, PSNR to the source's"
@@ -212,9 +211,6 @@ def measure_seam(made: Frames) -> dict[str, float]:
             np.median(steps[: NUM_FRAMES - NUM_START_FRAMES])
         ),
         "median PSNR between new frames": usual,
-        "median PSNR from one new latent frame's pictures to the next's": float(
-            np.median(steps[NUM_FRAMES - 1 + FRAMES_A_LATENT :: FRAMES_A_LATENT])
-        ),
         "lowest PSNR between frames around the seam": min(
             steps[NUM_FRAMES - NUM_START_FRAMES : end]
         ),
