@@ -1,6 +1,6 @@
 """What the built-in model makes of pictures and videos: judged from the files, through the service.
 
-python scripts/bench/inputs.py [--scenes 24] [--strength 0.7] [--threads 1]
+PYTHONPATH=scripts python scripts/bench/inputs.py [--scenes 24] [--strength 0.7] [--threads 1]
 
 Each scene is drawn exactly by the world that the model was trained on, and asked for three times:
 as a video of its first frame, as its video in another colour, and as its first half to go on with.
@@ -30,10 +30,12 @@ from train.world import COLOURS, Scene, caption, random_clip, random_scene, rend
 
 Frames = NDArray[np.uint8]
 MODEL, FPS, SIDE, SEED = "toybox", 16, 128, 31_000
-NUM_FRAMES, ADDED_FRAMES, NUM_CONTEXT_FRAMES = 33, 32, 21
-FRAMES_A_LATENT = 4
+NUM_FRAMES, ADDED_FRAMES = 33, 32
+# Of the source, the last frames that an extension's clip begins with, its own of them included.
+NUM_START_FRAMES, NUM_OVERLAP_FRAMES = 24, 3
 FIRST_FRAME_GOAL_DB = 25.0
 SEAM_ABOVE_USUAL = "seam above the usual step between new frames"
+KEPT_LAST = "the last kept frame, PSNR to the source's"
 SEAM_GOALS_DB = {SEAM_ABOVE_USUAL: -1.0}
 
 
@@ -176,7 +178,8 @@ def judge_extensions(maker: Maker, scenes: Sequence[Drawn]) -> list[Figure]:
     for drawn in scenes:
         source = maker.upload(drawn.slow_video[:NUM_FRAMES])
         made = maker.make(drawn.prompt, {**options, "extend_source": source})
-        measured.append(measure_seam(made))
+        kept = {KEPT_LAST: psnr(made[NUM_FRAMES - 1], drawn.slow_video[NUM_FRAMES - 1])}
+        measured.append(measure_seam(made) | kept)
         shown.append(judge(made))
     conditions = f"{len(scenes)} scenes, {NUM_FRAMES} frames and {ADDED_FRAMES} more"
     return [
@@ -200,22 +203,23 @@ def judge_extensions(maker: Maker, scenes: Sequence[Drawn]) -> list[Figure]:
 def measure_seam(made: Frames) -> dict[str, float]:
     """Returns how alike neighbouring frames are, at the seam and elsewhere."""
     steps = [psnr(one, other) for one, other in itertools.pairwise(made)]
-    seam, end = steps[NUM_FRAMES - 1], NUM_FRAMES + NUM_CONTEXT_FRAMES
+    seam, end = steps[NUM_FRAMES - 1], NUM_FRAMES + NUM_START_FRAMES
     usual = float(np.median(steps[NUM_FRAMES:]))
     return {
         "PSNR across the seam": seam,
         "median PSNR between frames of the source": float(
-            np.median(steps[: NUM_FRAMES - NUM_CONTEXT_FRAMES])
+            np.median(steps[: NUM_FRAMES - NUM_START_FRAMES])
         ),
         "median PSNR between new frames": usual,
-        "median PSNR from one new latent frame's pictures to the next's": float(
-            np.median(steps[NUM_FRAMES - 1 + FRAMES_A_LATENT :: FRAMES_A_LATENT])
-        ),
         "lowest PSNR between frames around the seam": min(
-            steps[NUM_FRAMES - NUM_CONTEXT_FRAMES : end]
+            steps[NUM_FRAMES - NUM_START_FRAMES : end]
         ),
         "lowest PSNR between new frames far from it": min(steps[end:]),
         SEAM_ABOVE_USUAL: seam - usual,
+        # A seam that was moved to where the clip's own frames begin would be seen here.
+        "lowest step from the overlap to the seam above the usual one": (
+            min(steps[NUM_FRAMES - 1 - NUM_OVERLAP_FRAMES : NUM_FRAMES]) - usual
+        ),
     }
 
 

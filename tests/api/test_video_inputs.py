@@ -94,15 +94,42 @@ def test_extension_counts_the_source_and_what_is_added() -> None:
     assert resolved.num_frames == 50 + 16
     assert resolved.spec.extend.num_frames == 16
     assert resolved.spec.extend.num_context_frames == 21
+    assert resolved.spec.extend.num_overlap_frames == 3
     assert resolved.spec.duration == Duration(seconds=4, nanos=125_000_000)
-    # Four new latent frames in chunks of three.
+    # That of the overlap and four new latent frames in chunks of three.
     assert resolved.num_steps == 2 * 20
 
 
-def test_extension_of_a_short_video_has_all_of_it_as_context() -> None:
+@pytest.mark.parametrize(("num_frames", "context", "overlap"), [(8, 5, 3), (7, 5, 0), (4, 1, 0)])
+def test_extension_of_a_short_video_has_a_context_that_shows_motion_before_an_overlap(
+    num_frames: int, context: int, overlap: int
+) -> None:
     extend = Extend(source="videos/a", duration=Duration(seconds=1))
-    resolved = resolve(source(8), extend=extend)
-    assert (resolved.num_frames, resolved.spec.extend.num_context_frames) == (24, 5)
+    resolved = resolve(source(num_frames), extend=extend)
+    assert resolved.num_frames == num_frames + 16
+    assert resolved.spec.extend.num_context_frames == context
+    assert resolved.spec.extend.num_overlap_frames == overlap
+
+
+def test_extension_that_just_fits_the_model_has_no_overlap() -> None:
+    extend = Extend(source="videos/a", duration=Duration(seconds=2, nanos=750_000_000))
+    resolved = resolve(source(50), extend=extend)
+    assert resolved.spec.extend.num_frames == 44
+    assert resolved.spec.extend.num_overlap_frames == 0
+
+
+def test_extension_has_the_guidance_that_the_model_goes_on_with() -> None:
+    extend = Extend(source="videos/a", duration=Duration(seconds=1))
+    going_on = model()
+    going_on.extend_guidance_scale = 1.5
+    spec = video_pb2.VideoSpec(prompt="a red circle", extend=extend)
+    assert resolve_spec(spec, going_on, source(50)).spec.guidance_scale == 1.5
+    spec.guidance_scale = 3.0
+    assert resolve_spec(spec, going_on, source(50)).spec.guidance_scale == 3.0
+    assert resolve(source(50), extend=extend).spec.guidance_scale == 4.0
+    spec.ClearField("guidance_scale")
+    spec.negative_prompt = "blurred"
+    assert resolve_spec(spec, going_on, source(50)).spec.guidance_scale == 4.0
 
 
 def test_extension_of_an_upload_is_as_long_as_asked() -> None:
@@ -114,7 +141,7 @@ def test_extension_of_an_upload_is_as_long_as_asked() -> None:
 
 def test_long_source_costs_no_more_than_its_context() -> None:
     extend = Extend(source="videos/a", duration=Duration(seconds=1))
-    short, long = (resolve(source(frames), extend=extend) for frames in (21, 2000))
+    short, long = (resolve(source(frames), extend=extend) for frames in (24, 2000))
     assert short.step_units == long.step_units
     assert long.num_frames == 2016
 

@@ -53,6 +53,13 @@ async def until_ready(client: AsyncClient) -> None:
             await asyncio.sleep(0.05)
 
 
+async def until_all_ready(client: AsyncClient, *, num_models: int) -> None:
+    """Returns once so many models are served."""
+    async with asyncio.timeout(120.0):
+        while await num_ready_models(client) < num_models:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.05)
+
+
 async def next_model(client: AsyncClient) -> model_pb2.Model:
     """Returns a model once a worker has published one."""
     async with asyncio.timeout(60.0):
@@ -63,5 +70,10 @@ async def next_model(client: AsyncClient) -> model_pb2.Model:
 
 async def has_ready_model(client: AsyncClient) -> bool:
     """Whether a worker serves a model."""
+    return await num_ready_models(client) > 0
+
+
+async def num_ready_models(client: AsyncClient) -> int:
+    """How many models are served."""
     models = await client.list_models()
-    return any(model.state == model_pb2.Model.STATE_READY for model in models)
+    return sum(model.state == model_pb2.Model.STATE_READY for model in models)

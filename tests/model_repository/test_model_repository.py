@@ -36,4 +36,5 @@ def test_the_built_in_card_promises_what_the_family_can_do() -> None:
         f"FEATURE_{each}" for each in family.features
     }
     assert card.limits.max_context_frames == family.max_context_frames
+    assert card.extend_guidance_scale == family.extend_guidance_scale
     assert card.limits.chunk_latent_frames == family.chunk_latent_frames

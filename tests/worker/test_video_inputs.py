@@ -106,13 +106,15 @@ async def test_a_store_that_stays_away_hands_the_video_back(tmp_path: Path, held
         await read(store, held, patience_seconds=0.1)
 
 
-def extension(num_context_frames: int) -> VideoInputs:
-    context = np.zeros((num_context_frames, 2, 2, 3), np.uint8)
+def extension(num_context_frames: int, num_overlap_frames: int = 0) -> VideoInputs:
+    start = np.zeros((num_context_frames + num_overlap_frames, 2, 2, 3), np.uint8)
     return VideoInputs(
         video_pb2.VideoSpec(extend=video_pb2.Extend(source="videos/v")),
-        context,
-        clip_frames=num_context_frames + 4,
-        num_context_frames=num_context_frames,
+        start[:num_context_frames],
+        clip_frames=num_context_frames + (8 if num_overlap_frames else 4),
+        clip_start=start,
+        num_overlap_frames=num_overlap_frames,
+        num_spare_frames=1 if num_overlap_frames else 0,
         source=cast(ClipFile, object()),
     )
 
@@ -124,6 +126,17 @@ def test_the_source_s_frames_turn_into_the_decoded_ones_step_by_step() -> None:
     assert whole == [20, 40, 60, 80, 100, 120, 140, 160, 180, 200, 200, 200, 200]
     chunks = [inputs.stitched(decoded[a:b], first=a) for a, b in ((0, 1), (1, 5), (5, 13))]
     assert np.concatenate(chunks)[:, 0, 0, 0].tolist() == whole
+
+
+def test_the_source_s_frames_stay_as_they_are_until_shortly_before_the_clip_s_own() -> None:
+    decoded = np.full((17, 2, 2, 3), 210, np.uint8)
+    inputs = extension(9, num_overlap_frames=3)
+    whole = inputs.stitched(decoded, first=0)[:, 0, 0, 0].tolist()
+    # The last frame of the overlap's latent frame but one is new; the clip's very last is spare.
+    assert whole == [0] * 6 + [30, 60, 90, 120, 150, 180] + [210] * 4
+    chunks = [inputs.stitched(decoded[a:b], first=a) for a, b in ((0, 1), (1, 9), (9, 16))]
+    assert np.concatenate(chunks)[:, 0, 0, 0].tolist() == whole
+    assert len(inputs.stitched(decoded[16:], first=16)) == 0
 
 
 def test_frames_of_a_video_that_is_no_extension_are_shown_as_they_are() -> None:

@@ -100,9 +100,13 @@ async def find_source(
 def defaults_of(
     sent: video_pb2.VideoSpec, model: model_pb2.Model, source: video_pb2.Video | None
 ) -> video_pb2.VideoSpec:
-    """Returns the model's defaults, with the frame rate and the length of a source."""
+    """Returns the model's defaults for such a video, with a source's frame rate and length."""
     defaults = video_pb2.VideoSpec()
     defaults.CopyFrom(model.defaults)
+    # Without guidance a negative prompt would do nothing.
+    is_going_on = sent.HasField("extend") and not sent.negative_prompt
+    if is_going_on and model.extend_guidance_scale:
+        defaults.guidance_scale = model.extend_guidance_scale
     if source is None:
         return defaults
     defaults.fps = source.spec.fps
@@ -177,10 +181,7 @@ def plan_extension(
             "spec.duration",
             f"{num_kept} frames and {extend.num_frames} added ones are more than {source.name} has",
         )
-    extend.num_context_frames = _at_most(
-        min(num_kept, limits.max_context_frames), limits.frames_multiple
-    )
-    clip_frames = extend.num_context_frames + extend.num_frames
+    clip_frames = _plan_context(extend, num_kept, limits)
     if clip_frames > limits.max_num_frames:
         raise InvalidFieldError(
             "spec.extend.duration",
@@ -189,6 +190,20 @@ def plan_extension(
         )
     spec.duration.CopyFrom(duration_of(num_frames, spec.fps))
     return FramePlan(num_frames, clip_frames)
+
+
+def _plan_context(extend: video_pb2.Extend, num_kept: int, limits: model_pb2.ModelLimits) -> int:
+    """Says which of the kept frames the model begins with; returns how many it makes in all."""
+    multiple = limits.frames_multiple
+    # All but one of a latent frame, so that the first new frame lies in the midst of one.
+    for num_overlap in (multiple - 1, 0):
+        num_context = _at_most(min(num_kept - num_overlap, limits.max_context_frames), multiple)
+        num_latent = num_context + extend.num_frames + (multiple if num_overlap else 0)
+        # One frame alone says nothing of the motion, which the overlap goes on with.
+        if num_context > 1 and num_latent <= limits.max_num_frames:
+            break
+    extend.num_context_frames, extend.num_overlap_frames = num_context, num_overlap
+    return num_latent
 
 
 def num_given_latent_frames(spec: video_pb2.VideoSpec, limits: model_pb2.ModelLimits) -> int:

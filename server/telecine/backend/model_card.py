@@ -28,6 +28,7 @@ def model_card(card: FamilyCard, *, version: str, memory_bytes: int) -> model_pb
         display_name=card.display_name,
         family=card.family,
         version=version,
+        extend_guidance_scale=card.extend_guidance_scale,
         features=[model_pb2.Model.Feature.Value(f"FEATURE_{each}") for each in card.features],
         limits=model_pb2.ModelLimits(
             sizes=[video_pb2.Size(width=width, height=height) for width, height in card.sizes],

@@ -71,7 +71,8 @@ class Decoding:
                     shown = self._inputs.stitched(fresh, first=self._num_frames)
                     self._num_frames += len(fresh)
                     self._num_frames_of_run += len(fresh)
-                    yield shown
+                    if len(shown):
+                        yield shown
         if is_last and not self.is_done:
             raise ModelError(
                 f"the decoder gave {self._num_frames} of {self._inputs.clip_frames} frames"

@@ -40,7 +40,9 @@ class VideoInputs:
         frames: what is encoded for the sampler, [n, H, W, 3]: a first frame, the frames that are
             gone on from, or all of a source.
         clip_frames: frames of the clip that the sampler makes, those it begins with included.
-        num_context_frames: how many of these are the source's last ones.
+        clip_start: the source's last frames, which the clip of an extended video begins with.
+        num_overlap_frames: how many of these are not given to the sampler: it makes its own.
+        num_spare_frames: frames at the clip's end that are not shown.
         source: where an extended video is read from, as far as it is kept.
         first_kept_frame: of the source, at the video's frame rate.
         track: the sound that the video's owner sent.
@@ -49,7 +51,9 @@ class VideoInputs:
     spec: video_pb2.VideoSpec
     frames: Frames | None
     clip_frames: int
-    num_context_frames: int = 0
+    clip_start: Frames | None = None
+    num_overlap_frames: int = 0
+    num_spare_frames: int = 0
     num_kept_frames: int = 0
     first_kept_frame: int = 0
     source: ClipFile | None = None
@@ -67,18 +71,18 @@ class VideoInputs:
         return ClipInputs(conditioning=encoded.conditioning, given_latents=encoded.latents)
 
     async def kept_frames(self) -> AsyncGenerator[Frames, None]:
-        """Yields the source's frames before those that an extended video was gone on from.
+        """Yields the source's frames before those that the clip of an extended video begins with.
 
         Raises:
             InputUnusableError: they cannot be decoded.
         """
-        if self.source is None:
+        if self.source is None or self.clip_start is None:
             return
         chunks = self.source.frames(
             fps=self.spec.fps,
             size=(self.spec.size.width, self.spec.size.height),
             first=self.first_kept_frame,
-            count=self.num_kept_frames - self.num_context_frames,
+            count=self.num_kept_frames - len(self.clip_start),
         )
         while (chunk := await asyncio.to_thread(_next, chunks)) is not None:
             yield chunk
@@ -86,17 +90,22 @@ class VideoInputs:
     def stitched(self, decoded: Frames, *, first: int) -> Frames:
         """Returns decoded frames of the clip, from number `first` on, as the video shows them.
 
-        Where an extended video goes on from the source, its own frames turn into what the VAE
-        makes of them, a little more with each: no single step shows the VAE's loss.
+        Where an extended video goes on from the source, its last frames turn into the clip's, a
+        little more with each: no single step shows what the VAE loses and the model misses.
         """
-        num_mixed = min(len(decoded), self.num_context_frames - first)
-        if self.source is None or self.frames is None or num_mixed <= 0:
+        start = self.clip_start
+        if start is None:
             return decoded
-        numbers = np.arange(first, first + num_mixed, dtype=np.float32)
-        share = ((numbers + 1) / (self.num_context_frames + 1))[:, None, None, None]
+        decoded = decoded[: max(0, self.clip_frames - self.num_spare_frames - first)]
+        num_mixed = min(len(decoded), len(start) - first)
+        if num_mixed <= 0:
+            return decoded
+        num_fading = 2 * self.num_overlap_frames or len(start)
+        numbers = np.arange(first, first + num_mixed, dtype=np.float32) - len(start) + num_fading
+        share = ((numbers + 1) / (num_fading + 1)).clip(0, 1)[:, None, None, None]
         mixed = decoded.astype(np.float32)
         mixed[:num_mixed] *= share
-        mixed[:num_mixed] += self.frames[first : first + num_mixed] * (1 - share)
+        mixed[:num_mixed] += start[first : first + num_mixed] * (1 - share)
         return mixed.round().astype(np.uint8)
 
 
@@ -185,9 +194,16 @@ def _blaming(field: str, name: str) -> Iterator[None]:
 
 def num_clip_frames(video: video_pb2.Video) -> int:
     """Returns how many frames the sampler makes, those that it is given included."""
-    if video.spec.HasField("extend"):
-        return video.spec.extend.num_context_frames + video.spec.extend.num_frames
-    return video.num_frames
+    if not video.spec.HasField("extend"):
+        return video.num_frames
+    extend = video.spec.extend
+    num_frames: int = extend.num_context_frames + extend.num_overlap_frames + extend.num_frames
+    return num_frames + _num_spare_frames(extend)
+
+
+def _num_spare_frames(extend: video_pb2.Extend) -> int:
+    """The overlap is one frame less than its latent frame, whose last one is then too much."""
+    return 1 if extend.num_overlap_frames else 0
 
 
 def input_of(spec: video_pb2.VideoSpec) -> tuple[str, str]:
@@ -230,12 +246,15 @@ def _read(video: video_pb2.Video, path: Path) -> VideoInputs:
         raise ValueError(
             f"it has {has_frames} frames at {spec.fps} fps; spec.duration keeps {num_kept}"
         )
-    first_context = has_frames - extend.num_context_frames
+    num_taken = extend.num_context_frames + extend.num_overlap_frames
+    clip_start = _take(source, spec, first=has_frames - num_taken, count=num_taken)
     return VideoInputs(
         spec,
-        _take(source, spec, first=first_context, count=extend.num_context_frames),
+        clip_start[: extend.num_context_frames],
         clip_frames=num_clip_frames(video),
-        num_context_frames=extend.num_context_frames,
+        clip_start=clip_start,
+        num_overlap_frames=extend.num_overlap_frames,
+        num_spare_frames=_num_spare_frames(extend),
         num_kept_frames=num_kept,
         first_kept_frame=has_frames - num_kept,
         source=source,

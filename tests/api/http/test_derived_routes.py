@@ -59,6 +59,21 @@ async def test_extension_shows_the_length_of_the_whole(gateway: Any, http: Async
     assert float(answer.json()["seconds"]) > 2
 
 
+async def test_extension_does_not_take_the_source_s_guidance(
+    gateway: Any, http: AsyncClient
+) -> None:
+    source = await finished(gateway, num_inference_steps=7, guidance_scale=3)
+    guidance = []
+    for more in ({}, {"guidance_scale": 2.0}):
+        asked = {"prompt": "goes on", "seconds": "0.5", "video": {"id": source}, **more}
+        answer = await http.post("/v1/videos/extensions", json=asked)
+        assert answer.status_code == 202, answer.text
+        assert answer.json()["num_inference_steps"] == 7
+        guidance.append(answer.json()["guidance_scale"])
+    assert guidance[0] != 3
+    assert guidance[1] == 2
+
+
 async def test_extension_of_a_file_needs_the_length_of_the_whole(
     gateway: Any, http: AsyncClient
 ) -> None:

@@ -62,6 +62,7 @@ async def extend_video(call: CallOf, idempotency_key: IdempotencyKey = None) -> 
     """Go on with a finished video, or a file; `seconds` of the answer is the whole length."""
     async with read_body(call.request, ExtendBody) as body:
         given, spec = await source_of(call, body.video)
+        spec.ClearField("guidance_scale")  # models go on with another one than they begin with
         spec = merged(spec, spec_of(body, prompt=body.prompt, seconds=body.total_seconds))
         spec.extend.duration.CopyFrom(duration_of(body.seconds))
         source = Source(given, "video", "video", place_extended)

@@ -65,6 +65,8 @@ class ToyboxFamily:
             chunk_latent_frames=rollout.chunk_frames if rollout else 0,
             features=("IMAGE_TO_VIDEO", "EDIT", "EXTEND") if rollout else ("EDIT",),
             max_context_frames=temporal_scale * (rollout.context_frames - 1) + 1 if rollout else 0,
+            # Guidance makes motion faster than the source's, which is seen where they meet.
+            extend_guidance_scale=1.0 if rollout else 0.0,
             attention_strategies=("full", "causal", "window") if rollout else ("full", "window"),
             window_memory_bytes_per_megapixel=10_000_000,
             audio_modes=("JOINT", "POST_SYNC") if self._dit_config().audio else (),
