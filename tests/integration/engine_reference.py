@@ -7,8 +7,9 @@ import torch
 
 from telecine.backend.frames import to_frames, to_video
 from telecine.engine.denoise import ClipStart, denoise_slice, initial_state
-from telecine.engine.families import Family, load_family
+from telecine.engine.families import load_family
 from telecine.engine.families.prompt_encoder import PromptEncoder
+from telecine.engine.families.protocol import Family
 from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 from telecine.v1 import video_pb2
 
