@@ -46,6 +46,7 @@ NOT_SIMULATED = frozenset(
         "finish_webhook",
         "retry_webhook",
         "add_media",
+        "finish_media",
         "use_media",
         "claim_expired_media",
         "remove_media",
