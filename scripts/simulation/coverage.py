@@ -47,6 +47,8 @@ NOT_SIMULATED = frozenset(
         "retry_webhook",
         "add_media",
         "finish_media",
+        "get_media",
+        "list_media",
         "use_media",
         "claim_expired_media",
         "remove_media",
