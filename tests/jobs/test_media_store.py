@@ -5,9 +5,10 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from telecine.errors import QuotaExceededError
+from telecine.errors import NotFoundError, QuotaExceededError
 from telecine.jobs.account_store import AccountStore
 from telecine.jobs.media_store import MediaStore
+from telecine.v1 import video_pb2
 
 DAY = 86_400.0
 
@@ -18,7 +19,8 @@ def accounts(client: Redis) -> AccountStore:
 
 
 async def add(media: MediaStore, name: str, size_bytes: int = 10, limit: int | None = None) -> None:
-    await media.add(name, tenant="alice", size_bytes=size_bytes, max_stored_bytes=limit)
+    upload = video_pb2.Media(name=name, content_type="image/png", size_bytes=size_bytes)
+    await media.add(upload, tenant="alice", max_stored_bytes=limit)
 
 
 async def claimed(media: MediaStore) -> list[str]:
@@ -81,3 +83,23 @@ async def test_one_from_before_uploads_were_counted_is_used_and_removed(
     assert await media.use("media/old")
     await media.remove("media/old")
     assert (await accounts.usage("alice")).stored_bytes == 0
+
+
+async def test_upload_is_known_once_its_bytes_are_stored_and_while_it_can_be_used(
+    client: Redis,
+) -> None:
+    media = MediaStore(client, kept_seconds=0.5)
+    upload = video_pb2.Media(name="media/a", content_type="image/png", size_bytes=10)
+    await media.add(upload, tenant="alice", max_stored_bytes=None)
+    with pytest.raises(NotFoundError):
+        await media.get("media/a")
+    upload.digest = "sha256:0"
+    await media.finish(upload)
+    assert await media.get("media/a") == upload
+    assert (await media.list_media("alice", page_size=5, place="")).media == [upload]
+    assert (await media.list_media("bob", page_size=5, place="")).media == []
+    await asyncio.sleep(0.6)
+    assert await claimed(media) == ["media/a"]
+    with pytest.raises(NotFoundError):
+        await media.get("media/a")
+    assert (await media.list_media("alice", page_size=5, place="")).media == []
