@@ -3,10 +3,8 @@
 from typing import Annotated
 
 import typer
-from google.protobuf import json_format
-from google.protobuf.message import Message
 
-from telecine.cli.console import output, plain_table
+from telecine.cli.console import output, plain_table, print_json
 from telecine.cli.generate import AudioOption, parse_audio, parse_size, parse_tier
 from telecine.cli.options import DataDirOption, JsonOption, ServerOption, connect
 from telecine.client import VideoOptions
@@ -41,7 +39,7 @@ def estimate(
     with connect(server, data_dir) as client:
         cost = client.estimate_cost(prompt, **options)
     if json:
-        _print_json(cost)
+        print_json(cost)
         return
     spec = cost.spec
     made = f"{cost.num_frames} frames of {spec.size.width}x{spec.size.height} at {spec.fps} fps"
@@ -70,7 +68,7 @@ def usage(
         ]
     if json:
         for message in (used, *newest):
-            _print_json(message)
+            print_json(message)
         return
     _print_usage(used)
     _print_ledger(newest)
@@ -100,7 +98,3 @@ def _print_ledger(entries: list[usage_pb2.LedgerEntry]) -> None:
 
 def _credits(microcredits: int) -> str:
     return f"{microcredits / MICROS:.6f}"
-
-
-def _print_json(message: Message) -> None:
-    output.print_json(json_format.MessageToJson(message, preserving_proto_field_name=True))

@@ -2,6 +2,8 @@
 
 from datetime import UTC
 
+from google.protobuf import json_format
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from rich.table import Table
@@ -23,3 +25,8 @@ def plain_table(*columns: str) -> Table:
 def local_time(timestamp: Timestamp) -> str:
     """Write an instant as the clock on the wall shows it."""
     return timestamp.ToDatetime(tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def print_json(message: Message) -> None:
+    """Write a resource as scripts read it, its fields named as in the contract."""
+    output.print_json(json_format.MessageToJson(message, preserving_proto_field_name=True))

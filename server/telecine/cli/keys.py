@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.markup import escape
 
-from telecine.cli.console import console, output, plain_table
+from telecine.cli.console import console, output, plain_table, print_json
 from telecine.cli.generate import parse_labels, parse_tier
 from telecine.cli.options import DataDirOption, JsonOption, ServerOption, connect
 from telecine.errors import TelecineError
@@ -53,7 +52,7 @@ def create(
     with connect(server, data_dir) as client:
         made = client.create_api_key(key)
     if json:
-        output.print_json(json_format.MessageToJson(made, preserving_proto_field_name=True))
+        print_json(made)
         return
     console.print(f"[green]made[/] {made.name}; the key is shown this once:", highlight=False)
     output.print(made.secret, highlight=False, soft_wrap=True)
@@ -71,7 +70,7 @@ def show(
         keys = list(client.list_api_keys(tenant))
     if json:
         for key in keys:
-            output.print_json(json_format.MessageToJson(key, preserving_proto_field_name=True))
+            print_json(key)
         return
     table = plain_table("name", "called", "tenant", "scopes", "last use", "ends")
     for key in keys:

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from google.protobuf import json_format
 
-from telecine.cli.console import console, local_time, output, plain_table
+from telecine.cli.console import console, local_time, output, plain_table, print_json
 from telecine.cli.options import DataDirOption, JsonOption, ServerOption, connect
 
 app = typer.Typer(help="Send, show and remove uploads.", no_args_is_help=True)
@@ -40,7 +39,7 @@ def show(
         uploads = [media for _, media in found]
     if json:
         for media in uploads:
-            output.print_json(json_format.MessageToJson(media, preserving_proto_field_name=True))
+            print_json(media)
         return
     if not uploads:
         console.print("no uploads")

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from google.protobuf import json_format
 from rich.markup import escape
 
-from telecine.cli.console import console, output, plain_table
+from telecine.cli.console import console, output, plain_table, print_json
 from telecine.cli.options import DataDirOption, JsonOption, ServerOption, connect, find_server
 from telecine.cli.up import MODEL_REPOSITORY
 from telecine.client import Client, NotFoundError, VideoFilter
@@ -73,7 +72,7 @@ def show(data_dir: DataDirOption, server: ServerOption = "", json: JsonOption = 
             connect(server, data_dir)  # says that there is no server
     if json:
         for model in found:
-            output.print_json(json_format.MessageToJson(model, preserving_proto_field_name=True))
+            print_json(model)
         return
     columns = ("name", "family", "state", "sizes", "frames", "steps", "samplers", "memory")
     table = plain_table(*columns)

@@ -9,7 +9,7 @@ from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
 from rich.markup import escape
 
-from telecine.cli.console import console, local_time, output, plain_table
+from telecine.cli.console import console, local_time, output, plain_table, print_json
 from telecine.cli.generate import describe_failure, parse_labels
 from telecine.cli.options import DataDirOption, JsonOption, NameArgument, ServerOption, connect
 from telecine.cli.progress_view import STAGE_WORDS, ProgressView, state_word
@@ -27,7 +27,7 @@ def get(
     with connect(server, data_dir) as client:
         video = client.get_video(name)
     if json:
-        output.print_json(json_format.MessageToJson(video, preserving_proto_field_name=True))
+        print_json(video)
         return
     table = plain_table("", "")
     for field, value in _facts(video).items():
@@ -59,7 +59,7 @@ def list_videos(
         videos = [video for _, video in found]
     if json:
         for video in videos:
-            output.print_json(json_format.MessageToJson(video, preserving_proto_field_name=True))
+            print_json(video)
         return
     if not videos:
         console.print("no videos")

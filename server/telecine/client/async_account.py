@@ -28,13 +28,9 @@ class AsyncAccountCalls(AsyncUnaryCalls):
         """Yield what a tenant was charged, newest first; the next page is asked for when needed."""
         parent = resource_name("tenants", tenant)
         request = account_service_pb2.ListLedgerRequest(parent=parent, page_size=page_size)
-        while True:
-            page = await self._call(self._account.ListLedger, request)
+        async for page in self._pages(self._account.ListLedger, request):
             for entry in page.entries:
                 yield entry
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
     async def get_quota(self, tenant: str = "") -> usage_pb2.Quota:
         """Return what a tenant may use, the own one by default; -1 is no limit."""
@@ -66,13 +62,9 @@ class AsyncAccountCalls(AsyncUnaryCalls):
     ) -> AsyncGenerator[account_pb2.ApiKey, None]:
         """Yield the keys that are not revoked, of the caller's tenant, another, or all for `-`."""
         request = account_service_pb2.ListApiKeysRequest(tenant=tenant, page_size=page_size)
-        while True:
-            page = await self._call(self._account.ListApiKeys, request)
+        async for page in self._pages(self._account.ListApiKeys, request):
             for key in page.api_keys:
                 yield key
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
     async def revoke_api_key(self, name: str) -> account_pb2.ApiKey:
         """End a key for good."""

@@ -127,13 +127,9 @@ class AsyncClient(AsyncAccountCalls):
     ) -> AsyncGenerator[video_pb2.Video, None]:
         """Yield videos, newest first; the next page is asked for when it is needed."""
         request = list_videos_request(video_filter or VideoFilter(), page_size)
-        while True:
-            page = await self._call(self._videos.ListVideos, request)
+        async for page in self._pages(self._videos.ListVideos, request):
             for video in page.videos:
                 yield video
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
     async def watch_video(
         self, name: str, *, after_event_id: str = "", is_preview_omitted: bool = False
@@ -262,13 +258,9 @@ class AsyncClient(AsyncAccountCalls):
     async def list_media(self, *, page_size: int = 50) -> AsyncGenerator[video_pb2.Media, None]:
         """Yield the caller's uploads, newest first; the next page is asked for when needed."""
         request = video_service_pb2.ListMediaRequest(page_size=page_size)
-        while True:
-            page = await self._call(self._videos.ListMedia, request)
+        async for page in self._pages(self._videos.ListMedia, request):
             for media in page.media:
                 yield media
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
     async def delete_media(self, name: str) -> None:
         """Remove an upload; a video that waits to be made from it will fail."""
@@ -296,13 +288,9 @@ class AsyncClient(AsyncAccountCalls):
     async def list_workers(self, *, page_size: int = 50) -> AsyncGenerator[worker_pb2.Worker, None]:
         """Yield the workers by name; the next page is asked for when it is needed."""
         request = worker_service_pb2.ListWorkersRequest(page_size=page_size)
-        while True:
-            page = await self._call(self._workers.ListWorkers, request)
+        async for page in self._pages(self._workers.ListWorkers, request):
             for worker in page.workers:
                 yield worker
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
     async def get_worker(self, name: str) -> worker_pb2.Worker:
         """Return one worker."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypedDict
+from typing import Protocol, TypedDict
 
 from telecine.v1 import video_pb2, video_service_pb2
 
@@ -22,6 +22,18 @@ _SOUND_TYPES = {
     ".oga": "audio/ogg",
     ".opus": "audio/ogg",
 }
+
+
+class PageRequest(Protocol):
+    """A request for one page of a list."""
+
+    page_token: str
+
+
+class Page(Protocol):
+    """An answer to it; the token is empty on the last page."""
+
+    next_page_token: str
 
 
 class VideoOptions(TypedDict, total=False):

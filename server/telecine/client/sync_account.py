@@ -28,12 +28,8 @@ class AccountCalls(UnaryCalls):
         """Yield what a tenant was charged, newest first; the next page is asked for when needed."""
         parent = resource_name("tenants", tenant)
         request = account_service_pb2.ListLedgerRequest(parent=parent, page_size=page_size)
-        while True:
-            page = self._call(self._account.ListLedger, request)
+        for page in self._pages(self._account.ListLedger, request):
             yield from page.entries
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
     def get_quota(self, tenant: str = "") -> usage_pb2.Quota:
         """Return what a tenant may use, the own one by default; -1 is no limit."""
@@ -65,12 +61,8 @@ class AccountCalls(UnaryCalls):
     ) -> Generator[account_pb2.ApiKey, None, None]:
         """Yield the keys that are not revoked, of the caller's tenant, another, or all for `-`."""
         request = account_service_pb2.ListApiKeysRequest(tenant=tenant, page_size=page_size)
-        while True:
-            page = self._call(self._account.ListApiKeys, request)
+        for page in self._pages(self._account.ListApiKeys, request):
             yield from page.api_keys
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
     def revoke_api_key(self, name: str) -> account_pb2.ApiKey:
         """End a key for good."""

@@ -1,15 +1,19 @@
 """Calls of one message each, repeated while that is safe."""
 
 import time
+from collections.abc import Generator
 from typing import TypeVar
 
 import grpc
 
 from telecine.client.connection import MAX_ATTEMPTS, Repetition
 from telecine.client.errors import client_error
+from telecine.client.requests import Page, PageRequest
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
+PageRequestT = TypeVar("PageRequestT", bound=PageRequest)
+PageT = TypeVar("PageT", bound=Page)
 
 
 class UnaryCalls:
@@ -30,3 +34,16 @@ class UnaryCalls:
                 return method(request, timeout=repetition.left_seconds)
             except grpc.RpcError as error:
                 time.sleep(repetition.delay_after(client_error(error)))
+
+    def _pages(
+        self,
+        method: "grpc.UnaryUnaryMultiCallable[PageRequestT, PageT]",
+        request: PageRequestT,
+    ) -> Generator[PageT, None, None]:
+        """Yield page after page; the next one is asked for when it is needed."""
+        while True:
+            page = self._call(method, request)
+            yield page
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token

@@ -124,12 +124,8 @@ class Client(AccountCalls):
     ) -> Generator[video_pb2.Video, None, None]:
         """Yield videos, newest first; the next page is asked for when it is needed."""
         request = list_videos_request(video_filter or VideoFilter(), page_size)
-        while True:
-            page = self._call(self._videos.ListVideos, request)
+        for page in self._pages(self._videos.ListVideos, request):
             yield from page.videos
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
     def watch_video(
         self, name: str, *, after_event_id: str = "", is_preview_omitted: bool = False
@@ -254,12 +250,8 @@ class Client(AccountCalls):
     def list_media(self, *, page_size: int = 50) -> Generator[video_pb2.Media, None, None]:
         """Yield the caller's uploads, newest first; the next page is asked for when needed."""
         request = video_service_pb2.ListMediaRequest(page_size=page_size)
-        while True:
-            page = self._call(self._videos.ListMedia, request)
+        for page in self._pages(self._videos.ListMedia, request):
             yield from page.media
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
     def delete_media(self, name: str) -> None:
         """Remove an upload; a video that waits to be made from it will fail."""
@@ -284,12 +276,8 @@ class Client(AccountCalls):
     def list_workers(self, *, page_size: int = 50) -> Generator[worker_pb2.Worker, None, None]:
         """Yield the workers by name; the next page is asked for when it is needed."""
         request = worker_service_pb2.ListWorkersRequest(page_size=page_size)
-        while True:
-            page = self._call(self._workers.ListWorkers, request)
+        for page in self._pages(self._workers.ListWorkers, request):
             yield from page.workers
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
     def get_worker(self, name: str) -> worker_pb2.Worker:
         """Return one worker."""
