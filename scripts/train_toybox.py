@@ -1,14 +1,15 @@
 """Trains the built-in model stage by stage, each going on from where an earlier run stopped.
 
-The picture: `vae`, `latents`, `dit`. The sound: `audio-vae`, `audio-latents` of the clips that
-`latents` has drawn, `audio-dit`, and then `audio-decoder`.
+The picture: `vae`, `latents`, `dit`; later `vae-decoder`, and `tokenizer` when captions have
+new words. The sound: `audio-vae`, `audio-latents` of the clips that `latents` has drawn,
+`audio-dit`, and then `audio-decoder`. For few steps: `walks`, `fast`.
 """
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from train import audio_dit, audio_latents, audio_vae, dit, latents, vae
+from train import audio_dit, audio_latents, audio_vae, dit, few_steps, latents, text, vae
 
 ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = ROOT / "server" / "telecine" / "weights" / "toybox"
@@ -19,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stage", choices=sorted(_STAGES))
     parser.add_argument("--steps", type=int, default=4000, help="training steps in all")
-    parser.add_argument("--shards", type=int, default=16, help="shards of 512 clips")
+    parser.add_argument("--shards", type=int, default=16, help="shards of latents or of walks")
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--state", type=Path, default=ROOT / "var" / "train")
     options = parser.parse_args()
@@ -44,10 +45,18 @@ def _train_audio_dit(options: argparse.Namespace) -> None:
 
 _STAGES: dict[str, Callable[[argparse.Namespace], None]] = {
     "vae": lambda o: vae.train(o.weights, o.state / "vae.pt", num_steps=o.steps),
+    "vae-decoder": lambda o: vae.train_decoder(
+        o.weights, o.state / "vae_decoder.pt", num_steps=o.steps
+    ),
     "latents": lambda o: latents.write_shards(o.weights, o.state / "latents", o.shards),
     "dit": lambda o: dit.train(
         o.weights, o.state / "latents", o.state / "dit.pt", num_steps=o.steps
     ),
+    "walks": lambda o: few_steps.write_walks(o.weights, o.state / "walks", o.shards),
+    "fast": lambda o: few_steps.train(
+        o.weights, o.state / "walks", o.state / "fast.pt", num_steps=o.steps
+    ),
+    "tokenizer": lambda o: text.renew_tokenizer(o.weights),
     "audio-vae": lambda o: audio_vae.train(o.weights, o.state / "audio_vae.pt", num_steps=o.steps),
     "audio-latents": _write_audio_latents,
     "audio-dit": _train_audio_dit,

@@ -17,6 +17,7 @@ from telecine.engine.families.toybox import ToyboxFamily, save_part
 from telecine.engine.latents import Latents
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.audio_latents import FPS, AudioClips
+from train.captions import any_caption
 from train.dit import (
     CAPTION_TOKENS,
     CONTEXT_SIGMA,
@@ -30,7 +31,6 @@ from train.latents import LatentClips
 from train.loop import Metrics, Plan, Trainer
 from train.precision import autocast
 from train.text import TextEncoders
-from train.world import caption
 
 BATCH, DRAWS = 24, 3
 """Clips of a batch, and noise levels at which the sound of each is learnt."""
@@ -139,7 +139,7 @@ def _draw_batch(
     num_clips = min(len(clips.scenes), len(sounds.latents[fps]))
     chosen = torch.randint(num_clips, (BATCH,), generator=generator)
     video, audio = clips.latents[chosen].float(), sounds.latents[fps][chosen].float()
-    captions = [caption(clips.scenes[i], generator) for i in chosen.tolist()]
+    captions = [any_caption(clips.scenes[i], generator) for i in chosen.tolist()]
     kept = torch.rand(BATCH, generator=generator) >= DROPPED_CAPTIONS
     is_post_sync = float(torch.rand((), generator=generator)) < POST_SYNC_SHARE
     if is_post_sync:

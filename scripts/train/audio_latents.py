@@ -9,9 +9,9 @@ from tqdm import tqdm
 
 from telecine.engine.audio.audio_vae import AudioVAE
 from telecine.engine.families.toybox import ToyboxFamily
-from train.latents import SHARD, shard_generator
+from train.latents import paths_of_shard
 from train.vae import NUM_FRAMES
-from train.world import Clip, random_clip, random_scene
+from train.world import Clip
 from train.world_sound import num_samples_of, render_sound
 
 FPS = (16, 24)
@@ -27,17 +27,10 @@ def write_audio_shards(weights: Path, latents_folder: Path, folder: Path) -> Non
         path = folder / latents_path.name
         if path.exists():
             continue
-        clips = clips_of_shard(int(latents_path.stem))
+        clips = [clip for path in paths_of_shard(int(latents_path.stem)) for clip in path]
         fresh = path.with_suffix(".new")
         torch.save({str(fps): _encode(vae, clips, fps) for fps in FPS}, fresh)
         fresh.replace(path)
-
-
-def clips_of_shard(shard: int) -> list[Clip]:
-    """The clips of a shard as `train.latents` drew them."""
-    generator = shard_generator(shard)
-    scenes = [random_scene(generator) for _ in range(SHARD)]
-    return [random_clip(scene, NUM_FRAMES, generator) for scene in scenes]
 
 
 class AudioClips:

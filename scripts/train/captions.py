@@ -1,6 +1,6 @@
 """Captions of the full world: many ways to say one thing, with a synonym for every word.
 
-`train.world.caption` stays as it is: the weights that are shipped were trained on it.
+Half of what the weights are trained on; the other half are the few of `train.world.caption`.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 
 from train.face import FACE
-from train.world import Scene
+from train.world import Scene, caption
 
 _BEFORE_VOWEL = re.compile(r"\ba (?=[aeiou])")
 
@@ -128,6 +128,12 @@ _TEMPLATES = (
     "before a {background} background there is a {thing} {motion}",
     "show me a {thing} {motion}; make the background {background}",
 )
+
+
+def any_caption(scene: Scene, generator: torch.Generator) -> str:
+    """A plain caption or a rich one, as often."""
+    is_rich = bool(torch.rand((), generator=generator) < 0.5)
+    return rich_caption(scene, generator) if is_rich else caption(scene, generator)
 
 
 def rich_caption(

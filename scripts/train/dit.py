@@ -1,6 +1,7 @@
 """Trains the DiT together with its text encoders, by rectified flow on the VAE's latents."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -14,21 +15,26 @@ from telecine.engine.dit.model import DiT, DiTConfig
 from telecine.engine.families.toybox import ToyboxFamily, save_part
 from telecine.engine.rollout import Rollout
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
+from train.captions import any_caption
 from train.latents import LatentClips
 from train.loop import Metrics, Plan, Trainer
 from train.precision import autocast
 from train.text import MAX_PROMPT_TOKENS, TextEncoders, train_tokenizer
-from train.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, caption
+from train.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES
 
 BATCH = 32
-CAPTION_TOKENS = 16
+CLIPS_ON_SHARED_PATHS = 16
+"""Of a batch: clips that differ from their neighbours in the shape alone."""
+SHAPE_WEIGHT = 4.0
+"""What makes shapes differ is small beside what all clips of a path have in common."""
+CAPTION_TOKENS = 24
 """Enough for every caption of the world; prompts may be longer."""
 DROPPED_CAPTIONS = 0.1
 SIGMA_LEAN, SIGMA_SPREAD = 1.4, 1.2
 """Noise levels are sigmoid(spread n + lean): between 0.8 and 0.97 the scene is decided."""
 SHIFT = 6.0
 ROLLOUT = Rollout(chunk_frames=3, context_frames=6)
-CAUSAL_SHARE = 0.35
+CAUSAL_SHARE = 0.45
 """Batches trained with the causal mask; in most of them the first frames are clean already."""
 READING_WEIGHT = 0.05
 ATTRIBUTES = {
@@ -38,7 +44,7 @@ ATTRIBUTES = {
     "background": tuple(BACKGROUNDS),
 }
 FROM_NOTHING = Plan(0, adamw_lr=0.0015, decay_share=0.5, ema_decay=0.998)
-FURTHER = Plan(0, muon_lr=0.008, adamw_lr=0.0006, decay_share=1.0, ema_decay=0.998, save_every=100)
+FURTHER = Plan(0, muon_lr=0.012, adamw_lr=0.0009, decay_share=1.0, ema_decay=0.998, save_every=100)
 """Weights that are good already would first be spoilt by the full rates."""
 CONTEXT_SIGMA = 0.1
 """Frames that count as clean carry up to this much noise, so that their flaws do no harm."""
@@ -134,6 +140,7 @@ class _Batch:
     """Clips on their way to noise, with their captions.
 
     Attributes:
+        paths: the path of each clip [B]; those of one path share noise and noise level too.
         sigmas: noise levels by frame [B, T].
         is_context: frames [T] that are given rather than learnt.
         kept: captions [B] that are not dropped.
@@ -142,6 +149,7 @@ class _Batch:
 
     clean: Tensor
     noise: Tensor
+    paths: Tensor
     sigmas: Tensor
     input_ids: Tensor
     attention_mask: Tensor
@@ -154,9 +162,10 @@ class _Batch:
 def _draw_batch(
     clips: LatentClips, tokenizer: PromptTokenizer, generator: torch.Generator
 ) -> _Batch:
-    chosen = torch.randint(len(clips.scenes), (BATCH,), generator=generator)
+    chosen, paths = _choose(clips, generator)
+    scenes = [clips.scenes[index] for index in chosen.tolist()]
     clean = clips.latents[chosen].float()
-    captions = [caption(clips.scenes[i], generator) for i in chosen.tolist()]
+    captions = [any_caption(scene, generator) for scene in scenes]
     kept = torch.rand(BATCH, generator=generator) >= DROPPED_CAPTIONS
     input_ids, attention_mask = tokenize(tokenizer, captions, kept)
     sigma = torch.sigmoid(SIGMA_SPREAD * torch.randn(BATCH, generator=generator) + SIGMA_LEAN)
@@ -165,16 +174,14 @@ def _draw_batch(
     context_sigma = CONTEXT_SIGMA * torch.rand(BATCH, generator=generator)
     sigmas = torch.where(is_context, context_sigma[:, None], sigma[:, None])
     labels = [
-        [
-            names.index(getattr(clips.scenes[i], attribute))
-            for attribute, names in ATTRIBUTES.items()
-        ]
-        for i in chosen.tolist()
+        [names.index(getattr(scene, attribute)) for attribute, names in ATTRIBUTES.items()]
+        for scene in scenes
     ]
     return _Batch(
         clean,
-        noise,
-        sigmas,
+        noise[paths],
+        paths,
+        sigmas[paths],
         input_ids,
         attention_mask,
         temporal_mask,
@@ -182,6 +189,20 @@ def _draw_batch(
         kept,
         torch.tensor(labels),
     )
+
+
+def _choose(clips: LatentClips, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The clips of a batch [B], and the numbers within it of the paths they follow [B]."""
+
+    def draw(options: int) -> int:
+        return int(torch.randint(options, (), generator=generator))
+
+    groups: list[Sequence[int]] = []
+    while sum(map(len, groups)) < CLIPS_ON_SHARED_PATHS:
+        groups.append(clips.paths[draw(len(clips.paths))])
+    groups += [[draw(len(clips.scenes))] for _ in range(BATCH - sum(map(len, groups)))]
+    numbers = [number for number, group in enumerate(groups) for _ in group]
+    return torch.tensor([clip for group in groups for clip in group]), torch.tensor(numbers)
 
 
 def _loss(model: TextToLatents, batch: _Batch, channel_weights: Tensor) -> tuple[Tensor, Metrics]:
@@ -198,9 +219,24 @@ def _loss(model: TextToLatents, batch: _Batch, channel_weights: Tensor) -> tuple
         )
         reading = model.reading_loss(embeds, pooled, batch)
     error = (velocity.float() - (batch.noise - batch.clean))[:, :, ~batch.is_context]
-    loss = (error.square().mean((0, 2, 3, 4)) * channel_weights).mean()
-    metrics = {f"loss_{batch.temporal_mask.kind}": loss.item(), "reading": reading.item()}
-    return loss + READING_WEIGHT * reading, metrics
+
+    def weighted(error: Tensor) -> Tensor:
+        return (error.square().mean((0, 2, 3, 4)) * channel_weights).mean()
+
+    loss, shape = weighted(error), weighted(error - _path_mean(error, batch.paths))
+    metrics = {
+        f"loss_{batch.temporal_mask.kind}": loss.item(),
+        "shape": shape.item(),
+        "reading": reading.item(),
+    }
+    return loss + (SHAPE_WEIGHT - 1) * shape + READING_WEIGHT * reading, metrics
+
+
+def _path_mean(error: Tensor, paths: Tensor) -> Tensor:
+    """What the errors [B, ...] of clips of one path have in common, for each clip."""
+    members = (paths[:, None] == paths[None, :]).to(error.dtype)
+    share = members / members.sum(1, keepdim=True)
+    return (share @ error.flatten(1)).view_as(error)
 
 
 def _draw_mask(latent_frames: int, generator: torch.Generator) -> tuple[TemporalMask, Tensor]:

@@ -1,6 +1,6 @@
 """Renders clips and encodes them once, so that the DiT trains on latents alone."""
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import torch
@@ -10,30 +10,41 @@ from tqdm import trange
 from telecine.engine.families import load_family
 from train.precision import autocast
 from train.vae import NUM_FRAMES, SIDE
-from train.world import Scene, random_clip, random_scene, render
+from train.world import SHAPES, Clip, Scene, random_clip, random_scene, render
 
-SHARD = 512
+PATHS = 128
+"""Paths of a shard; each is taken by every shape that may be trained on it."""
 
 
 def write_shards(weights: Path, folder: Path, num_shards: int) -> None:
-    """Write shards of 512 clips that are not there yet; a shard's number is its seed."""
+    """Write shards that are not there yet; a shard's number is its seed."""
     vae = load_family(str(weights)).load_vae(torch.device("cpu"))
     folder.mkdir(parents=True, exist_ok=True)
     for shard in trange(num_shards, mininterval=10):
         path = folder / f"{shard:04d}.pt"
         if path.exists():
             continue
-        generator = shard_generator(shard)
-        scenes = [random_scene(generator) for _ in range(SHARD)]
-        latents = torch.cat([_encode(vae, scene, generator) for scene in scenes])
+        paths = paths_of_shard(shard)
+        clips = [clip for group in paths for clip in group]
+        contents = {
+            "latents": torch.cat([_encode(vae, clip) for clip in clips]),
+            "scenes": [astuple(clip.scene) for clip in clips],
+            "path_sizes": [len(group) for group in paths],
+        }
         fresh = path.with_suffix(".new")
-        torch.save({"latents": latents, "scenes": [astuple(scene) for scene in scenes]}, fresh)
+        torch.save(contents, fresh)
         fresh.replace(path)
 
 
-def shard_generator(shard: int) -> torch.Generator:
-    """What draws a shard: its scenes first, then their clips."""
-    return torch.Generator().manual_seed(1_000_000 + shard)
+def paths_of_shard(shard: int) -> list[list[Clip]]:
+    """The clips of a shard; those that follow one path differ in their shape alone."""
+    generator = torch.Generator().manual_seed(1_000_000 + shard)
+    paths = []
+    for _ in range(PATHS):
+        clip = random_clip(random_scene(generator), NUM_FRAMES, generator)
+        scenes = [replace(clip.scene, shape=shape) for shape in SHAPES]
+        paths.append([replace(clip, scene=scene) for scene in scenes if not scene.is_held_out])
+    return paths
 
 
 class LatentClips:
@@ -45,6 +56,8 @@ class LatentClips:
         self.latents = torch.empty(0, dtype=torch.float16)
         """[N, C, T, H, W]"""
         self.scenes: list[Scene] = []
+        self.paths: list[range] = []
+        """Which clips follow one path."""
 
     def refresh(self) -> None:
         """Read new shards."""
@@ -55,11 +68,13 @@ class LatentClips:
             latents: Tensor = shard["latents"]
             self.latents = torch.cat((self.latents.reshape(-1, *latents.shape[1:]), latents))
             self.scenes += [Scene(*names) for names in shard["scenes"]]
+            for size in shard["path_sizes"]:
+                start = self.paths[-1].stop if self.paths else 0
+                self.paths.append(range(start, start + size))
 
 
 @torch.no_grad()
-def _encode(vae: torch.nn.Module, scene: Scene, generator: torch.Generator) -> Tensor:
-    video = render([random_clip(scene, NUM_FRAMES, generator)], SIDE)
+def _encode(vae: torch.nn.Module, clip: Clip) -> Tensor:
     with autocast():
-        mean, _ = vae.encoder(video)
+        mean, _ = vae.encoder(render([clip], SIDE))
     return vae.normalise(mean.float()).half()

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -18,10 +19,13 @@ from transformers import (
 from telecine.engine.families.toybox import ToyboxFamily, save_part
 from telecine.engine.text_encoders.encoders import CLIPTextEncoder, T5Encoder
 from telecine.engine.text_encoders.projection import TextProjection, TextProjectionConfig
-from train.world import all_captions
+from train.captions import rich_caption
+from train.pair import random_pair
+from train.world import all_captions, caption, random_face, random_scene
 
 MAX_PROMPT_TOKENS = 32
 VOCABULARY = 1024
+_RICH_CAPTIONS = 4000
 WIDTH, NUM_LAYERS, NUM_HEADS = 128, 2, 4
 PAD, BEGIN, UNKNOWN, END = "<pad>", "<bos>", "<unk>", "<eos>"
 
@@ -29,7 +33,7 @@ logging.set_verbosity_error()
 
 
 def train_tokenizer(weights: Path) -> None:
-    """Byte-level BPE over every caption: a token a word there, and bytes for any other text."""
+    """Byte-level BPE over captions: a token a word there, and bytes for any other text."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
@@ -39,13 +43,42 @@ def train_tokenizer(weights: Path) -> None:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(all_captions(), trainer)
+    tokenizer.train_from_iterator(_captions_to_learn(), trainer)
     folder = weights / "tokenizer"
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     special = {"pad_token": PAD, "bos_token": BEGIN, "unk_token": UNKNOWN, "eos_token": END}
     described = {"tokenizer_class": "PreTrainedTokenizerFast", **special}
     (folder / "tokenizer_config.json").write_text(json.dumps(described, indent=2) + "\n")
+
+
+def renew_tokenizer(weights: Path) -> None:
+    """Train the tokenizer anew; the encoders keep what they know of tokens it still has."""
+    text = TextEncoders()
+    text.load(weights)
+    before = Tokenizer.from_file(str(weights / "tokenizer" / "tokenizer.json")).get_vocab()
+    train_tokenizer(weights)
+    after = Tokenizer.from_file(str(weights / "tokenizer" / "tokenizer.json")).get_vocab()
+    kept = sorted(before.keys() & after.keys())
+    for encoder in (text.t5, text.clip):
+        table = encoder.model.get_input_embeddings().weight.data
+        known = table[[before[token] for token in kept]]
+        table.copy_(table[torch.randint(len(before), (len(table),))])
+        table[[after[token] for token in kept]] = known
+    text.save(weights)
+
+
+def _captions_to_learn() -> Iterator[str]:
+    """Plain and rich ones, of one shape, of two, and of faces."""
+    yield from all_captions()
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(_RICH_CAPTIONS):
+        yield rich_caption(random_scene(generator, held_out=None), generator)
+        pair = random_pair(generator)
+        yield rich_caption(pair.moving, generator, beside=pair.beside)
+        face = random_face(generator)
+        yield rich_caption(face, generator)
+        yield caption(face, generator)
 
 
 class TextEncoders(nn.Module):

@@ -171,7 +171,7 @@ def caption(scene: Scene, generator: torch.Generator) -> str:
 
 
 def all_captions() -> list[str]:
-    """Every caption of every scene of a shape: what the tokenizer is trained on."""
+    """Every plain caption of every scene of a shape."""
     return [
         template.format(colour=colour, shape=shape, motion=phrase, background=background)
         for template in _TEMPLATES
