@@ -25,6 +25,7 @@ code that has changed since may give others.
 # Other figures than a benchmark's: what wrote them.
 _OTHER_SCRIPTS = {
     "toybox": "evaluate.py",
+    "toybox_settings": "evaluate_settings.py",
     "minutes": "evaluate_minutes.py",
     "audio_vae": "evaluate_audio_vae.py",
     "sound": "evaluate.py",

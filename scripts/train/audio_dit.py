@@ -38,6 +38,9 @@ POST_SYNC_SHARE = 0.5
 HEARING_SHARE = 0.3
 """Of the other batches, those in which the picture hears."""
 AUDIO_SIGMA_LEAN = 0.5
+FROM_NOTHING = Plan(0, adamw_lr=0.0015, decay_share=0.5, ema_decay=0.995, save_every=100)
+FURTHER = Plan(0, muon_lr=0.01, adamw_lr=0.0008, decay_share=1.0, ema_decay=0.995, save_every=100)
+"""What has learnt to hear another picture's features learns faster than it did at first."""
 CPU = torch.device("cpu")
 
 
@@ -57,10 +60,12 @@ def train(
     tokenizer = PromptTokenizer(weights / "tokenizer", CAPTION_TOKENS)
     text = TextEncoders()
     text.load(weights)
-    dit = with_sound(ToyboxFamily(weights).load_dit(CPU), sounds.latents[FPS[0]].shape[1])
+    picture = ToyboxFamily(weights).load_dit(CPU)
+    had_sound = picture.audio is not None
+    dit = with_sound(picture, sounds.latents[FPS[0]].shape[1])
     stream = sound_of(dit).requires_grad_(requires_grad=True)
     channel_weights = channel_weights_of(weights)
-    plan = Plan(num_steps, adamw_lr=0.0015, decay_share=0.5, ema_decay=0.995, save_every=100)
+    plan = replace(FURTHER if had_sound else FROM_NOTHING, num_steps=num_steps)
     trainer = Trainer(stream, state_path, plan)
     trainer.resume()
 

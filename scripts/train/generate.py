@@ -8,6 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from telecine.engine.adapters.lora import applied
+from telecine.engine.adapters.lora_shelf import LoraShelf
+from telecine.engine.adapters.use import LoraUse
 from telecine.engine.denoise import SamplingConfig, denoise_slice, initial_state
 from telecine.engine.dit.attention import AttentionKind
 from telecine.engine.families import load_family
@@ -32,6 +35,7 @@ class Settings:
     fps: int = 16
     attention: AttentionKind = "full"
     audio_mode: Literal["NONE", "JOINT", "POST_SYNC"] = "NONE"
+    loras: tuple[LoraUse, ...] = ()
 
 
 class Generator:
@@ -41,6 +45,7 @@ class Generator:
         self._family: Family = load_family(str(weights))
         self._encoder = PromptEncoder(self._family)
         self._denoiser = self._family.load_denoiser(CPU)
+        self._shelf = LoraShelf(weights, self._denoiser.networks, device=CPU)
         self.vae = self._family.load_vae(CPU)
 
     @cached_property
@@ -87,13 +92,15 @@ class Generator:
 
     def _denoised(self, prompt: str, config: SamplingConfig) -> DenoiseState:
         state = initial_state(config, CPU)
-        prompts = self._encoder.encode(prompt), self._encoder.encode("")
-        while state.step_index < config.num_steps:
-            steps = denoise_slice(
-                self._denoiser, *prompts, config=config, state=state, num_steps=config.num_steps
-            )
-            for step in steps:
-                state = step.state
+        is_guided = config.guidance_scale != 1.0
+        prompts = self._encoder.encode(prompt), self._encoder.encode("") if is_guided else None
+        with applied(self._denoiser.networks, self._shelf.take(config.loras)):
+            while state.step_index < config.num_steps:
+                steps = denoise_slice(
+                    self._denoiser, *prompts, config=config, state=state, num_steps=config.num_steps
+                )
+                for step in steps:
+                    state = step.state
         return state
 
     def _decoded(self, latents: Tensor) -> Tensor:
@@ -117,5 +124,6 @@ def _config(family: Family, seed: int, settings: Settings) -> SamplingConfig:
             sampler=settings.sampler,
             attention=settings.attention,
             audio_mode=settings.audio_mode,
+            loras=settings.loras,
         ),
     )
