@@ -35,7 +35,7 @@ from train.text import TextEncoders
 BATCH, DRAWS = 24, 3
 """Clips of a batch, and noise levels at which the sound of each is learnt."""
 POST_SYNC_SHARE = 0.5
-HEARING_SHARE = 0.3
+HEARING_SHARE = 0.5
 """Of the other batches, those in which the picture hears."""
 AUDIO_SIGMA_LEAN = 0.5
 FROM_NOTHING = Plan(0, adamw_lr=0.0015, decay_share=0.5, ema_decay=0.995, save_every=100)
