@@ -25,6 +25,14 @@ class KeysValues(NamedTuple):
         return KeysValues(self.keys[list(rows)], self.values[list(rows)])
 
 
+class DotProduct(nn.Module):
+    """What queries find in keys and values; a module so that ranks can exchange around it."""
+
+    def forward(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """[B, heads, N or M, head_dim] each -> [B, heads, N, head_dim]."""
+        return functional.scaled_dot_product_attention(queries, keys, values)
+
+
 class Attention(nn.Module):
     """Attention whose queries and keys are normalised over all heads at once.
 
@@ -51,6 +59,7 @@ class Attention(nn.Module):
         self.to_v = nn.Linear(context_width, inner)
         self.to_out = nn.ModuleList([nn.Linear(inner, width)])
         self.to_gate_logits = nn.Linear(width, self.num_heads) if is_gated else None
+        self.attend = DotProduct()
 
     def keys_values(self, context: Tensor, rotary: RotaryTable | None = None) -> KeysValues:
         """[B, M, D] -> keys and values."""
@@ -74,7 +83,7 @@ class Attention(nn.Module):
         queries = self._heads(self.norm_q(self.to_q(hidden)))
         if rotary is not None:
             queries = rotary.of_heads(self.first_head, self.num_heads).rotate(queries)
-        attended = functional.scaled_dot_product_attention(queries, *context)
+        attended = self.attend(queries, *context)
         if skipped_row is not None:
             attended[skipped_row] = context.values[skipped_row]
         if self.to_gate_logits is not None:

@@ -9,8 +9,8 @@ from telecine.engine.parallel.guidance import GuidanceParallelDenoiser
 from telecine.engine.parallel.layout import ParallelConfig
 from telecine.engine.parallel.mesh import GUIDANCE, SEQUENCE, TENSOR
 
-# By the denoiser's class: the module of its `split_tensors` and, where it has one, its
-# `split_sequence`. What there is, each family's `parallel_plan` says.
+# By the denoiser's class: the module of its `split_tensors` and `split_sequence` and, where its
+# guidance compares more than two answers, its `split_guidance`.
 _SPLITS = {
     "DiTDenoiser": "dit",
     "LTX2Denoiser": "ltx2",
@@ -25,12 +25,14 @@ def parallelize(denoiser: Denoiser, config: ParallelConfig, mesh: DeviceMesh) ->
     Every rank calls it with the same weights, and from then on does the same as all others
     with the same inputs. The family's `parallel_plan` has been asked whether this can be.
     """
-    if config.tensor_parallel_size * config.sequence_parallel_size > 1:
-        splits = import_module(f"{__package__}.{_SPLITS[type(denoiser).__name__]}")
-        if config.sequence_parallel_size > 1:
-            splits.split_sequence(denoiser, mesh[SEQUENCE])
-        if config.tensor_parallel_size > 1:
-            splits.split_tensors(denoiser, mesh[TENSOR])
+    splits = import_module(f"{__package__}.{_SPLITS[type(denoiser).__name__]}")
+    if config.sequence_parallel_size > 1:
+        splits.split_sequence(denoiser, mesh[SEQUENCE])
+    if config.tensor_parallel_size > 1:
+        splits.split_tensors(denoiser, mesh[TENSOR])
     if config.guidance_parallel_size > 1:
-        return GuidanceParallelDenoiser(denoiser, mesh.get_group(GUIDANCE))
+        group = mesh.get_group(GUIDANCE)
+        if not hasattr(splits, "split_guidance"):
+            return GuidanceParallelDenoiser(denoiser, group)
+        splits.split_guidance(denoiser, group)
     return denoiser
