@@ -3,6 +3,7 @@
 import pytest
 import torch
 from small_denoisers import CASES, RESUMED, denoise, make_denoiser
+from torch.utils.flop_counter import FlopCounterMode
 
 from telecine.engine.parallel.layout import ParallelConfig
 from telecine.engine.state import DenoiseState
@@ -75,3 +76,15 @@ def test_tensor_parallel_ranks_keep_half_of_the_blocks_in_memory(
 @pytest.mark.parametrize("family", ["toybox", "wan", "mochi", "ltx2"])
 def test_sequence_parallel_ranks_keep_all_of_them(run_group: RunGroup, family: str) -> None:
     assert run_group(SEQUENCE)[f"share of {family}"] == 1.0
+
+
+@pytest.mark.parametrize("layout", [SEQUENCE, FIRST], ids=str)
+@pytest.mark.parametrize("name", RESUMED)
+def test_two_ranks_halve_the_arithmetic(
+    run_group: RunGroup, layout: ParallelConfig, name: str
+) -> None:
+    with FlopCounterMode(display=False) as counter:
+        denoise(make_denoiser(CASES[name].family), CASES[name])
+    share = run_group(layout)[f"work of {name}"] / counter.get_total_flops()
+    # Of five frames one rank has three; text is short, but whole on both.
+    assert 0.5 < share < 0.65
