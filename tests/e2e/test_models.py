@@ -72,9 +72,15 @@ def test_a_model_that_is_added_before_the_service_starts_is_served_by_it(
     again = telecine("models", "add", "film", "--from", weights, *data)
     assert again.returncode == 1
     assert "film: there is a model of this name" in again.stderr
+    outdated = tmp_path / "data" / "triton" / "film__dit_sampler" / "1" / "model.py"
+    outdated.unlink()
+    outdated.write_text("from telecine.backend import a_module_that_an_upgrade_has_renamed\n")
     up = start_up()
     up.wait_until_up()
     assert "models/film" in telecine("models", "--server", up.address("gateway"), *data).stdout
+    file = tmp_path / "out.mp4"
+    made = telecine("generate", "a lighthouse", "--model", "film", *SIZE, *data, "-o", file)
+    assert made.returncode == 0, made.stderr
     assert up.signal(signal.SIGTERM) == 0
 
 
