@@ -51,6 +51,7 @@ class Attention(nn.Module):
         super().__init__()
         self.num_heads, head_dim = heads
         self.first_head = 0
+        self.attend = DotProduct()
         inner = self.num_heads * head_dim
         self.norm_q = nn.RMSNorm(inner, eps=1e-6)
         self.norm_k = nn.RMSNorm(inner, eps=1e-6)
@@ -59,7 +60,6 @@ class Attention(nn.Module):
         self.to_v = nn.Linear(context_width, inner)
         self.to_out = nn.ModuleList([nn.Linear(inner, width)])
         self.to_gate_logits = nn.Linear(width, self.num_heads) if is_gated else None
-        self.attend = DotProduct()
 
     def keys_values(self, context: Tensor, rotary: RotaryTable | None = None) -> KeysValues:
         """[B, M, D] -> keys and values."""

@@ -65,6 +65,7 @@ class JointAttention(nn.Module):
         self, width: int, text_width: int, *, num_heads: int, head_dim: int, has_text_output: bool
     ) -> None:
         super().__init__()
+        self.attend = JointDotProduct()
         inner = num_heads * head_dim
         self.head_dim = head_dim
         self.norm_q = nn.RMSNorm(head_dim, eps=_QK_EPS)
@@ -79,7 +80,6 @@ class JointAttention(nn.Module):
         self.add_q_proj = nn.Linear(text_width, inner, bias=False)
         self.to_out = nn.ModuleList([nn.Linear(inner, width)])
         self.to_add_out = nn.Linear(inner, text_width) if has_text_output else None
-        self.attend = JointDotProduct()
 
     def forward(
         self, tokens: TokenPair, rotary_emb: Tensor, lengths: TextLengths
