@@ -44,20 +44,19 @@ _READS = {
 """By a block's attention: whose tokens ask, and whose are read. Text is whole on every rank."""
 
 
-def split_tensors(denoiser: LTX2Denoiser, mesh: DeviceMesh) -> None:
-    """Give this rank its heads and hidden units of every block."""
-    for block in _blocks(denoiser):
-        plan: Plan = {}
-        for name, module in block.named_children():
-            if isinstance(module, Attention):
-                _keep_own_heads(module, mesh)
-                plan |= _attention_plan(name, module)
-            elif isinstance(module, FeedForward):
-                output = module.net[2]
-                assert isinstance(output, nn.Linear)
-                check_divisible("hidden units", output.in_features, mesh.size(), axis="tensor")
-                plan |= {f"{name}.net.0.proj": by_columns(), f"{name}.net.2": by_rows()}
-        apply_plan(block, mesh, plan)
+def split_block(block: nn.Module, mesh: DeviceMesh) -> None:
+    """Give this rank its heads and hidden units."""
+    plan: Plan = {}
+    for name, module in block.named_children():
+        if isinstance(module, Attention):
+            _keep_own_heads(module, mesh)
+            plan |= _attention_plan(name, module)
+        elif isinstance(module, FeedForward):
+            output = module.net[2]
+            assert isinstance(output, nn.Linear)
+            check_divisible("hidden units", output.in_features, mesh.size(), axis="tensor")
+            plan |= {f"{name}.net.0.proj": by_columns(), f"{name}.net.2": by_rows()}
+    apply_plan(block, mesh, plan)
 
 
 def _keep_own_heads(attention: Attention, mesh: DeviceMesh) -> None:

@@ -39,18 +39,18 @@ _TOKENS = 1  # the axis of video [B, N, D]; of a rotary table [N, heads, head_di
 _AXES = HeadAxes(heads=2, tokens=1)
 
 
-def split_tensors(denoiser: MochiDenoiser, mesh: DeviceMesh) -> None:
-    """Give this rank its heads and hidden units of every block.
+def split_block(block: MochiBlock, mesh: DeviceMesh) -> None:
+    """Give this rank its heads and hidden units; the norms of queries and keys are a head's own."""
+    for mlp in filter(None, (block.ff, block.ff_context)):
+        _interleave_gate(mlp, mesh.size())
+    apply_plan(block, mesh, _block_plan(is_last=block.ff_context is None))
 
-    The norms of queries and keys are a head's own; each head turns at speeds of its own, too.
-    """
+
+def split_besides(denoiser: MochiDenoiser, mesh: DeviceMesh) -> None:
+    """Each head turns at speeds of its own."""
     transformer = _transformer(denoiser)
     own = transformer.pos_frequencies.chunk(mesh.size(), 1)[mesh.get_local_rank()]
     transformer.pos_frequencies = nn.Parameter(own.clone(), requires_grad=False)
-    for block in _blocks(transformer):
-        for mlp in filter(None, (block.ff, block.ff_context)):
-            _interleave_gate(mlp, mesh.size())
-        apply_plan(block, mesh, _block_plan(is_last=block.ff_context is None))
 
 
 def _interleave_gate(mlp: GatedMLP, size: int) -> None:

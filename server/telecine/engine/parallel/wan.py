@@ -35,16 +35,14 @@ _TOKENS = 1  # the axis of hidden [B, N, D]; of a rotary table [N, 1, head_dim/2
 _AXES = HeadAxes(heads=1, tokens=2)  # of queries, keys and values [B, heads, N, head_dim]
 
 
-def split_tensors(denoiser: WanDenoiser, mesh: DeviceMesh) -> None:
-    """Give this rank its heads and hidden units of every block of every expert."""
-    for network in denoiser.networks.values():
-        for block in _blocks(network):
-            inner = block.ffn.net[2]
-            assert isinstance(inner, nn.Linear)
-            check_divisible("hidden units", inner.in_features, mesh.size(), axis="tensor")
-            for attention in (block.attn1, block.attn2):
-                split_norms(attention, _NORMS, mesh)
-            apply_plan(block, mesh, _block_plan(has_image=hasattr(block.attn2, "add_k_proj")))
+def split_block(block: Block, mesh: DeviceMesh) -> None:
+    """Give this rank its heads and hidden units."""
+    inner = block.ffn.net[2]
+    assert isinstance(inner, nn.Linear)
+    check_divisible("hidden units", inner.in_features, mesh.size(), axis="tensor")
+    for attention in (block.attn1, block.attn2):
+        split_norms(attention, _NORMS, mesh)
+    apply_plan(block, mesh, _block_plan(has_image=hasattr(block.attn2, "add_k_proj")))
 
 
 def _block_plan(*, has_image: bool) -> Plan:
