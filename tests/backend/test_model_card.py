@@ -3,10 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+import torch
 from google.protobuf import json_format
+from torch import nn
 
-from telecine.backend.model_card import model_card
+from telecine.backend.model_card import loaded_bytes, model_card
 from telecine.engine.families import BUILT_IN_WEIGHTS, load_family
+from telecine.engine.families.weights_check import CheckedWeights, check_weights
+from telecine.engine.parallel.layout import ONE_RANK, ParallelConfig
 from telecine.v1 import model_pb2, video_pb2
 
 TOYBOX = BUILT_IN_WEIGHTS / "toybox"
@@ -43,3 +48,44 @@ def test_modes_of_sound_are_told_with_none_first_and_their_default_is_the_tier_s
         names = [video_pb2.AudioMode.Name(mode) for mode in told.limits.audio_modes]
         assert names == [f"AUDIO_MODE_{mode}" for mode in ("NONE", *modes)]
         assert told.defaults.audio_mode == default
+
+
+@pytest.fixture(scope="module")
+def checked() -> CheckedWeights:
+    return check_weights(TOYBOX)
+
+
+def denoiser_bytes(checked: CheckedWeights) -> tuple[int, int]:
+    """What the loaded denoiser takes in float32, and its blocks alone."""
+    (network,) = checked.family.load_denoiser(torch.device("cpu")).networks.values()
+    blocks = [each for each in network.children() if isinstance(each, nn.ModuleList)]
+    return tuple(
+        sum(weight.nbytes for module in modules for weight in module.parameters())
+        for modules in ([network], blocks)
+    )
+
+
+def test_on_gpus_a_model_takes_what_its_first_rank_holds(checked: CheckedWeights) -> None:
+    def taken(parallel: ParallelConfig) -> int:
+        return loaded_bytes(checked, target="cuda", weights_mode="full", parallel=parallel)
+
+    _, block_bytes = denoiser_bytes(checked)
+    whole = taken(ONE_RANK)
+    # In half the precision: every other rank's half of the blocks is not here.
+    assert whole - taken(ParallelConfig(tensor_parallel_size=2)) == block_bytes // 2 // 2
+    for replicated in (
+        ParallelConfig(sequence_parallel_size=2),
+        ParallelConfig(guidance_parallel_size=2),
+    ):
+        assert taken(replicated) == whole
+
+
+def test_on_a_cpu_all_ranks_of_a_model_share_one_memory(checked: CheckedWeights) -> None:
+    def taken(parallel: ParallelConfig) -> int:
+        return loaded_bytes(checked, target="cpu", weights_mode="full", parallel=parallel)
+
+    network_bytes, block_bytes = denoiser_bytes(checked)
+    whole = taken(ONE_RANK)
+    assert taken(ParallelConfig(sequence_parallel_size=3)) - whole == 2 * network_bytes
+    split = ParallelConfig(tensor_parallel_size=2)
+    assert taken(split) - whole == network_bytes - block_bytes  # what is not split, once more

@@ -9,6 +9,10 @@ import av
 import pytest
 import tiny_mochi
 
+from telecine.backend.model_card import loaded_bytes
+from telecine.engine.families.weights_check import check_weights
+from telecine.engine.parallel.layout import ParallelConfig
+
 from .conftest import StartUp, assert_nothing_is_left, telecine
 
 pytestmark = [
@@ -72,9 +76,15 @@ def test_a_model_that_is_added_before_the_service_starts_is_served_by_it(
     again = telecine("models", "add", "film", "--from", weights, *data)
     assert again.returncode == 1
     assert "film: there is a model of this name" in again.stderr
+    outdated = tmp_path / "data" / "triton" / "film__dit_sampler" / "1" / "model.py"
+    outdated.unlink()
+    outdated.write_text("from telecine.backend import a_module_that_an_upgrade_has_renamed\n")
     up = start_up()
     up.wait_until_up()
     assert "models/film" in telecine("models", "--server", up.address("gateway"), *data).stdout
+    file = tmp_path / "out.mp4"
+    made = telecine("generate", "a lighthouse", "--model", "film", *SIZE, *data, "-o", file)
+    assert made.returncode == 0, made.stderr
     assert up.signal(signal.SIGTERM) == 0
 
 
@@ -121,5 +131,10 @@ def test_a_model_is_added_on_several_ranks_or_refused(random_weights: Path, tmp_
     assert added.returncode == 0, added.stderr
     config = tmp_path / "data" / "triton" / "film__dit_sampler" / "config.pbtxt"
     assert "guidance_parallel_size" in config.read_text()
+    listed = json.loads(telecine("models", "list", "--json", *data[2:]).stdout)
+    both = ParallelConfig(guidance_parallel_size=2)
+    checked = check_weights(random_weights)
+    held = loaded_bytes(checked, target="cpu", weights_mode="full", parallel=both)
+    assert int(listed["limits"]["memory_bytes"]) == held
     log = next((tmp_path / "data").rglob("add-film.log")).read_text()
     assert "rank 1: slice ended after 1 steps" in log

@@ -10,13 +10,16 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
+import tiny_ltx2
 import tiny_wan
 from random_family import DIT, write_random_family
 from rank_processes import are_gone, model_process, ranks_of
+from tiny_mochi import write_tiny_mochi
 
 from telecine.backend.model_repository import describe_model
+from telecine.engine.families import load_family
+from telecine.engine.families.prompt_encoder import PromptEncoder
 from telecine.engine.parallel.layout import ParallelConfig
 from telecine.engine.state import DenoiseState
 from telecine.errors import ModelServerUnavailableError
@@ -40,7 +43,21 @@ LAYOUTS = {
     "four": ParallelConfig(tensor_parallel_size=2, guidance_parallel_size=2),
     "wanone": ParallelConfig(),
     "wanfour": ParallelConfig(tensor_parallel_size=2, sequence_parallel_size=2),
+    "mochione": ParallelConfig(),
+    "mochifour": ParallelConfig(sequence_parallel_size=2, guidance_parallel_size=2),
+    "ltx2one": ParallelConfig(),
+    "ltx2four": ParallelConfig(sequence_parallel_size=2, guidance_parallel_size=2),
 }
+OPEN_WEIGHTS = {
+    "wan": {"sampler": "unipc", "height": 48, "width": 48},
+    "mochi": {"num_frames": 13},
+    "ltx2": {**tiny_ltx2.SIZE, "audio_mode": "JOINT"},
+}
+"""What is asked of each, beside what is asked of toybox."""
+
+
+def family_of(model: str) -> str:
+    return next((family for family in OPEN_WEIGHTS if model.startswith(family)), "toybox")
 
 
 def write_sampler(repository: Path, model: str, weights: Path) -> None:
@@ -62,9 +79,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_random_family(folder / "toybox", replace(DIT, num_heads=4))
     sizes = tiny_wan.WanSizes(num_heads=4, head_dim=12)
     tiny_wan.write_wan(folder / "wan", "2.2", sizes=sizes)
+    write_tiny_mochi(folder / "mochi")
+    tiny_ltx2.write_tiny_ltx2(folder / "ltx2", "2.3")
     for model in LAYOUTS:
-        weights = folder / ("wan" if model.startswith("wan") else "toybox")
-        write_sampler(folder / "repository", model, weights)
+        write_sampler(folder / "repository", model, folder / family_of(model))
     return folder / "repository"
 
 
@@ -106,20 +124,16 @@ async def group(server: TritonServer, client: TritonClient) -> Group:
     return group_of(server, "sequence")
 
 
-def wan_request(slice_request: SliceRequest) -> SliceRequest:
-    def prompt(seed: int) -> PromptEmbeds:
-        embeds = np.zeros((512, 32), np.float32)
-        embeds[:9] = np.random.default_rng(seed).standard_normal((9, 32), np.float32)
-        return PromptEmbeds({"prompt_embeds": embeds}, 9, 512, is_truncated=False)
+def request_for(weights: Path, slice_request: SliceRequest) -> SliceRequest:
+    """The same of another family, two prompts of which differ in length."""
+    encoder = PromptEncoder(load_family(str(weights)))
 
-    return replace(
-        slice_request,
-        prompt=prompt(1),
-        negative_prompt=prompt(2),
-        sampler="unipc",
-        height=48,
-        width=48,
-    )
+    def encode(text: str) -> PromptEmbeds:
+        tensors = {name: tensor[0].numpy() for name, tensor in encoder.encode(text).items()}
+        return PromptEmbeds(tensors, num_tokens=9, max_tokens=512, is_truncated=False)
+
+    prompts = {"prompt": encode("a red circle"), "negative_prompt": encode("blue")}
+    return replace(slice_request, **prompts, **OPEN_WEIGHTS[weights.name])
 
 
 async def run(client: TritonClient, model: str, request: SliceRequest) -> list[StepResult]:
@@ -133,8 +147,12 @@ def last_state(results: list[StepResult]) -> bytes:
 
 
 def difference(found: bytes, expected: bytes) -> float:
-    one, other = (DenoiseState.from_bytes(each).latents for each in (found, expected))
-    return float((one - other).abs().max() / other.abs().max())
+    """Of the picture's latents or the sound's, whichever is larger."""
+    one, other = (DenoiseState.from_bytes(each) for each in (found, expected))
+    pairs = [(one.latents, other.latents)]
+    if one.audio_latents is not None and other.audio_latents is not None:
+        pairs.append((one.audio_latents, other.audio_latents))
+    return max(float((left - right).abs().max() / right.abs().max()) for left, right in pairs)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -147,11 +165,16 @@ async def until(condition: Callable[[], bool]) -> None:
     "model", [name for name, layout in LAYOUTS.items() if layout.num_ranks > 1]
 )
 async def test_ranks_make_what_one_process_makes_and_go_on_from_its_checkpoint(
-    server: TritonServer, client: TritonClient, slice_request: SliceRequest, model: str
+    server: TritonServer,
+    client: TritonClient,
+    repository: Path,
+    slice_request: SliceRequest,
+    model: str,
 ) -> None:
-    one, request = "one", slice_request
-    if model.startswith("wan"):
-        one, request = "wanone", wan_request(slice_request)
+    one, request, family = "one", slice_request, family_of(model)
+    if family in OPEN_WEIGHTS:
+        one = f"{family}one"
+        request = await asyncio.to_thread(request_for, repository.parent / family, slice_request)
     await client.load_model(one)
     whole = last_state(await run(client, one, request))
     half = last_state(await run(client, one, replace(request, num_steps=2)))

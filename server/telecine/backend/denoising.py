@@ -12,6 +12,7 @@ from telecine.engine.denoise import (
     FROM_NOISE,
     ClipStart,
     Conditioning,
+    Denoiser,
     SamplingConfig,
     StepOutput,
     denoise_slice,
@@ -109,17 +110,22 @@ class Denoising:
         held = weights_mode if weights_mode in {"int8", "fp8"} else ""
         variant = ", ".join(filter(None, (str(parallel), held)))
         self.numerics = describe_numerics(device, variant=variant)
-        self._denoiser = self.family.load_denoiser(device, LoadOptions(weights_mode))
+        self._denoiser = self._load(config)
         self._networks = self._denoiser.networks
         self._loras = LoraShelf(weights_folder(config.weights), self._networks, device=device)
         self._are_layers_split = parallel.tensor_parallel_size > 1
-        if parallel.num_ranks > 1:
-            # DTensor takes seconds to import.
-            from telecine.engine.parallel.mesh import make_mesh  # noqa: PLC0415
-            from telecine.engine.parallel.parallelize import parallelize  # noqa: PLC0415
 
-            mesh = make_mesh(parallel, device.type)
-            self._denoiser = parallelize(self._denoiser, parallel, mesh)
+    def _load(self, config: DenoisingConfig) -> Denoiser:
+        if config.parallel.num_ranks == 1:
+            return self.family.load_denoiser(self.device, LoadOptions(config.weights_mode))
+        # DTensor takes seconds to import.
+        from telecine.engine.parallel.mesh import make_mesh  # noqa: PLC0415
+        from telecine.engine.parallel.parallelize import RankPart  # noqa: PLC0415
+
+        mesh = make_mesh(config.parallel, self.device.type)
+        part = RankPart(self.family.card.family, config.parallel, mesh)
+        options = LoadOptions(config.weights_mode, part.after_block)
+        return part.of(self.family.load_denoiser(self.device, options))
 
     def start(self, asked: Slice) -> DenoiseState:
         """The state before the slice's first step.

@@ -72,7 +72,9 @@ def write_model(checked: CheckedWeights, folder: Path, *, options: argparse.Name
     card = model_card(
         checked.family.card,
         version=manifest.digest.removeprefix("sha256:")[:_VERSION_CHARACTERS],
-        memory_bytes=loaded_bytes(checked, target=options.target, weights_mode=options.load),
+        memory_bytes=loaded_bytes(
+            checked, target=options.target, weights_mode=options.load, parallel=parallel
+        ),
     )
     record = AddedModel(
         weights=weights, target=options.target, weights_mode=options.load, parallel=str(parallel)

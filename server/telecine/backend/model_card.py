@@ -7,6 +7,7 @@ from math import prod
 from telecine.engine.families.protocol import FamilyCard
 from telecine.engine.families.safetensors_header import TensorHeader
 from telecine.engine.families.weights_check import CheckedWeights
+from telecine.engine.parallel.layout import ONE_RANK, ParallelConfig
 from telecine.inference.model_configs import Target
 from telecine.v1 import model_pb2, video_pb2
 
@@ -17,7 +18,8 @@ _DENOISERS = ("transformer", "transformer_2")
 _STREAMED_MODES = ("offload", "disk")
 _EIGHT_BIT_MODES = ("int8", "fp8")
 _BLOCKS_AT_A_TIME = 2
-_BLOCK = re.compile(r"^(.*?blocks\.\d+)\.")
+# Of the network itself: blocks of a part of it, toybox's sound say, are neither streamed nor split.
+_BLOCK = re.compile(r"^([^.]*blocks\.\d+)\.")
 _NANOS = 1_000_000_000
 
 
@@ -73,19 +75,39 @@ def model_card(card: FamilyCard, *, version: str, memory_bytes: int) -> model_pb
     return model
 
 
-def loaded_bytes(checked: CheckedWeights, *, target: Target, weights_mode: str) -> int:
-    """Return about what the loaded weights take, in bytes of the device's memory.
+def loaded_bytes(
+    checked: CheckedWeights,
+    *,
+    target: Target,
+    weights_mode: str,
+    parallel: ParallelConfig = ONE_RANK,
+) -> int:
+    """Return about what the loaded weights take, in bytes of the memory of the fullest device.
 
     Networks are in float32 on a CPU and in bfloat16 on a GPU; denoisers as `weights_mode` says.
+    On GPUs that is the first rank's, which has all other networks too; on a CPU all ranks share
+    one memory. What of a block stays whole on every rank, norms for one, is too little to count.
     """
-    value_bytes = 4 if target == "cpu" else 2
-    return sum(
-        _network_bytes(tensors, value_bytes, weights_mode if part in _DENOISERS else "full")
-        for part, tensors in checked.tensors.items()
-    )
+    is_shared = target == "cpu"
+    value_bytes = 4 if is_shared else 2
+    denoiser_bytes = other_bytes = 0
+    for part, tensors in checked.tensors.items():
+        if part in _DENOISERS:
+            denoiser_bytes += _network_bytes(
+                tensors, value_bytes, weights_mode, num_shares=parallel.tensor_parallel_size
+            )
+        else:
+            other_bytes += _network_bytes(tensors, value_bytes)
+    return other_bytes + denoiser_bytes * (parallel.num_ranks if is_shared else 1)
 
 
-def _network_bytes(tensors: Mapping[str, TensorHeader], value_bytes: int, weights_mode: str) -> int:
+def _network_bytes(
+    tensors: Mapping[str, TensorHeader],
+    value_bytes: int,
+    weights_mode: str = "full",
+    *,
+    num_shares: int = 1,
+) -> int:
     sizes: dict[str, int] = {}
     for name, tensor in tensors.items():
         block = _BLOCK.match(name)
@@ -96,4 +118,4 @@ def _network_bytes(tensors: Mapping[str, TensorHeader], value_bytes: int, weight
         return value_bytes * (other + sum(blocks[-_BLOCKS_AT_A_TIME:]))
     if weights_mode in _EIGHT_BIT_MODES:
         return value_bytes * other + sum(blocks)
-    return value_bytes * (other + sum(blocks))
+    return value_bytes * (other + sum(blocks) // num_shares)

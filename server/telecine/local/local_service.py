@@ -15,6 +15,7 @@ from telecine.inference.triton_server import TritonServer, TritonServerConfig
 from telecine.jobs.redis_server import RedisServer
 from telecine.local.data_folder import LOCAL_HOST, DataFolder, Ports
 from telecine.local.disk_guard import DiskGuard
+from telecine.local.model_sources import link_sources
 from telecine.local.operator_key import keep_local_key
 from telecine.local.orphans import end_orphans, note_processes
 from telecine.local.python_process import PythonProcess
@@ -69,6 +70,7 @@ class LocalService:
     ) -> None:
         self.ports = ports
         self._folder = folder
+        self._model_repository = options.model_repository
         self._report = report
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="watcher")
@@ -130,6 +132,7 @@ class LocalService:
             StartError: a part ended or did not come up in time.
         """
         self._folder.added_repository.mkdir(exist_ok=True)
+        link_sources(self._folder.added_repository, self._model_repository)
         write_settings(self._folder, self.ports)
         remove_leftovers()
         with signals.deferred():

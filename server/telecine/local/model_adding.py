@@ -20,6 +20,7 @@ from telecine.inference.encoder_manifest import (
     require_checksums,
 )
 from telecine.local.data_folder import DataFolder
+from telecine.local.model_sources import link_sources
 from telecine.v1 import model_pb2
 from telecine.worker.added_models import read_record, require_unchanged
 from telecine.worker.model_registry import BUILT_IN_FOLDER, CARD_NAME
@@ -98,6 +99,7 @@ def add_model(folder: DataFolder, addition: Addition, *, report: Report) -> mode
         for role in (staging / "triton").glob(f"{addition.name}__*"):
             shutil.rmtree(folder.added_repository / role.name, ignore_errors=True)
             role.rename(folder.added_repository / role.name)
+        link_sources(folder.added_repository, addition.sources)
         # Last: this is what a worker looks for.
         (staging / "model").rename(folder.added_models / addition.name)
     return card

@@ -23,6 +23,7 @@ from telecine.engine.families.ltx2 import LTX2Family
 from telecine.engine.families.prompt_encoder import PromptEncoder
 from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 from telecine.engine.ltx2.guidance import LTX2Guidance
+from telecine.engine.parallel.layout import ParallelConfig
 from telecine.engine.state import DenoiseState
 
 CPU = torch.device("cpu")
@@ -225,3 +226,10 @@ def test_state_of_another_length_of_sound_does_not_fit(case: Case) -> None:
     encode = PromptEncoder(case.family).encode
     with pytest.raises(ValueError, match="audio_latents_shape"):
         list(in_slices(case.family, encode(PROMPT), None, config=silent, slices=(1,)))
+
+
+def test_ranks_that_share_layers_or_tokens_share_the_heads_of_both_sides(case: Case) -> None:
+    plan = case.family.parallel_plan
+    plan.check(ParallelConfig(sequence_parallel_size=2, guidance_parallel_size=2))
+    with pytest.raises(ValueError, match="4 ranks cannot share 2 heads"):
+        plan.check(ParallelConfig(2, 2))

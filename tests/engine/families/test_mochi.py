@@ -25,6 +25,7 @@ from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampli
 from telecine.engine.latents import Latents
 from telecine.engine.mochi.schedule import linear_quadratic_sigmas
 from telecine.engine.offload import LoadOptions
+from telecine.engine.parallel.layout import ParallelConfig
 from telecine.engine.state import DenoiseState
 from telecine.engine.vae.layers import FeatCache
 
@@ -243,3 +244,9 @@ def test_weights_that_do_not_fit_give_the_same_video(
     )
     error = relative_error(held, full)
     assert error == 0.0 if weights_mode == "disk" else 0.0 < error < 0.02  # seen: 4e-3
+
+
+def test_ranks_that_share_layers_or_tokens_share_the_heads(family: MochiFamily) -> None:
+    family.parallel_plan.check(ParallelConfig(sequence_parallel_size=2, guidance_parallel_size=2))
+    with pytest.raises(ValueError, match="4 ranks cannot share 2 heads"):
+        family.parallel_plan.check(ParallelConfig(2, 2))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from telecine.engine.dit.model import DiT
 from telecine.engine.offload import LoadOptions, WeightsMode, load_network
@@ -125,3 +125,27 @@ def test_tensor_of_another_shape_is_named(dit: DiT, weights: Path, load: Load) -
     save_file({**dit.state_dict(), "head.bias": torch.zeros(3)}, weights / SINGLE)
     with pytest.raises(ValueError, match=r"head\.bias: is \[3\]"):
         load("full")
+
+
+def test_each_block_is_handed_over_before_the_next_one_is_read(dit: DiT, weights: Path) -> None:
+    made: list[DiT] = []
+    read: list[list[bool]] = []
+
+    def build() -> DiT:
+        made.append(DiT(dit.config))
+        return made[0]
+
+    def shrink(block: nn.Module) -> None:
+        read.append([not any(each.is_meta for each in one.parameters()) for one in made[0].blocks])
+        for layer in block.modules():
+            if isinstance(layer, nn.Linear):
+                layer.weight = nn.Parameter(layer.weight[:1].clone(), requires_grad=False)
+
+    options = LoadOptions(after_block=shrink)
+    loaded = load_network(build, weights, device=CPU, options=options)
+    count = len(dit.blocks)
+    assert read == [[index <= last for index in range(count)] for last in range(count)]
+    for block in loaded.blocks:  # what was made of one stays
+        for layer in block.modules():
+            assert not isinstance(layer, nn.Linear) or len(layer.weight) == 1
+    assert not any(parameter.is_meta for parameter in loaded.parameters())

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_denoisers import CASES, denoise, make_denoiser
+from small_denoisers import CASES, RESUMED, denoise, make_denoiser
 
 from telecine.engine.parallel.layout import ParallelConfig
 from telecine.free_ports import free_port
@@ -18,6 +18,8 @@ from telecine.free_ports import free_port
 RunGroup = Callable[[ParallelConfig], Mapping[str, Any]]
 _PROGRAM = Path(__file__).parents[2] / "fixtures" / "rank_program.py"
 _SECONDS = 150
+FIRST = ParallelConfig(guidance_parallel_size=2)
+"""The layout whose checkpoints all others go on from; it goes on from one process's."""
 
 
 def _start_rank(
@@ -48,11 +50,19 @@ def _start_rank(
 def run_group(tmp_path_factory: pytest.TempPathFactory) -> RunGroup:
     """Runs every case in a group of that layout and returns what its first rank has found."""
 
+    def halves_for(config: ParallelConfig) -> dict[str, bytes]:
+        if config != FIRST:
+            return {name: run(FIRST)[f"half of {name}"] for name in RESUMED}
+        return {
+            name: denoise(make_denoiser(CASES[name].family), CASES[name], num_steps=1).to_bytes()
+            for name in RESUMED
+        }
+
     @cache
     def run(config: ParallelConfig) -> Mapping[str, Any]:
         folder = tmp_path_factory.mktemp("group")
-        half = denoise(make_denoiser(), CASES["unipc"], num_steps=1)
-        (folder / "half").write_bytes(half.to_bytes())
+        for name, half in halves_for(config).items():
+            (folder / f"half of {name}").write_bytes(half)
         port = free_port()
         ranks = [_start_rank(rank, port, folder, config) for rank in range(config.num_ranks)]
         try:

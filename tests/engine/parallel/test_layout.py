@@ -10,7 +10,7 @@ WAN = ParallelPlan(
     axes=frozenset({"tensor", "sequence", "guidance"}),
     head_axes=frozenset({"tensor", "sequence"}),
 )
-LTX2 = ParallelPlan(num_heads=(32, 6), axes=frozenset({"tensor"}))
+TWO_SIDED = ParallelPlan(num_heads=(32, 6), axes=frozenset({"tensor"}))
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ def test_sizes_that_are_not_named_are_one() -> None:
             ParallelConfig(4, 2),
             "sequence_parallel_size and tensor_parallel_size: 8 ranks cannot share 12 heads",
         ),
-        (LTX2, ParallelConfig(4), "tensor_parallel_size: 4 ranks cannot share 6 heads"),
+        (TWO_SIDED, ParallelConfig(4), "tensor_parallel_size: 4 ranks cannot share 6 heads"),
         (
-            LTX2,
+            TWO_SIDED,
             ParallelConfig(guidance_parallel_size=2),
             "guidance_parallel_size: 2: this model is shared by tensor alone",
         ),

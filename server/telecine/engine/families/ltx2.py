@@ -89,11 +89,12 @@ class LTX2Family:
 
     @property
     def parallel_plan(self) -> ParallelPlan:
-        """By heads alone: its guidance compares up to four answers, picture and sound in each."""
+        """Along every axis; where tokens are shared, attention is by heads (Ulysses)."""
         config = self._transformer_config()
         return ParallelPlan(
             num_heads=(config.num_attention_heads, config.audio_num_attention_heads),
-            axes=frozenset({"tensor"}),
+            axes=frozenset({"tensor", "sequence", "guidance"}),
+            head_axes=frozenset({"tensor", "sequence"}),
         )
 
     @property

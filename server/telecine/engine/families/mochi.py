@@ -68,10 +68,11 @@ class MochiFamily:
 
     @property
     def parallel_plan(self) -> ParallelPlan:
-        """By heads and by guidance; prompts of different lengths do not cut into even tokens."""
+        """Along every axis; where tokens are shared, attention is by heads (Ulysses)."""
         return ParallelPlan(
             num_heads=(self._transformer_config().num_attention_heads,),
-            axes=frozenset({"tensor", "guidance"}),
+            axes=frozenset({"tensor", "sequence", "guidance"}),
+            head_axes=frozenset({"tensor", "sequence"}),
         )
 
     @property

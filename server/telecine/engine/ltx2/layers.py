@@ -25,6 +25,14 @@ class KeysValues(NamedTuple):
         return KeysValues(self.keys[list(rows)], self.values[list(rows)])
 
 
+class DotProduct(nn.Module):
+    """What queries find in keys and values; a module so that ranks can exchange around it."""
+
+    def forward(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """[B, heads, N or M, head_dim] each -> [B, heads, N, head_dim]."""
+        return functional.scaled_dot_product_attention(queries, keys, values)
+
+
 class Attention(nn.Module):
     """Attention whose queries and keys are normalised over all heads at once.
 
@@ -43,6 +51,7 @@ class Attention(nn.Module):
         super().__init__()
         self.num_heads, head_dim = heads
         self.first_head = 0
+        self.attend = DotProduct()
         inner = self.num_heads * head_dim
         self.norm_q = nn.RMSNorm(inner, eps=1e-6)
         self.norm_k = nn.RMSNorm(inner, eps=1e-6)
@@ -74,7 +83,7 @@ class Attention(nn.Module):
         queries = self._heads(self.norm_q(self.to_q(hidden)))
         if rotary is not None:
             queries = rotary.of_heads(self.first_head, self.num_heads).rotate(queries)
-        attended = functional.scaled_dot_product_attention(queries, *context)
+        attended = self.attend(queries, *context)
         if skipped_row is not None:
             attended[skipped_row] = context.values[skipped_row]
         if self.to_gate_logits is not None:

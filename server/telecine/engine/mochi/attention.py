@@ -28,6 +28,31 @@ class TextLengths:
         """Whether the batch has no padding."""
         return len(set(self.counts)) == 1
 
+    @property
+    def longest(self) -> int:
+        """Tokens that each prompt has with its padding."""
+        return max(self.counts)
+
+
+class JointDotProduct(nn.Module):
+    """What video and text find in both; a module so that ranks can exchange around it."""
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, lengths: TextLengths) -> Tensor:
+        """[B, M, heads, head_dim] each, text behind the video -> [B, M, D].
+
+        Padding is neither seen nor computed. A mask would do the same, but it keeps the GPU's
+        fastest kernels from being used.
+        """
+        if lengths.are_equal:
+            return _attend(query, key, value)
+        num_video = key.shape[1] - lengths.longest
+        attended = torch.zeros_like(query).flatten(2)
+        for index, count in enumerate(lengths.counts):
+            asked, seen = min(query.shape[1], num_video + count), num_video + count
+            one = slice(index, index + 1)
+            attended[one, :asked] = _attend(query[one, :asked], key[one, :seen], value[one, :seen])
+        return attended
+
 
 class JointAttention(nn.Module):
     """Module names are the weights' own.
@@ -40,6 +65,7 @@ class JointAttention(nn.Module):
         self, width: int, text_width: int, *, num_heads: int, head_dim: int, has_text_output: bool
     ) -> None:
         super().__init__()
+        self.attend = JointDotProduct()
         inner = num_heads * head_dim
         self.head_dim = head_dim
         self.norm_q = nn.RMSNorm(head_dim, eps=_QK_EPS)
@@ -67,7 +93,7 @@ class JointAttention(nn.Module):
         if self.to_add_out is not None:
             query = torch.cat((query, self.norm_added_q(self._heads(self.add_q_proj(text)))), 1)
         num_video = video.shape[1]
-        attended = _attend(query, key, self._heads(value), num_video=num_video, lengths=lengths)
+        attended = self.attend(query, key, self._heads(value), lengths)
         attended_video, attended_text = attended.split((num_video, query.shape[1] - num_video), 1)
         if self.to_add_out is None:
             return self.to_out[0](attended_video), None
@@ -83,24 +109,7 @@ def rotate(heads: Tensor, rotary_emb: Tensor) -> Tensor:
     return torch.view_as_real(pairs * rotary_emb).flatten(-2).to(heads.dtype)
 
 
-def _attend(
-    query: Tensor, key: Tensor, value: Tensor, *, num_video: int, lengths: TextLengths
-) -> Tensor:
-    """[B, M, heads, head_dim] each -> [B, M, D]; padding is neither seen nor computed.
-
-    A mask would do the same, but it keeps the GPU's fastest kernels from being used.
-    """
-    if lengths.are_equal:
-        return _attend_all(query, key, value)
-    attended = torch.zeros_like(query).flatten(2)
-    for index, count in enumerate(lengths.counts):
-        asked, seen = min(query.shape[1], num_video + count), num_video + count
-        one = slice(index, index + 1)
-        attended[one, :asked] = _attend_all(query[one, :asked], key[one, :seen], value[one, :seen])
-    return attended
-
-
-def _attend_all(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     attended = functional.scaled_dot_product_attention(
         query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
     )

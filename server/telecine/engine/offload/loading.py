@@ -55,27 +55,31 @@ def load_network(
     loader.check_names(network)
     if options.weights_mode != "full":
         _replace_linears(network, _layer_maker(loader, options))
-    for name, parameter in list(network.named_parameters()):
-        if parameter.is_meta:
-            value = loader.read(name, parameter.shape)
-            _put(network, name, nn.Parameter(value, requires_grad=False))
+    for block_name, block in _blocks_of(network):
+        _fill(block, f"{block_name}.", loader)
+        if options.after_block is not None:
+            options.after_block(block)
+    _fill(network, "", loader)
     return network.eval()
 
 
 def block_linears(network: nn.Module) -> dict[str, int]:
     """Full names of the linear layers of a network's blocks, each with its block's number."""
-    blocks = [
+    return {
+        f"{block_name}.{name}": number
+        for number, (block_name, block) in enumerate(_blocks_of(network))
+        for name, module in block.named_modules()
+        if isinstance(module, nn.Linear)
+    }
+
+
+def _blocks_of(network: nn.Module) -> list[tuple[str, nn.Module]]:
+    return [
         (f"{list_name}.{index}", block)
         for list_name, blocks in network.named_children()
         if isinstance(blocks, nn.ModuleList)
         for index, block in enumerate(blocks)
     ]
-    return {
-        f"{block_name}.{name}": number
-        for number, (block_name, block) in enumerate(blocks)
-        for name, module in block.named_modules()
-        if isinstance(module, nn.Linear)
-    }
 
 
 class _Loader:
@@ -148,6 +152,14 @@ def _replace_linears(network: nn.Module, make: LayerMaker) -> None:
         linear = network.get_submodule(name)
         assert isinstance(linear, nn.Linear)
         _put(network, name, make(block, name, linear))
+
+
+def _fill(module: nn.Module, prefix: str, loader: _Loader) -> None:
+    """Read what has no values yet; `prefix` is what the module's names begin with in the files."""
+    for name, parameter in list(module.named_parameters()):
+        if parameter.is_meta:
+            value = loader.read(prefix + name, parameter.shape)
+            _put(module, name, nn.Parameter(value, requires_grad=False))
 
 
 def _put(network: nn.Module, name: str, value: nn.Module | nn.Parameter) -> None:

@@ -21,27 +21,23 @@ from telecine.engine.parallel.tensor import (
     by_columns,
     by_columns_gathered,
     by_rows,
-    check_divisible,
     interleave_parts,
 )
 
 _FRAMES, _PLACES = 1, 2  # axes of tokens [B, T, S, D]
 
 
-def split_tensors(denoiser: DiTDenoiser, mesh: DeviceMesh) -> None:
-    """Give this rank its heads and hidden units of every block.
+def split_block(block: nn.Module, mesh: DeviceMesh) -> None:
+    """Give this rank its heads and hidden units.
 
     The norms of queries and keys are a head's own, so they stay as they are.
     """
-    dit, size = denoiser.dit, mesh.size()
-    check_divisible("heads", dit.config.num_heads, size, axis="tensor")
-    for block in dit.blocks:
-        for name, module in block.named_modules():
-            if name.endswith("query_key_value"):
-                interleave_parts(_linear(module), 3, size)
-            elif name.endswith("key_value"):
-                interleave_parts(_linear(module), 2, size)
-        apply_plan(block, mesh, _block_plan())
+    for name, module in block.named_modules():
+        if name.endswith("query_key_value"):
+            interleave_parts(_linear(module), 3, mesh.size())
+        elif name.endswith("key_value"):
+            interleave_parts(_linear(module), 2, mesh.size())
+    apply_plan(block, mesh, _block_plan())
 
 
 def _block_plan() -> Plan:

@@ -4,11 +4,20 @@ A tensor is cut along one axis on each rank; an all-to-all cuts it along another
 So a layer that mixes along an axis always finds all of it on its own rank.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, distributed
 from torch.nn import functional
 
 Group = distributed.ProcessGroup
+
+
+class HeadAxes(NamedTuple):
+    """Where a tensor has its heads and its tokens, of which a rank holds all of one kind."""
+
+    heads: int
+    tokens: int
 
 
 def own_part(tensor: Tensor, axis: int, group: Group) -> Tensor:
@@ -53,6 +62,28 @@ def recut(part: Tensor, *, from_axis: int, to_axis: int, length: int, group: Gro
     received = torch.empty_like(sent)
     distributed.all_to_all_single(received, sent, group=group)
     return torch.cat(received.unbind(), from_axis).narrow(from_axis, 0, length)
+
+
+def tokens_to_heads(
+    tensors: tuple[Tensor, ...], axes: HeadAxes, *, num_tokens: int, group: Group
+) -> tuple[Tensor, ...]:
+    """All heads of own tokens -> own heads of all tokens (Ulysses, Jacobs et al. 2023).
+
+    Args:
+        tensors: of one shape, queries, keys and values say: they are sent together.
+        axes: theirs.
+        num_tokens: of all ranks.
+        group: the ranks, who share the heads evenly.
+    """
+    sent = torch.stack(tensors)
+    return recut(
+        sent, from_axis=axes.tokens + 1, to_axis=axes.heads + 1, length=num_tokens, group=group
+    ).unbind()
+
+
+def heads_to_tokens(attended: Tensor, axes: HeadAxes, *, num_heads: int, group: Group) -> Tensor:
+    """Undo `tokens_to_heads`; `num_heads` is of all ranks."""
+    return recut(attended, from_axis=axes.heads, to_axis=axes.tokens, length=num_heads, group=group)
 
 
 def _padded(tensor: Tensor, axis: int, size: int) -> Tensor:

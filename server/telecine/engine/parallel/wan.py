@@ -4,14 +4,20 @@ Every layer but the attention within the video is a token's own affair. For that
 ranks exchange tokens for heads (Jacobs et al. 2023), so that each has all tokens of its heads.
 """
 
-from functools import partial
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 
-from telecine.engine.parallel.sequence import Group, gather_parts, own_part, own_runs, recut
+from telecine.engine.parallel.sequence import (
+    Group,
+    HeadAxes,
+    gather_parts,
+    heads_to_tokens,
+    own_part,
+    own_runs,
+    tokens_to_heads,
+)
 from telecine.engine.parallel.tensor import (
     Plan,
     apply_plan,
@@ -26,20 +32,17 @@ from telecine.engine.wan.modulation import Modulation
 
 _NORMS = ("norm_q", "norm_k", "norm_added_k")
 _TOKENS = 1  # the axis of hidden [B, N, D]; of a rotary table [N, 1, head_dim/2] it is the first
-# Axes of queries, keys and values, stacked: [3, B, heads, N, head_dim].
-_STACKED_HEADS, _STACKED_TOKENS = 2, 3
+_AXES = HeadAxes(heads=1, tokens=2)  # of queries, keys and values [B, heads, N, head_dim]
 
 
-def split_tensors(denoiser: WanDenoiser, mesh: DeviceMesh) -> None:
-    """Give this rank its heads and hidden units of every block of every expert."""
-    for network in denoiser.networks.values():
-        for block in _blocks(network):
-            inner = block.ffn.net[2]
-            assert isinstance(inner, nn.Linear)
-            check_divisible("hidden units", inner.in_features, mesh.size(), axis="tensor")
-            for attention in (block.attn1, block.attn2):
-                split_norms(attention, _NORMS, mesh)
-            apply_plan(block, mesh, _block_plan(has_image=hasattr(block.attn2, "add_k_proj")))
+def split_block(block: Block, mesh: DeviceMesh) -> None:
+    """Give this rank its heads and hidden units."""
+    inner = block.ffn.net[2]
+    assert isinstance(inner, nn.Linear)
+    check_divisible("hidden units", inner.in_features, mesh.size(), axis="tensor")
+    for attention in (block.attn1, block.attn2):
+        split_norms(attention, _NORMS, mesh)
+    apply_plan(block, mesh, _block_plan(has_image=hasattr(block.attn2, "add_k_proj")))
 
 
 def _block_plan(*, has_image: bool) -> Plan:
@@ -89,14 +92,11 @@ class _TokenSplit:
         return hidden, self._modulation, self._rotary_emb, context
 
     def _tokens_to_heads(self, _module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Tensor, ...]:
-        stacked = torch.stack(inputs)
-        self._num_heads = stacked.shape[_STACKED_HEADS]
-        exchange = partial(recut, from_axis=_STACKED_TOKENS, to_axis=_STACKED_HEADS)
-        return exchange(stacked, length=self._num_tokens, group=self._group).unbind()
+        self._num_heads = inputs[0].shape[_AXES.heads]
+        return tokens_to_heads(inputs, _AXES, num_tokens=self._num_tokens, group=self._group)
 
     def _heads_to_tokens(self, _module: nn.Module, _inputs: Any, attended: Tensor) -> Tensor:
-        exchange = partial(recut, from_axis=_STACKED_HEADS - 1, to_axis=_STACKED_TOKENS - 1)
-        return exchange(attended, length=self._num_heads, group=self._group)
+        return heads_to_tokens(attended, _AXES, num_heads=self._num_heads, group=self._group)
 
     def _gather(self, _module: nn.Module, _inputs: Any, hidden: Tensor) -> Tensor:
         return gather_parts(hidden, _TOKENS, self._num_tokens, self._group)
