@@ -14,6 +14,7 @@ from telecine.engine.dit.patch_embed import PatchEmbed, unpatchify
 from telecine.engine.dit.places import even_shares
 from telecine.engine.dit.rotary import spatial_angles, temporal_angles
 from telecine.engine.dit.spans import run_in_spans
+from telecine.engine.linear import Linear
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class DiT(nn.Module):
         )
         self.last_modulation = Modulation(width, 2)
         p, q, r = config.patch_size
-        self.head = nn.Linear(width, config.in_channels * p * q * r)
+        self.head = Linear(width, config.in_channels * p * q * r)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.audio = (

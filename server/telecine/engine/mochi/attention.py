@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from telecine.engine.linear import Linear
+
 _QK_EPS = 1e-5
 
 
@@ -46,14 +48,14 @@ class JointAttention(nn.Module):
         self.norm_k = nn.RMSNorm(head_dim, eps=_QK_EPS)
         self.norm_added_q = nn.RMSNorm(head_dim, eps=_QK_EPS)
         self.norm_added_k = nn.RMSNorm(head_dim, eps=_QK_EPS)
-        self.to_q = nn.Linear(width, inner, bias=False)
-        self.to_k = nn.Linear(width, inner, bias=False)
-        self.to_v = nn.Linear(width, inner, bias=False)
-        self.add_k_proj = nn.Linear(text_width, inner, bias=False)
-        self.add_v_proj = nn.Linear(text_width, inner, bias=False)
-        self.add_q_proj = nn.Linear(text_width, inner, bias=False)
-        self.to_out = nn.ModuleList([nn.Linear(inner, width)])
-        self.to_add_out = nn.Linear(inner, text_width) if has_text_output else None
+        self.to_q = Linear(width, inner, bias=False)
+        self.to_k = Linear(width, inner, bias=False)
+        self.to_v = Linear(width, inner, bias=False)
+        self.add_k_proj = Linear(text_width, inner, bias=False)
+        self.add_v_proj = Linear(text_width, inner, bias=False)
+        self.add_q_proj = Linear(text_width, inner, bias=False)
+        self.to_out = nn.ModuleList([Linear(inner, width)])
+        self.to_add_out = Linear(inner, text_width) if has_text_output else None
 
     def forward(
         self, tokens: TokenPair, rotary_emb: Tensor, lengths: TextLengths

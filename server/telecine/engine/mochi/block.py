@@ -5,6 +5,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
+from telecine.engine.linear import Linear
 from telecine.engine.mochi.attention import JointAttention, TextLengths, TokenPair
 
 _EPS = 1e-6
@@ -28,7 +29,7 @@ class GatedMLP(nn.Module):
         # Two thirds of the usual four times, since it has three matrices instead of two.
         inner = 4 * width * 2 // 3
         self.net = nn.ModuleList(
-            [_Projected(width, 2 * inner), nn.Identity(), nn.Linear(inner, width, bias=False)]
+            [_Projected(width, 2 * inner), nn.Identity(), Linear(inner, width, bias=False)]
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -40,7 +41,7 @@ class GatedMLP(nn.Module):
 class _Projected(nn.Module):
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
-        self.proj = nn.Linear(width, inner, bias=False)
+        self.proj = Linear(width, inner, bias=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
         return self.proj(tokens)
@@ -51,7 +52,7 @@ class _Modulation(nn.Module):
 
     def __init__(self, width: int, out_width: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(width, 4 * out_width)
+        self.linear = Linear(width, 4 * out_width)
 
     def forward(self, temb: Tensor) -> tuple[Tensor, ...]:
         scale, gate, mlp_scale, mlp_gate = self.linear(temb)[:, None].chunk(4, -1)
@@ -63,7 +64,7 @@ class _Scale(nn.Module):
 
     def __init__(self, width: int, out_width: int) -> None:
         super().__init__()
-        self.linear_1 = nn.Linear(width, out_width)
+        self.linear_1 = Linear(width, out_width)
 
     def forward(self, temb: Tensor) -> Tensor:
         return self.linear_1(temb)[:, None]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from telecine.engine.linear import Linear
 from telecine.engine.vae.layers import FeatCache
 
 _NUM_GROUPS = 32
@@ -50,7 +51,7 @@ class MochiVideoDecoder(nn.Module):
             for index in reversed(range(len(channels) - 1))
         )
         self.block_out = _Stage(channels[0], layers[0])
-        self.proj_out = nn.Linear(channels[0], config.out_channels)
+        self.proj_out = Linear(channels[0], config.out_channels)
 
     def decode(self, latents: Tensor) -> Tensor:
         """[B, C, T', H', W'] -> [B, 3, T, H, W]: the chunks, joined."""
@@ -104,7 +105,7 @@ class _UpStage(_Stage):
     ) -> None:
         super().__init__(channels, num_layers)
         self.factors = (time, space, space)
-        self.proj = nn.Linear(channels, out_channels * time * space * space)
+        self.proj = Linear(channels, out_channels * time * space * space)
 
     def forward(self, hidden: Tensor, feat_cache: FeatCache) -> Tensor:
         hidden = self.proj(super().forward(hidden, feat_cache).movedim(1, -1))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from telecine.engine.linear import Linear
 from telecine.engine.wan.config import WanConfig
 from telecine.engine.wan.rotary import rotate_
 
@@ -60,10 +61,10 @@ class _Attention(nn.Module):
         super().__init__()
         width = config.width
         self.head_dim = config.attention_head_dim
-        self.to_q = nn.Linear(width, width)
-        self.to_k = nn.Linear(width, width)
-        self.to_v = nn.Linear(width, width)
-        self.to_out = nn.ModuleList([nn.Linear(width, width)])
+        self.to_q = Linear(width, width)
+        self.to_k = Linear(width, width)
+        self.to_v = Linear(width, width)
+        self.to_out = nn.ModuleList([Linear(width, width)])
         self.norm_q = ChannelNorm(width, config.eps)
         self.norm_k = ChannelNorm(width, config.eps)
         self.attend = DotProduct()
@@ -93,8 +94,8 @@ class CrossAttention(_Attention):
     def __init__(self, config: WanConfig) -> None:
         super().__init__(config)
         if config.added_kv_proj_dim is not None:
-            self.add_k_proj = nn.Linear(config.added_kv_proj_dim, config.width)
-            self.add_v_proj = nn.Linear(config.added_kv_proj_dim, config.width)
+            self.add_k_proj = Linear(config.added_kv_proj_dim, config.width)
+            self.add_v_proj = Linear(config.added_kv_proj_dim, config.width)
             self.norm_added_k = ChannelNorm(config.width, config.eps)
 
     def text_keys_values(self, text: Tensor) -> KeysValues:
