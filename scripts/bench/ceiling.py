@@ -44,7 +44,7 @@ class Call(NamedTuple):
         """CPU seconds of the operation alone, on random numbers."""
         arguments: list[Any] = [torch.randn(shape) for shape in self.shapes]
         if self.operation is _ONEDNN_LINEAR:
-            arguments = [*arguments, None][:3] + ["none", [], ""]  # no bias, nothing fused
+            arguments = [*[*arguments, None][:3], "none", [], ""]  # no bias, nothing fused
         self.operation(*arguments)
         return statistics.median(_timed(self.operation, arguments) for _ in range(_REPEATS))
 

@@ -19,13 +19,14 @@ class Linear(nn.Linear):
 
 def linear(values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """[..., in] times [out, in], plus [out]; with gradients, in bfloat16 or on a GPU, PyTorch's."""
-    if _suits_onednn(values, weight):
+    if suits_onednn(values, weight):
         product: Tensor = torch.ops.mkldnn._linear_pointwise(values, weight, bias, "none", [], "")
         return product
     return functional.linear(values, weight, bias)
 
 
-def _suits_onednn(values: Tensor, weight: Tensor) -> bool:
+def suits_onednn(values: Tensor, weight: Tensor) -> bool:
+    """Whether oneDNN can multiply these, and nobody wants gradients."""
     needs_gradients = torch.is_grad_enabled() and (values.requires_grad or weight.requires_grad)
     return (
         values.device.type == "cpu"
