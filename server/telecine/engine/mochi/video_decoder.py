@@ -73,7 +73,7 @@ class MochiVideoDecoder(nn.Module):
 
     def forward(self, latents: Tensor, feat_cache: FeatCache) -> Tensor:
         """The latents as the weights know them -> frames, the first chunk's surplus included."""
-        hidden = conv3d(latents.movedim(1, -1), self.conv_in.weight, self.conv_in.bias)
+        hidden = conv3d(latents, self.conv_in.weight, self.conv_in.bias).movedim(1, -1)
         hidden = self.block_in(hidden, feat_cache)
         for up_block in self.up_blocks:
             hidden = up_block(hidden, feat_cache)
@@ -173,4 +173,4 @@ class _CausalConv(nn.Module):
         past = feat_cache.past()
         seen[:, :2] = new[:, :1] if past is None else past
         feat_cache.remember(seen[:, -2:])
-        return conv3d(seen, self.conv.weight, self.conv.bias)
+        return conv3d(seen.movedim(-1, 1), self.conv.weight, self.conv.bias).movedim(1, -1)
