@@ -1,14 +1,16 @@
 """One block: joint attention and two gated MLPs, each side modulated by the timestep."""
 
+from functools import partial
 from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+from telecine.engine.channel_norm import scaled_norm
 from telecine.engine.linear import Linear
 from telecine.engine.mochi.attention import JointAttention, TextLengths, TokenPair
 
-_EPS = 1e-6
+_scaled_norm = partial(scaled_norm, eps=1e-6)
 
 
 class BlockContext(NamedTuple):
@@ -35,7 +37,7 @@ class GatedMLP(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """[..., D] -> [..., D]."""
         values, gate = self.net[0](tokens).chunk(2, -1)
-        return self.net[2](values * functional.silu(gate))
+        return self.net[2](values * functional.silu(gate, inplace=True))
 
 
 class _Projected(nn.Module):
@@ -107,9 +109,3 @@ class MochiBlock(nn.Module):
             changed = self.ff_context(_scaled_norm(text, 1 + text_mlp_scale))
             text = text + _scaled_norm(changed, text_mlp_gate)
         return TokenPair(video, text)
-
-
-def _scaled_norm(tokens: Tensor, scale: Tensor) -> Tensor:
-    """RMSNorm without weights, in float32, times [B, 1, D]."""
-    normed = functional.rms_norm(tokens.float(), tokens.shape[-1:], eps=_EPS)
-    return (normed * scale).to(tokens.dtype)

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from telecine.engine.channel_norm import ChannelNorm
 from telecine.engine.linear import Linear
 from telecine.engine.wan.config import WanConfig
 from telecine.engine.wan.rotary import rotate_
@@ -25,23 +25,6 @@ class CrossContext(NamedTuple):
     text_bias: Tensor | None
     """[1, 1, 1, L] to add to the text's scores: how often a key stands for others like it."""
     image: KeysValues | None
-
-
-class ChannelNorm(nn.Module):
-    """RMSNorm over all heads' channels together."""
-
-    def __init__(self, width: int, eps: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.eps = eps
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """[..., D] -> the same shape; float32 on a CPU is overwritten, which saves passes."""
-        if hidden.device.type != "cpu" or hidden.dtype != torch.float32:
-            return functional.rms_norm(hidden, self.weight.shape, self.weight, self.eps)
-        length = torch.linalg.vector_norm(hidden, dim=-1, keepdim=True)
-        scale = length.square_().div_(hidden.shape[-1]).add_(self.eps).rsqrt_()
-        return hidden.mul_(scale).mul_(self.weight)
 
 
 class DotProduct(nn.Module):
