@@ -46,7 +46,8 @@ class PatchEmbed(nn.Module):
         )
         places = _frame_places(rows, columns, latents.device).to(self.position.weight.dtype)
         tokens: Tensor = self.projection(patchify(latents, self.patch_size))
-        return tokens + self.position(places)
+        tokens += self.position(places)  # in place: there is nothing larger
+        return tokens
 
 
 def _frame_places(rows: int, columns: int, device: torch.device) -> Tensor:
