@@ -99,8 +99,13 @@ class _CausalConv(nn.Module):
         seen = hidden
         if self._num_past:
             batch, channels, length, height, width = hidden.shape
-            seen = hidden.new_empty(batch, self._num_past + length, height, width, channels)
-            seen = seen.movedim(-1, 1)
+            is_on_cpu = hidden.device.type == "cpu"
+            seen = torch.empty(
+                (batch, channels, self._num_past + length, height, width),
+                dtype=hidden.dtype,
+                device=hidden.device,
+                memory_format=torch.channels_last_3d if is_on_cpu else torch.contiguous_format,
+            )
             num_zeros = self._num_past - (0 if cache_x is None else cache_x.shape[2])
             seen[:, :, :num_zeros] = 0.0
             if cache_x is not None:
