@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _aten = torch.ops.aten
-_LINEAR = {_aten.mm.default, _aten.addmm.default, _aten.bmm.default}
+_ONEDNN_LINEAR = torch.ops.mkldnn._linear_pointwise.default
+_LINEAR = {_aten.mm.default, _aten.addmm.default, _aten.bmm.default, _ONEDNN_LINEAR}
 _ATTENTION = {
     _aten._scaled_dot_product_flash_attention_for_cpu.default,
     _aten._scaled_dot_product_fused_attention_overrideable.default,
@@ -33,14 +34,19 @@ class Call(NamedTuple):
         if self.operation in _ATTENTION:
             query, key, value = self.shapes[:3]
             return 2 * math.prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
+        if self.operation is _ONEDNN_LINEAR:
+            values, weight = self.shapes[:2]
+            return 2 * math.prod(values) * weight[0]
         left, right = self.shapes[-2:]
         return 2 * math.prod(left) * right[-1]
 
     def seconds(self) -> float:
         """CPU seconds of the operation alone, on random numbers."""
-        tensors = [torch.randn(shape) for shape in self.shapes]
-        self.operation(*tensors)
-        return statistics.median(_timed(self.operation, tensors) for _ in range(_REPEATS))
+        arguments: list[Any] = [torch.randn(shape) for shape in self.shapes]
+        if self.operation is _ONEDNN_LINEAR:
+            arguments = [*[*arguments, None][:3], "none", [], ""]  # no bias, nothing fused
+        self.operation(*arguments)
+        return statistics.median(_timed(self.operation, arguments) for _ in range(_REPEATS))
 
 
 class Ceiling(NamedTuple):
@@ -93,7 +99,7 @@ def ceiling_of(run: Callable[[], object]) -> Ceiling:
     )
 
 
-def _timed(operation: Callable[..., object], tensors: list[Tensor]) -> float:
+def _timed(operation: Callable[..., object], arguments: list[Any]) -> float:
     start = time.process_time()
-    operation(*tensors)
+    operation(*arguments)
     return time.process_time() - start

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from telecine.engine.denoise import Conditioning
 from telecine.engine.dit.attention import TemporalMask
@@ -12,6 +13,21 @@ from telecine.engine.dit.model import DiT, DiTAfter
 from telecine.engine.dit.patch_embed import patchify, unpatchify
 from telecine.engine.dit.places import even_shares
 from telecine.engine.dit.rotary import rotate, temporal_angles
+
+
+class _Made(TorchDispatchMode):
+    """Keeps every result, so that no two of them can have lain in the same memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tensors: list[Tensor] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.tensors += [result] if isinstance(result, Tensor) else []
+        return result
 
 
 def _velocity(dit: DiT, latents: Tensor, prompt: Conditioning, **options: Any) -> Tensor:
@@ -147,3 +163,15 @@ def test_window_attention_gives_the_same_bits_each_time(dit: DiT, prompt: Condit
             _velocity(dit, latents, prompt, temporal_mask=TemporalMask("window")) for _ in range(2)
         )
     assert torch.equal(first, second)
+
+
+def test_window_attention_keeps_one_set_of_a_long_video_s_tokens(
+    dit: DiT, prompt: Conditioning
+) -> None:
+    latents = torch.randn(1, 4, 640, 8, 8)
+    with torch.no_grad(), _Made() as made:
+        _velocity(dit, latents, prompt, temporal_mask=TemporalMask("window"))
+    tokens_bytes = 640 * 4 * 4 * dit.config.width * latents.element_size()
+    storages = [each.untyped_storage() for each in made.tensors]
+    large = {each.data_ptr() for each in storages if each.nbytes() >= tokens_bytes}
+    assert len(large) == 1

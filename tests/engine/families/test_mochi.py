@@ -202,7 +202,7 @@ def test_decoded_frames_equal_diffusers_decoder(family: MochiFamily, pipeline: A
     expected = pipeline.vae.decode(latents * std / config.scaling_factor + mean).sample
     found = family.load_vae(CPU).decode(latents)
     assert found.shape == (1, 3, 19, 32, 48)
-    assert relative_error(found, expected) < 1e-5  # seen: 5e-7
+    assert relative_error(found, expected) < 1e-5  # seen: 2e-6
 
 
 @torch.inference_mode()

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from telecine.engine.adapters.lora_file import LoraLayer, LoraLayers
 from telecine.engine.adapters.lora_names import names_by_alias
+from telecine.engine.linear import linear
 from telecine.engine.offload.block_stream import StreamedLinear
 from telecine.engine.offload.quantised import Fp8Linear, Int8Linear
 
@@ -90,9 +90,9 @@ class _Adds:
 
     def __call__(self, _: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
         down, up, bias = self._addition
-        low_rank = functional.linear(inputs[0].to(output.dtype), down.to(output.dtype))
+        low_rank = linear(inputs[0].to(output.dtype), down.to(output.dtype))
         bias = None if bias is None else bias.to(output.dtype)
-        added = functional.linear(low_rank, up.to(output.dtype), bias)
+        added = linear(low_rank, up.to(output.dtype), bias)
         return torch.add(output, added, alpha=self._scale)
 
 

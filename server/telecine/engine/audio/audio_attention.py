@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from telecine.engine.dit.attention import KeyValue, attend
 from telecine.engine.dit.rotary import rotary_angles, rotate
+from telecine.engine.linear import Linear
 
 
 class TimedAttention(nn.Module):
@@ -13,11 +14,11 @@ class TimedAttention(nn.Module):
     def __init__(self, width: int, other_width: int, *, inner_width: int, num_heads: int) -> None:
         super().__init__()
         self.head_dim = inner_width // num_heads
-        self.query = nn.Linear(width, inner_width)
-        self.key_value = nn.Linear(other_width, 2 * inner_width)
+        self.query = Linear(width, inner_width)
+        self.key_value = Linear(other_width, 2 * inner_width)
         self.query_norm = nn.RMSNorm(self.head_dim, eps=1e-6)
         self.key_norm = nn.RMSNorm(self.head_dim, eps=1e-6)
-        self.output = nn.Linear(inner_width, width)
+        self.output = Linear(inner_width, width)
 
     def read(self, others: Tensor, rotary_emb: Tensor) -> KeyValue:
         """[B, M, E] with angles [M, head_dim/2] -> their keys and values."""

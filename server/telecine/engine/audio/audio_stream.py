@@ -16,6 +16,7 @@ from telecine.engine.dit.adaln import Modulation, TimestepEmbedding, gated, modu
 from telecine.engine.dit.attention import CrossAttention, KeyValue, SelfAttention
 from telecine.engine.dit.block import triples
 from telecine.engine.dit.places import even_shares
+from telecine.engine.linear import Linear
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class AudioBlock(nn.Module):
         self.watching = TimedAttention(width, video_width, inner_width=width, num_heads=num_heads)
         hidden = int(width * config.mlp_ratio)
         self.mlp = nn.Sequential(
-            nn.Linear(width, hidden), nn.GELU(approximate="tanh"), nn.Linear(hidden, width)
+            Linear(width, hidden), nn.GELU(approximate="tanh"), Linear(hidden, width)
         )
         self.audio_norm = nn.RMSNorm(width, eps=1e-6)
         self.hearing_norm = nn.RMSNorm(video_width, eps=1e-6)
@@ -133,13 +134,13 @@ class AudioStream(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        self.embed = nn.Linear(config.in_channels, config.width)
+        self.embed = Linear(config.in_channels, config.width)
         self.time_embed = TimestepEmbedding(config.width, pooled_width)
         self.blocks = nn.ModuleList(
             AudioBlock(config, video_width, prompt_width) for _ in range(num_blocks)
         )
         self.last_modulation = Modulation(config.width, 2)
-        self.head = nn.Linear(config.width, config.in_channels)
+        self.head = Linear(config.width, config.in_channels)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 

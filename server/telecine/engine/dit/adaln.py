@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from telecine.engine.dit.places import NUM_WAVES, waves
+from telecine.engine.linear import Linear
 from telecine_kernels.adaln_modulate import adaln_modulate
 
 EPS = 1e-6
@@ -19,12 +20,12 @@ class TimestepEmbedding(nn.Module):
         super().__init__()
         self.frequencies = frequencies
         self.from_timestep = nn.Sequential(
-            nn.Linear(2 * frequencies, width), nn.SiLU(), nn.Linear(width, width)
+            Linear(2 * frequencies, width), nn.SiLU(), Linear(width, width)
         )
         self.from_pooled = nn.Sequential(
-            nn.Linear(pooled_width, width), nn.SiLU(), nn.Linear(width, width)
+            Linear(pooled_width, width), nn.SiLU(), Linear(width, width)
         )
-        self.from_place = nn.Linear(2 * NUM_WAVES, width, bias=False)
+        self.from_place = Linear(2 * NUM_WAVES, width, bias=False)
         nn.init.zeros_(self.from_place.weight)
 
     def forward(
@@ -49,7 +50,7 @@ class Modulation(nn.Module):
     def __init__(self, width: int, count: int) -> None:
         super().__init__()
         self.count = count
-        self.linear = nn.Linear(width, count * width)
+        self.linear = Linear(width, count * width)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from telecine.engine.dit.rotary import rotate
+from telecine.engine.linear import Linear
 
 AttentionKind = Literal["full", "causal", "window"]
 
@@ -54,10 +55,10 @@ class SelfAttention(nn.Module):
     def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
         self.head_dim = width // num_heads
-        self.query_key_value = nn.Linear(width, 3 * width)
+        self.query_key_value = Linear(width, 3 * width)
         self.query_norm = nn.RMSNorm(self.head_dim, eps=1e-6)
         self.key_norm = nn.RMSNorm(self.head_dim, eps=1e-6)
-        self.output = nn.Linear(width, width)
+        self.output = Linear(width, width)
 
     def project(self, tokens: Tensor, rotary_emb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[N, L, D] with angles [L, head_dim/2] -> query, key, value [N, heads, L, head_dim]."""
@@ -118,11 +119,11 @@ class CrossAttention(nn.Module):
     def __init__(self, width: int, prompt_width: int, num_heads: int) -> None:
         super().__init__()
         self.head_dim = width // num_heads
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(prompt_width, 2 * width)
+        self.query = Linear(width, width)
+        self.key_value = Linear(prompt_width, 2 * width)
         self.query_norm = nn.RMSNorm(self.head_dim, eps=1e-6)
         self.key_norm = nn.RMSNorm(self.head_dim, eps=1e-6)
-        self.output = nn.Linear(width, width)
+        self.output = Linear(width, width)
 
     def forward(self, tokens: Tensor, prompt_embeds: Tensor, attention_mask: Tensor) -> Tensor:
         """[B, N, D], [B, L, P] and [B, L] (True for real tokens) -> [B, N, D]."""

@@ -11,6 +11,7 @@ from telecine.engine.dit.attention import (
     SpatialAttention,
     TemporalAttention,
 )
+from telecine.engine.linear import Linear
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class DiTBlock(nn.Module):
         self.cross_attention = CrossAttention(width, prompt_width, num_heads)
         hidden = int(width * mlp_ratio)
         self.mlp = nn.Sequential(
-            nn.Linear(width, hidden), nn.GELU(approximate="tanh"), nn.Linear(hidden, width)
+            Linear(width, hidden), nn.GELU(approximate="tanh"), Linear(hidden, width)
         )
         nn.init.zeros_(self.cross_attention.output.weight)
 

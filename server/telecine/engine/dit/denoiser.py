@@ -92,7 +92,7 @@ class DiTVelocity:
         """[B, C, T, H, W] and their noise level -> velocity."""
         if self._guidance_scale is None:
             return Latents(self._predict(latents.video, sigma))
-        doubled = torch.cat((latents.video, latents.video))
+        doubled = latents.video.expand(2, -1, -1, -1, -1)
         return Latents(guided(self._predict(doubled, sigma), self._guidance_scale))
 
     def _predict(self, video: Tensor, sigma: float) -> Tensor:

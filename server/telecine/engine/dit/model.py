@@ -1,6 +1,6 @@
 """The diffusion transformer: noisy latents and a prompt to a velocity."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -13,7 +13,8 @@ from telecine.engine.dit.block import BlockContext, DiTBlock
 from telecine.engine.dit.patch_embed import PatchEmbed, unpatchify
 from telecine.engine.dit.places import even_shares
 from telecine.engine.dit.rotary import spatial_angles, temporal_angles
-from telecine.engine.dit.spans import run_in_spans
+from telecine.engine.dit.spans import SPAN_FRAMES, run_in_spans
+from telecine.engine.linear import Linear
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class DiT(nn.Module):
         )
         self.last_modulation = Modulation(width, 2)
         p, q, r = config.patch_size
-        self.head = nn.Linear(width, config.in_channels * p * q * r)
+        self.head = Linear(width, config.in_channels * p * q * r)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.audio = (
@@ -159,25 +160,35 @@ class DiT(nn.Module):
             for block in self.blocks:
                 assert isinstance(block, DiTBlock)
                 run_in_spans(block, tokens, context, temporal_mask)
-        else:
-            allowed = temporal_mask.allowed(num_frames, latents.device, num_past=num_past)
-            context = self.context(
-                latents,
-                timesteps,
-                prompt,
-                frame_shares=frame_shares,
-                temporal_mask=allowed,
-                num_past=num_past,
-            )
-            for index, block in enumerate(self.blocks):
-                tokens, _ = block(tokens, context, past.key_values[index] if past else None)
+            return self._velocity_in_spans(tokens, context, latents)
+        allowed = temporal_mask.allowed(num_frames, latents.device, num_past=num_past)
+        context = self.context(
+            latents,
+            timesteps,
+            prompt,
+            frame_shares=frame_shares,
+            temporal_mask=allowed,
+            num_past=num_past,
+        )
+        for index, block in enumerate(self.blocks):
+            tokens, _ = block(tokens, context, past.key_values[index] if past else None)
         return self.velocity(tokens, context, latents)
 
     def velocity(self, tokens: Tensor, context: BlockContext, latents: Tensor) -> Tensor:
-        """Tokens [B, T, S, D] behind all blocks -> velocity of the shape of `latents`."""
+        """Tokens [B, T, S, D] behind all blocks -> velocity of these frames of `latents`."""
         shift, scale = self.last_modulation(context.temb)
         tokens = self.head(modulate(tokens, shift, scale))
         return unpatchify(tokens, self.config.patch_size, *latents.shape[-2:])
+
+    def _velocity_in_spans(self, tokens: Tensor, context: BlockContext, latents: Tensor) -> Tensor:
+        depth = self.config.patch_size[0]
+        velocity = tokens.new_empty(latents.shape)
+        for start in range(0, tokens.shape[1], SPAN_FRAMES):
+            span = slice(start, start + SPAN_FRAMES)
+            velocity[:, :, depth * span.start : depth * span.stop] = self.velocity(
+                tokens[:, span], replace(context, temb=context.temb[:, span]), latents
+            )
+        return velocity
 
     def context(
         self,

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from telecine.engine.dit.places import NUM_WAVES, even_shares, waves
+from telecine.engine.linear import Linear
 
 PatchSize = tuple[int, int, int]
 
@@ -33,8 +34,8 @@ class PatchEmbed(nn.Module):
         super().__init__()
         self.patch_size = patch_size
         p, q, r = patch_size
-        self.projection = nn.Linear(in_channels * p * q * r, width)
-        self.position = nn.Linear(4 * NUM_WAVES, width, bias=False)
+        self.projection = Linear(in_channels * p * q * r, width)
+        self.position = Linear(4 * NUM_WAVES, width, bias=False)
         nn.init.zeros_(self.position.weight)
 
     def forward(self, latents: Tensor) -> Tensor:
@@ -45,7 +46,8 @@ class PatchEmbed(nn.Module):
         )
         places = _frame_places(rows, columns, latents.device).to(self.position.weight.dtype)
         tokens: Tensor = self.projection(patchify(latents, self.patch_size))
-        return tokens + self.position(places)
+        tokens += self.position(places)  # in place: there is nothing larger
+        return tokens
 
 
 def _frame_places(rows: int, columns: int, device: torch.device) -> Tensor:

@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 import torch
 from torch import Tensor, nn
 
+from telecine.engine.linear import Linear
 from telecine.engine.ltx2.config import RopeType
 from telecine.engine.ltx2.layers import Attention, FeedForward, rms_norm
 from telecine.engine.ltx2.rotary import RotaryOptions, RotaryTable, rotary_table
@@ -73,14 +74,10 @@ class TextFeatures(nn.Module):
         self.config = config
         width = config.caption_channels * config.text_proj_in_factor
         if config.per_modality_projections:
-            self.video_text_proj_in = nn.Linear(
-                width, config.video_hidden_dim, bias=config.proj_bias
-            )
-            self.audio_text_proj_in = nn.Linear(
-                width, config.audio_hidden_dim, bias=config.proj_bias
-            )
+            self.video_text_proj_in = Linear(width, config.video_hidden_dim, bias=config.proj_bias)
+            self.audio_text_proj_in = Linear(width, config.audio_hidden_dim, bias=config.proj_bias)
         else:
-            self.text_proj_in = nn.Linear(width, config.caption_channels, bias=config.proj_bias)
+            self.text_proj_in = Linear(width, config.caption_channels, bias=config.proj_bias)
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """[B, L, C, layers] and [B, L] -> the picture's and the sound's, [B, L, D] each."""

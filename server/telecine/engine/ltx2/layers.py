@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from telecine.engine.linear import Linear
 from telecine.engine.ltx2.rotary import RotaryTable
 
 _TIME_FREQUENCIES = 128
@@ -55,11 +56,11 @@ class Attention(nn.Module):
         inner = self.num_heads * head_dim
         self.norm_q = nn.RMSNorm(inner, eps=1e-6)
         self.norm_k = nn.RMSNorm(inner, eps=1e-6)
-        self.to_q = nn.Linear(width, inner)
-        self.to_k = nn.Linear(context_width, inner)
-        self.to_v = nn.Linear(context_width, inner)
-        self.to_out = nn.ModuleList([nn.Linear(inner, width)])
-        self.to_gate_logits = nn.Linear(width, self.num_heads) if is_gated else None
+        self.to_q = Linear(width, inner)
+        self.to_k = Linear(context_width, inner)
+        self.to_v = Linear(context_width, inner)
+        self.to_out = nn.ModuleList([Linear(inner, width)])
+        self.to_gate_logits = Linear(width, self.num_heads) if is_gated else None
 
     def keys_values(self, context: Tensor, rotary: RotaryTable | None = None) -> KeysValues:
         """[B, M, D] -> keys and values."""
@@ -100,9 +101,9 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int, *, has_bias: bool = True) -> None:
         super().__init__()
-        first = nn.ModuleDict({"proj": nn.Linear(width, 4 * width, bias=has_bias)})
+        first = nn.ModuleDict({"proj": Linear(width, 4 * width, bias=has_bias)})
         # The weights count a dropout between the layers.
-        self.net = nn.ModuleList([first, nn.Identity(), nn.Linear(4 * width, width, bias=has_bias)])
+        self.net = nn.ModuleList([first, nn.Identity(), Linear(4 * width, width, bias=has_bias)])
 
     def forward(self, hidden: Tensor) -> Tensor:
         """[B, N, D] -> [B, N, D]."""
@@ -115,8 +116,8 @@ class TextProjection(nn.Module):
 
     def __init__(self, caption_channels: int, width: int) -> None:
         super().__init__()
-        self.linear_1 = nn.Linear(caption_channels, width)
-        self.linear_2 = nn.Linear(width, width)
+        self.linear_1 = Linear(caption_channels, width)
+        self.linear_2 = Linear(width, width)
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, L, C] -> [B, L, D]."""
@@ -130,7 +131,7 @@ class TimestepModulation(nn.Module):
         super().__init__()
         self.num_parameters = num_parameters
         self.emb = nn.ModuleDict({"timestep_embedder": _TimestepEmbedder(width)})
-        self.linear = nn.Linear(width, num_parameters * width)
+        self.linear = Linear(width, num_parameters * width)
 
     def forward(self, timesteps: Tensor) -> tuple[Tensor, Tensor]:
         """`waves` of S timesteps -> parameters [S, num_parameters, D], and their embedding."""
@@ -142,8 +143,8 @@ class TimestepModulation(nn.Module):
 class _TimestepEmbedder(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.linear_1 = nn.Linear(2 * _TIME_FREQUENCIES, width)
-        self.linear_2 = nn.Linear(width, width)
+        self.linear_1 = Linear(2 * _TIME_FREQUENCIES, width)
+        self.linear_2 = Linear(width, width)
 
     def forward(self, timesteps: Tensor) -> Tensor:
         return self.linear_2(functional.silu(self.linear_1(timesteps)))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from telecine.engine.linear import Linear
 from telecine.engine.ltx2.block import LTX2Block, Rows, TextKeysValues, Tokens
 from telecine.engine.ltx2.config import LTX2Config
 from telecine.engine.ltx2.layers import TextProjection, TimestepModulation, modulate, waves
@@ -35,8 +36,8 @@ class LTX2Transformer(nn.Module):
         super().__init__()
         self.config = config
         width, audio_width = config.width, config.audio_width
-        self.proj_in = nn.Linear(config.in_channels, width)
-        self.audio_proj_in = nn.Linear(config.audio_in_channels, audio_width)
+        self.proj_in = Linear(config.in_channels, width)
+        self.audio_proj_in = Linear(config.audio_in_channels, audio_width)
         if config.use_prompt_embeddings:
             self.caption_projection = TextProjection(config.caption_channels, width)
             self.audio_caption_projection = TextProjection(config.caption_channels, audio_width)
@@ -44,8 +45,8 @@ class LTX2Transformer(nn.Module):
         self.transformer_blocks = nn.ModuleList(LTX2Block(config) for _ in range(config.num_layers))
         self.scale_shift_table = nn.Parameter(torch.zeros(2, width))
         self.audio_scale_shift_table = nn.Parameter(torch.zeros(2, audio_width))
-        self.proj_out = nn.Linear(width, config.out_channels)
-        self.audio_proj_out = nn.Linear(audio_width, config.audio_out_channels)
+        self.proj_out = Linear(width, config.out_channels)
+        self.audio_proj_out = Linear(audio_width, config.audio_out_channels)
 
     def _add_modulations(self, config: LTX2Config) -> None:
         width, audio_width = config.width, config.audio_width

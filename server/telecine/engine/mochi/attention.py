@@ -7,6 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from telecine.engine.channel_norm import ChannelNorm
+from telecine.engine.linear import Linear
+
 _QK_EPS = 1e-5
 
 
@@ -68,26 +71,26 @@ class JointAttention(nn.Module):
         self.attend = JointDotProduct()
         inner = num_heads * head_dim
         self.head_dim = head_dim
-        self.norm_q = nn.RMSNorm(head_dim, eps=_QK_EPS)
-        self.norm_k = nn.RMSNorm(head_dim, eps=_QK_EPS)
-        self.norm_added_q = nn.RMSNorm(head_dim, eps=_QK_EPS)
-        self.norm_added_k = nn.RMSNorm(head_dim, eps=_QK_EPS)
-        self.to_q = nn.Linear(width, inner, bias=False)
-        self.to_k = nn.Linear(width, inner, bias=False)
-        self.to_v = nn.Linear(width, inner, bias=False)
-        self.add_k_proj = nn.Linear(text_width, inner, bias=False)
-        self.add_v_proj = nn.Linear(text_width, inner, bias=False)
-        self.add_q_proj = nn.Linear(text_width, inner, bias=False)
-        self.to_out = nn.ModuleList([nn.Linear(inner, width)])
-        self.to_add_out = nn.Linear(inner, text_width) if has_text_output else None
+        self.norm_q = ChannelNorm(head_dim, _QK_EPS)
+        self.norm_k = ChannelNorm(head_dim, _QK_EPS)
+        self.norm_added_q = ChannelNorm(head_dim, _QK_EPS)
+        self.norm_added_k = ChannelNorm(head_dim, _QK_EPS)
+        self.to_q = Linear(width, inner, bias=False)
+        self.to_k = Linear(width, inner, bias=False)
+        self.to_v = Linear(width, inner, bias=False)
+        self.add_k_proj = Linear(text_width, inner, bias=False)
+        self.add_v_proj = Linear(text_width, inner, bias=False)
+        self.add_q_proj = Linear(text_width, inner, bias=False)
+        self.to_out = nn.ModuleList([Linear(inner, width)])
+        self.to_add_out = Linear(inner, text_width) if has_text_output else None
 
     def forward(
         self, tokens: TokenPair, rotary_emb: Tensor, lengths: TextLengths
     ) -> tuple[Tensor, Tensor | None]:
         """Video and text in -> the same out; no text from the last block."""
         video, text = tokens
-        query = rotate(self.norm_q(self._heads(self.to_q(video))), rotary_emb)
-        key = rotate(self.norm_k(self._heads(self.to_k(video))), rotary_emb)
+        query = rotate_(self.norm_q(self._heads(self.to_q(video))), rotary_emb)
+        key = rotate_(self.norm_k(self._heads(self.to_k(video))), rotary_emb)
         key = torch.cat((key, self.norm_added_k(self._heads(self.add_k_proj(text)))), 1)
         value = torch.cat((self.to_v(video), self.add_v_proj(text)), 1)
         if self.to_add_out is not None:
@@ -103,10 +106,13 @@ class JointAttention(nn.Module):
         return tokens.unflatten(-1, (-1, self.head_dim))
 
 
-def rotate(heads: Tensor, rotary_emb: Tensor) -> Tensor:
-    """Turn neighbouring pairs of [B, N, heads, head_dim] by complex [N, heads, head_dim/2]."""
+def rotate_(heads: Tensor, rotary_emb: Tensor) -> Tensor:
+    """Turn neighbouring pairs of [B, N, heads, head_dim] by complex [N, heads, head_dim/2].
+
+    In place where in float32.
+    """
     pairs = torch.view_as_complex(heads.float().unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * rotary_emb).flatten(-2).to(heads.dtype)
+    return torch.view_as_real(pairs.mul_(rotary_emb)).flatten(-2).to(heads.dtype)
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

@@ -1,13 +1,16 @@
 """One block: joint attention and two gated MLPs, each side modulated by the timestep."""
 
+from functools import partial
 from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+from telecine.engine.channel_norm import scaled_norm
+from telecine.engine.linear import Linear
 from telecine.engine.mochi.attention import JointAttention, TextLengths, TokenPair
 
-_EPS = 1e-6
+_scaled_norm = partial(scaled_norm, eps=1e-6)
 
 
 class BlockContext(NamedTuple):
@@ -28,19 +31,19 @@ class GatedMLP(nn.Module):
         # Two thirds of the usual four times, since it has three matrices instead of two.
         inner = 4 * width * 2 // 3
         self.net = nn.ModuleList(
-            [_Projected(width, 2 * inner), nn.Identity(), nn.Linear(inner, width, bias=False)]
+            [_Projected(width, 2 * inner), nn.Identity(), Linear(inner, width, bias=False)]
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
         """[..., D] -> [..., D]."""
         values, gate = self.net[0](tokens).chunk(2, -1)
-        return self.net[2](values * functional.silu(gate))
+        return self.net[2](values * functional.silu(gate, inplace=True))
 
 
 class _Projected(nn.Module):
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
-        self.proj = nn.Linear(width, inner, bias=False)
+        self.proj = Linear(width, inner, bias=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
         return self.proj(tokens)
@@ -51,7 +54,7 @@ class _Modulation(nn.Module):
 
     def __init__(self, width: int, out_width: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(width, 4 * out_width)
+        self.linear = Linear(width, 4 * out_width)
 
     def forward(self, temb: Tensor) -> tuple[Tensor, ...]:
         scale, gate, mlp_scale, mlp_gate = self.linear(temb)[:, None].chunk(4, -1)
@@ -63,7 +66,7 @@ class _Scale(nn.Module):
 
     def __init__(self, width: int, out_width: int) -> None:
         super().__init__()
-        self.linear_1 = nn.Linear(width, out_width)
+        self.linear_1 = Linear(width, out_width)
 
     def forward(self, temb: Tensor) -> Tensor:
         return self.linear_1(temb)[:, None]
@@ -106,9 +109,3 @@ class MochiBlock(nn.Module):
             changed = self.ff_context(_scaled_norm(text, 1 + text_mlp_scale))
             text = text + _scaled_norm(changed, text_mlp_gate)
         return TokenPair(video, text)
-
-
-def _scaled_norm(tokens: Tensor, scale: Tensor) -> Tensor:
-    """RMSNorm without weights, in float32, times [B, 1, D]."""
-    normed = functional.rms_norm(tokens.float(), tokens.shape[-1:], eps=_EPS)
-    return (normed * scale).to(tokens.dtype)

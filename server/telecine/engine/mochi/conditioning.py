@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from telecine.engine.linear import Linear
+
 _POOL_HEADS = 8
 _LONGEST_PERIOD = 10000.0
 
@@ -15,9 +17,9 @@ class PromptPool(nn.Module):
 
     def __init__(self, width: int, out_width: int) -> None:
         super().__init__()
-        self.to_kv = nn.Linear(width, 2 * width)
-        self.to_q = nn.Linear(width, width)
-        self.to_out = nn.Linear(width, out_width)
+        self.to_kv = Linear(width, 2 * width)
+        self.to_q = Linear(width, width)
+        self.to_out = Linear(width, out_width)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """[B, L, P] and [B, L], true for real tokens -> [B, D]."""
@@ -36,8 +38,8 @@ class TimestepMLP(nn.Module):
 
     def __init__(self, num_waves: int, width: int) -> None:
         super().__init__()
-        self.linear_1 = nn.Linear(num_waves, width)
-        self.linear_2 = nn.Linear(width, width)
+        self.linear_1 = Linear(num_waves, width)
+        self.linear_2 = Linear(width, width)
 
     def forward(self, waves: Tensor) -> Tensor:
         """[B, W] -> [B, D]."""
@@ -52,7 +54,7 @@ class TimeAndPrompt(nn.Module):
         self.num_waves = num_waves
         self.timestep_embedder = TimestepMLP(num_waves, width)
         self.pooler = PromptPool(prompt_width, width)
-        self.caption_proj = nn.Linear(prompt_width, text_width)
+        self.caption_proj = Linear(prompt_width, text_width)
 
     def timestep(self, timesteps: Tensor, dtype: torch.dtype) -> Tensor:
         """[B] in 0..1000 -> [B, D]."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from telecine.engine.linear import Linear
 from telecine.engine.mochi.attention import TextLengths, TokenPair
 from telecine.engine.mochi.block import BlockContext, MochiBlock
 from telecine.engine.mochi.conditioning import TimeAndPrompt
@@ -66,7 +67,7 @@ class MochiTransformer(nn.Module):
             for index in range(config.num_layers)
         )
         self.norm_out = _LastNorm(width)
-        self.proj_out = nn.Linear(width, config.in_channels * config.patch_size**2)
+        self.proj_out = Linear(width, config.in_channels * config.patch_size**2)
 
     def read_prompt(self, prompt_embeds: Tensor, attention_mask: Tensor) -> Prompt:
         """[B, L, T] and [B, L], true for real tokens -> what all steps share."""
@@ -123,7 +124,7 @@ class _PatchEmbed(nn.Module):
 class _LastNorm(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(width, 2 * width)
+        self.linear = Linear(width, 2 * width)
 
     def forward(self, tokens: Tensor, temb: Tensor) -> Tensor:
         scale, shift = self.linear(temb)[:, None].chunk(2, -1)

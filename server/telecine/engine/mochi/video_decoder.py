@@ -3,6 +3,7 @@
 Every layer is causal in time, so a chunk needs of the past only what the `FeatCache` holds.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from telecine.engine.convolution import conv3d
+from telecine.engine.linear import Linear, linear
 from telecine.engine.vae.layers import FeatCache
 
 _NUM_GROUPS = 32
@@ -50,7 +53,7 @@ class MochiVideoDecoder(nn.Module):
             for index in reversed(range(len(channels) - 1))
         )
         self.block_out = _Stage(channels[0], layers[0])
-        self.proj_out = nn.Linear(channels[0], config.out_channels)
+        self.proj_out = Linear(channels[0], config.out_channels)
 
     def decode(self, latents: Tensor) -> Tensor:
         """[B, C, T', H', W'] -> [B, 3, T, H, W]: the chunks, joined."""
@@ -70,11 +73,12 @@ class MochiVideoDecoder(nn.Module):
 
     def forward(self, latents: Tensor, feat_cache: FeatCache) -> Tensor:
         """The latents as the weights know them -> frames, the first chunk's surplus included."""
-        hidden = self.block_in(self.conv_in(latents), feat_cache)
+        hidden = conv3d(latents, self.conv_in.weight, self.conv_in.bias).movedim(1, -1)
+        hidden = self.block_in(hidden, feat_cache)
         for up_block in self.up_blocks:
             hidden = up_block(hidden, feat_cache)
-        hidden = functional.silu(self.block_out(hidden, feat_cache))
-        return self.proj_out(hidden.movedim(1, -1)).movedim(-1, 1).float()
+        hidden = functional.silu(self.block_out(hidden, feat_cache), inplace=True)
+        return self.proj_out(hidden).movedim(-1, 1).float()
 
     def _denormalise(self, latents: Tensor) -> Tensor:
         config = self.config
@@ -86,6 +90,8 @@ class MochiVideoDecoder(nn.Module):
 
 
 class _Stage(nn.Module):
+    """Here as in all layers, frames are [B, T, H, W, C]."""
+
     def __init__(self, channels: int, num_layers: int) -> None:
         super().__init__()
         self.resnets = nn.ModuleList(_Residual(channels) for _ in range(num_layers))
@@ -104,13 +110,20 @@ class _UpStage(_Stage):
     ) -> None:
         super().__init__(channels, num_layers)
         self.factors = (time, space, space)
-        self.proj = nn.Linear(channels, out_channels * time * space * space)
+        self.proj = Linear(channels, out_channels * time * space * space)
 
     def forward(self, hidden: Tensor, feat_cache: FeatCache) -> Tensor:
-        hidden = self.proj(super().forward(hidden, feat_cache).movedim(1, -1))
-        # [B, T, H, W, C, t, h, w] -> [B, C, T, t, H, h, W, w]
-        hidden = hidden.unflatten(-1, (-1, *self.factors)).permute(0, 4, 1, 5, 2, 6, 3, 7)
-        return hidden.flatten(6, 7).flatten(4, 5).flatten(2, 3)
+        hidden = super().forward(hidden, feat_cache)
+        hidden = linear(
+            hidden, self._pixels_first(self.proj.weight), self._pixels_first(self.proj.bias)
+        )
+        # [B, T, H, W, t, h, w, C] -> [B, T, t, H, h, W, w, C]
+        hidden = hidden.unflatten(-1, (*self.factors, -1)).permute(0, 1, 4, 2, 5, 3, 6, 7)
+        return hidden.flatten(5, 6).flatten(3, 4).flatten(1, 2)
+
+    def _pixels_first(self, rows: Tensor) -> Tensor:
+        """The weights' rows go by channel, then by pixel: few rows to turn around, many pixels."""
+        return rows.unflatten(0, (-1, math.prod(self.factors))).transpose(0, 1).flatten(0, 1)
 
 
 class _Residual(nn.Module):
@@ -120,8 +133,9 @@ class _Residual(nn.Module):
         self.conv1, self.conv2 = _CausalConv(channels), _CausalConv(channels)
 
     def forward(self, hidden: Tensor, feat_cache: FeatCache) -> Tensor:
-        changed = self.conv1(functional.silu(self.norm1(hidden)), feat_cache)
-        return hidden + self.conv2(functional.silu(self.norm2(changed)), feat_cache)
+        changed = self.conv1(self.norm1(hidden), feat_cache)
+        changed = self.conv2(self.norm2(changed), feat_cache)
+        return changed.add_(hidden)
 
 
 class _FrameNorm(nn.Module):
@@ -132,21 +146,31 @@ class _FrameNorm(nn.Module):
         self.norm_layer = nn.GroupNorm(_NUM_GROUPS, channels)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        frames = self.norm_layer(hidden.transpose(1, 2).flatten(0, 1))
-        return frames.unflatten(0, (len(hidden), -1)).transpose(1, 2)
+        frames = self.norm_layer(hidden.flatten(0, 1).movedim(-1, 1))
+        return frames.movedim(1, -1).unflatten(0, hidden.shape[:2])
 
 
 class _CausalConv(nn.Module):
-    """3x3x3; the first frame stands for those before it, a side's pixels for those beyond."""
+    """SiLU, then 3x3x3.
+
+    The first frame stands for those before it, a side's pixels for those beyond.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv3d(channels, channels, 3)
 
     def forward(self, hidden: Tensor, feat_cache: FeatCache) -> Tensor:
+        batch, length, height, width, channels = hidden.shape
+        # Written into its place at once: padding and past would each cost a pass.
+        seen = hidden.new_empty(batch, length + 2, height + 2, width + 2, channels)
+        new = seen[:, 2:]
+        torch.ops.aten.silu.out(hidden, out=new[:, :, 1:-1, 1:-1])
+        for row, inside in ((0, 1), (-1, -2)):
+            new[:, :, row, 1:-1] = new[:, :, inside, 1:-1]
+        for column, inside in ((0, 1), (-1, -2)):
+            new[:, :, :, column] = new[:, :, :, inside]
         past = feat_cache.past()
-        if past is None:
-            past = hidden[:, :, :1].expand(-1, -1, 2, -1, -1)
-        seen = torch.cat((past, hidden), 2)
-        feat_cache.remember(seen[:, :, -2:])
-        return self.conv(functional.pad(seen, (1, 1, 1, 1, 0, 0), mode="replicate"))
+        seen[:, :2] = new[:, :1] if past is None else past
+        feat_cache.remember(seen[:, -2:])
+        return conv3d(seen.movedim(-1, 1), self.conv.weight, self.conv.bias).movedim(1, -1)

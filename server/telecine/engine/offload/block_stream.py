@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from telecine.engine.linear import linear
 
 
 class _Waiting(NamedTuple):
@@ -107,4 +108,4 @@ class StreamedLinear(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """[..., in] -> [..., out]."""
-        return functional.linear(values, self._stream.weight(self._block, self._name), self.bias)
+        return linear(values, self._stream.weight(self._block, self._name), self.bias)

@@ -6,7 +6,8 @@ small numbers loses no more than one of large ones.
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from telecine.engine.linear import linear
 
 _INT8_MAX = 127.0
 _FP8 = torch.float8_e4m3fn
@@ -33,7 +34,7 @@ class Int8Linear(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """[..., in] -> [..., out]; the scale is applied to the few outputs, not the matrix."""
-        product = functional.linear(values, self.weight_int8.to(values.dtype))
+        product = linear(values, self.weight_int8.to(values.dtype))
         product = product * self.scale.to(values.dtype)
         return product if self.bias is None else product + self.bias
 

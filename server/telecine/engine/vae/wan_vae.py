@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
-from torch import Tensor
+from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan, WanCausalConv3d
+from torch import Tensor, nn
 
+from telecine.engine.convolution import Sizes, conv3d
 from telecine.engine.vae.layers import FeatCache
 
 _REPEAT = "Rep"
@@ -27,6 +28,7 @@ class WanVAE:
         network = AutoencoderKLWan.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
         )
+        _replace_convolutions(network)
         return cls(network.to(device).eval().requires_grad_(requires_grad=False))
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -78,6 +80,45 @@ class WanVAE:
         mean = torch.tensor(self._config.latents_mean).to(latents).view(1, -1, 1, 1, 1)
         deviation = torch.tensor(self._config.latents_std).to(latents).view(1, -1, 1, 1, 1)
         return mean, 1.0 / deviation
+
+
+class _CausalConv(nn.Module):
+    """Stands for one of the network's convolutions: what it sees is written once, not padded."""
+
+    def __init__(self, conv: Any) -> None:
+        """Takes over the weights of a `WanCausalConv3d`."""
+        super().__init__()
+        self.weight, self.bias = conv.weight, conv.bias
+        self._stride: Sizes = conv.stride
+        side, _, top, _, num_past, _ = conv._padding
+        self._num_past: int = num_past
+        self._padding: Sizes = (0, top, side)
+
+    def forward(self, hidden: Tensor, cache_x: Tensor | None = None) -> Tensor:
+        """[B, C, T, H, W] after `cache_x`, the frames before it, or after zeros."""
+        seen = hidden
+        if self._num_past:
+            batch, channels, length, height, width = hidden.shape
+            is_on_cpu = hidden.device.type == "cpu"
+            seen = torch.empty(
+                (batch, channels, self._num_past + length, height, width),
+                dtype=hidden.dtype,
+                device=hidden.device,
+                memory_format=torch.channels_last_3d if is_on_cpu else torch.contiguous_format,
+            )
+            num_zeros = self._num_past - (0 if cache_x is None else cache_x.shape[2])
+            seen[:, :, :num_zeros] = 0.0
+            if cache_x is not None:
+                seen[:, :, num_zeros : self._num_past] = cache_x
+            seen[:, :, self._num_past :] = hidden
+        return conv3d(seen, self.weight, self.bias, stride=self._stride, padding=self._padding)
+
+
+def _replace_convolutions(network: nn.Module) -> None:
+    for name, module in list(network.named_modules()):
+        if isinstance(module, WanCausalConv3d):
+            owner, _, attribute = name.rpartition(".")
+            setattr(network.get_submodule(owner), attribute, _CausalConv(module))
 
 
 def _unpatchify(frames: Tensor, patch_size: int) -> Tensor:

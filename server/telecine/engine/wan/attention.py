@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from telecine.engine.channel_norm import ChannelNorm
+from telecine.engine.linear import Linear
 from telecine.engine.wan.config import WanConfig
 from telecine.engine.wan.rotary import rotate_
 
@@ -26,23 +27,6 @@ class CrossContext(NamedTuple):
     image: KeysValues | None
 
 
-class ChannelNorm(nn.Module):
-    """RMSNorm over all heads' channels together."""
-
-    def __init__(self, width: int, eps: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.eps = eps
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """[..., D] -> the same shape; float32 on a CPU is overwritten, which saves passes."""
-        if hidden.device.type != "cpu" or hidden.dtype != torch.float32:
-            return functional.rms_norm(hidden, self.weight.shape, self.weight, self.eps)
-        length = torch.linalg.vector_norm(hidden, dim=-1, keepdim=True)
-        scale = length.square_().div_(hidden.shape[-1]).add_(self.eps).rsqrt_()
-        return hidden.mul_(scale).mul_(self.weight)
-
-
 class DotProduct(nn.Module):
     """What queries find in keys and values; a module so that ranks can exchange around it."""
 
@@ -60,10 +44,10 @@ class _Attention(nn.Module):
         super().__init__()
         width = config.width
         self.head_dim = config.attention_head_dim
-        self.to_q = nn.Linear(width, width)
-        self.to_k = nn.Linear(width, width)
-        self.to_v = nn.Linear(width, width)
-        self.to_out = nn.ModuleList([nn.Linear(width, width)])
+        self.to_q = Linear(width, width)
+        self.to_k = Linear(width, width)
+        self.to_v = Linear(width, width)
+        self.to_out = nn.ModuleList([Linear(width, width)])
         self.norm_q = ChannelNorm(width, config.eps)
         self.norm_k = ChannelNorm(width, config.eps)
         self.attend = DotProduct()
@@ -93,8 +77,8 @@ class CrossAttention(_Attention):
     def __init__(self, config: WanConfig) -> None:
         super().__init__(config)
         if config.added_kv_proj_dim is not None:
-            self.add_k_proj = nn.Linear(config.added_kv_proj_dim, config.width)
-            self.add_v_proj = nn.Linear(config.added_kv_proj_dim, config.width)
+            self.add_k_proj = Linear(config.added_kv_proj_dim, config.width)
+            self.add_v_proj = Linear(config.added_kv_proj_dim, config.width)
             self.norm_added_k = ChannelNorm(config.width, config.eps)
 
     def text_keys_values(self, text: Tensor) -> KeysValues:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from telecine.engine.linear import Linear
 from telecine.engine.wan.attention import CrossAttention, CrossContext, SelfAttention
 from telecine.engine.wan.config import WanConfig
 from telecine.engine.wan.modulation import Modulation, add_gated_, modulated_norm
@@ -14,7 +15,7 @@ class _Projection(nn.Module):
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
-        self.proj = nn.Linear(in_features, out_features)
+        self.proj = Linear(in_features, out_features)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """[..., D] -> [..., E]."""
@@ -33,7 +34,7 @@ class FeedForward(nn.Module):
             [
                 _Projection(in_features, inner_features),
                 nn.Identity(),
-                nn.Linear(inner_features, out_features),
+                Linear(inner_features, out_features),
             ]
         )
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from telecine.engine.linear import Linear
 from telecine.engine.wan.block import FeedForward
 from telecine.engine.wan.config import WanConfig
 
@@ -15,8 +16,8 @@ _MAX_PERIOD = 10000.0
 class _TwoLinears(nn.Module):
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
-        self.linear_1 = nn.Linear(in_features, out_features)
-        self.linear_2 = nn.Linear(out_features, out_features)
+        self.linear_1 = Linear(in_features, out_features)
+        self.linear_2 = Linear(out_features, out_features)
 
 
 class ImageEmbedder(nn.Module):
@@ -46,7 +47,7 @@ class ConditionEmbedder(nn.Module):
         super().__init__()
         self.freq_dim = config.freq_dim
         self.time_embedder = _TwoLinears(config.freq_dim, config.width)
-        self.time_proj = nn.Linear(config.width, 6 * config.width)
+        self.time_proj = Linear(config.width, 6 * config.width)
         self.text_embedder = _TwoLinears(config.text_dim, config.width)
         self.image_embedder = (
             None if config.image_dim is None else ImageEmbedder(config, config.image_dim)

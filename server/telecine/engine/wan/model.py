@@ -5,8 +5,8 @@ from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from telecine.engine.linear import Linear, linear
 from telecine.engine.wan.attention import CrossContext
 from telecine.engine.wan.block import Block
 from telecine.engine.wan.condition_embedder import ConditionEmbedder
@@ -41,7 +41,7 @@ class WanTransformer(nn.Module):
         self.patch_embedding = nn.Conv3d(config.in_channels, width, patch, stride=patch)
         self.condition_embedder = ConditionEmbedder(config)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
-        self.proj_out = nn.Linear(width, config.out_channels * math.prod(patch))
+        self.proj_out = Linear(width, config.out_channels * math.prod(patch))
         self.scale_shift_table = nn.Parameter(torch.zeros(1, 2, width))
 
     @property
@@ -111,7 +111,7 @@ class WanTransformer(nn.Module):
         patches = patches.unflatten(2, (grid.frames, depth)).permute(0, 2, 4, 6, 1, 3, 5, 7)
         patches = patches.flatten(4).flatten(1, 3)
         embedding = self.patch_embedding
-        return functional.linear(patches, embedding.weight.flatten(1), embedding.bias)
+        return linear(patches, embedding.weight.flatten(1), embedding.bias)
 
     def _unpatchify(self, tokens: Tensor, grid: Grid) -> Tensor:
         """[B, N, patch * C'] -> [B, C', T, H, W]."""
