@@ -23,6 +23,8 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=16, help="shards of latents or of walks")
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--state", type=Path, default=ROOT / "var" / "train")
+    parser.add_argument("--sigma-lean", type=float, default=dit.SIGMA_LEAN, help="of `dit`")
+    parser.add_argument("--seed", type=int, default=0, help="of `dit`")
     options = parser.parse_args()
     _STAGES[options.stage](options)
 
@@ -50,7 +52,10 @@ _STAGES: dict[str, Callable[[argparse.Namespace], None]] = {
     ),
     "latents": lambda o: latents.write_shards(o.weights, o.state / "latents", o.shards),
     "dit": lambda o: dit.train(
-        o.weights, o.state / "latents", o.state / "dit.pt", num_steps=o.steps
+        o.weights,
+        o.state / "latents",
+        o.state / "dit.pt",
+        dit.Course(o.steps, o.sigma_lean, o.seed),
     ),
     "walks": lambda o: few_steps.write_walks(o.weights, o.state / "walks", o.shards),
     "fast": lambda o: few_steps.train(

@@ -28,7 +28,7 @@ from train.dit import (
     tokenize,
 )
 from train.latents import LatentClips
-from train.loop import Metrics, Plan, Trainer
+from train.loop import Metrics, Plan, Trainer, step_generator
 from train.precision import autocast
 from train.text import TextEncoders
 
@@ -70,7 +70,7 @@ def train(
     trainer.resume()
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
-        generator = torch.Generator().manual_seed((seed << 32) + step)
+        generator = step_generator(seed, step)
         batch = _draw_batch(clips, sounds, tokenizer, generator=generator)
         with torch.no_grad():
             embeds, pooled = text(batch.input_ids, batch.attention_mask)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from telecine.engine.audio.audio_vae import AudioVAE, AudioVAEConfig
 from telecine.engine.families.toybox import TENSORS, save_part
-from train.loop import Metrics, Plan, Trainer
+from train.loop import Metrics, Plan, Trainer, step_generator
 from train.precision import autocast
 from train.world import random_clip, random_face, random_scene
 from train.world_sound import NOTE_SAMPLES, render_sound
@@ -38,7 +38,7 @@ def train(weights: Path, state_path: Path, *, num_steps: int, seed: int = 0) -> 
     trainer.resume()
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
-        sound = random_sounds(BATCH_SIZE, _generator_of_step(seed, step))
+        sound = random_sounds(BATCH_SIZE, step_generator(seed, step))
         with autocast():
             mean, log_variance = vae.encoder(sound)
             latents = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
@@ -60,7 +60,7 @@ def train_decoder(weights: Path, state_path: Path, *, num_steps: int, seed: int 
     trainer.resume()
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
-        sound = random_sounds(BATCH_SIZE, _generator_of_step(seed, step))
+        sound = random_sounds(BATCH_SIZE, step_generator(seed, step))
         with autocast():
             with torch.no_grad():
                 latents = vae.encode(sound)
@@ -74,10 +74,6 @@ def train_decoder(weights: Path, state_path: Path, *, num_steps: int, seed: int 
         loss_of_step, after_save=lambda: save_part(whole, vae.config, weights / "audio_vae")
     )
     tqdm.write(str(quality(whole.eval(), 64)))
-
-
-def _generator_of_step(seed: int, step: int) -> torch.Generator:
-    return torch.Generator().manual_seed((seed << 32) + step)
 
 
 def _loss(heard: Tensor, sound: Tensor) -> tuple[Tensor, Metrics]:

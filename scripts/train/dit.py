@@ -17,7 +17,7 @@ from telecine.engine.rollout import Rollout
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.captions import any_caption
 from train.latents import LatentClips
-from train.loop import Metrics, Plan, Trainer
+from train.loop import Metrics, Plan, Trainer, step_generator
 from train.precision import autocast
 from train.text import MAX_PROMPT_TOKENS, TextEncoders, train_tokenizer
 from train.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES
@@ -31,7 +31,10 @@ CAPTION_TOKENS = 24
 """Enough for every caption of the world; prompts may be longer."""
 DROPPED_CAPTIONS = 0.1
 SIGMA_LEAN, SIGMA_SPREAD = 1.4, 1.2
-"""Noise levels are sigmoid(spread n + lean): between 0.8 and 0.97 the scene is decided."""
+"""Noise levels are sigmoid(spread n + lean): between 0.8 and 0.97 the scene is decided.
+
+Outlines are below that: a lean of 0.3 is for a network that knows its scenes.
+"""
 SHIFT = 6.0
 ROLLOUT = Rollout(chunk_frames=3, context_frames=6)
 CAUSAL_SHARE = 0.45
@@ -44,7 +47,7 @@ ATTRIBUTES = {
     "background": tuple(BACKGROUNDS),
 }
 FROM_NOTHING = Plan(0, adamw_lr=0.0015, decay_share=0.5, ema_decay=0.998)
-FURTHER = Plan(0, muon_lr=0.012, adamw_lr=0.0009, decay_share=1.0, ema_decay=0.998, save_every=100)
+FURTHER = Plan(0, muon_lr=0.01, adamw_lr=0.0008, decay_share=1.0, ema_decay=0.998, save_every=100)
 """Weights that are good already would first be spoilt by the full rates."""
 CONTEXT_SIGMA = 0.1
 """Frames that count as clean carry up to this much noise, so that their flaws do no harm."""
@@ -89,15 +92,22 @@ class TextToLatents(nn.Module):
         _write_json(weights / "model_index.json", index)
 
 
-def train(
-    weights: Path, latents_folder: Path, state_path: Path, *, num_steps: int, seed: int = 0
-) -> None:
-    """Train for `num_steps` in all; the weights written are the moving average.
+@dataclass(frozen=True)
+class Course:
+    """What a run is about."""
+
+    num_steps: int
+    sigma_lean: float = SIGMA_LEAN
+    seed: int = 0
+
+
+def train(weights: Path, latents_folder: Path, state_path: Path, course: Course) -> None:
+    """Train for the course's steps in all; the weights written are the moving average.
 
     Goes on from the saved state, or else from the weights of an earlier training, whose part
     for sound stays as it is and has to learn anew what it sees.
     """
-    torch.manual_seed(seed)
+    torch.manual_seed(course.seed)
     clips = LatentClips(latents_folder)
     clips.refresh()
     if not (weights / "tokenizer" / "tokenizer.json").exists():
@@ -108,14 +118,15 @@ def train(
         model, plan = trained_before(weights), FURTHER
     else:
         model, plan = TextToLatents(DiT(DiTConfig(num_blocks=6))), FROM_NOTHING
-    trainer = Trainer(model, state_path, replace(plan, num_steps=num_steps))
+    trainer = Trainer(model, state_path, replace(plan, num_steps=course.num_steps))
     trainer.resume()
     for block in model.dit.blocks:
         block.compile(dynamic=False)
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
-        generator = torch.Generator().manual_seed((seed << 32) + step)
-        return _loss(model, _draw_batch(clips, tokenizer, generator), channel_weights)
+        generator = step_generator(course.seed, step)
+        batch = _draw_batch(clips, tokenizer, course.sigma_lean, generator)
+        return _loss(model, batch, channel_weights)
 
     def after_save() -> None:
         trainer.averaged.module.save(weights)
@@ -160,7 +171,7 @@ class _Batch:
 
 
 def _draw_batch(
-    clips: LatentClips, tokenizer: PromptTokenizer, generator: torch.Generator
+    clips: LatentClips, tokenizer: PromptTokenizer, sigma_lean: float, generator: torch.Generator
 ) -> _Batch:
     chosen, paths = _choose(clips, generator)
     scenes = [clips.scenes[index] for index in chosen.tolist()]
@@ -168,7 +179,7 @@ def _draw_batch(
     captions = [any_caption(scene, generator) for scene in scenes]
     kept = torch.rand(BATCH, generator=generator) >= DROPPED_CAPTIONS
     input_ids, attention_mask = tokenize(tokenizer, captions, kept)
-    sigma = torch.sigmoid(SIGMA_SPREAD * torch.randn(BATCH, generator=generator) + SIGMA_LEAN)
+    sigma = torch.sigmoid(SIGMA_SPREAD * torch.randn(BATCH, generator=generator) + sigma_lean)
     noise = torch.randn(clean.shape, generator=generator)
     temporal_mask, is_context = _draw_mask(clean.shape[2], generator)
     context_sigma = CONTEXT_SIGMA * torch.rand(BATCH, generator=generator)

@@ -21,7 +21,7 @@ from telecine.engine.families.toybox import ToyboxFamily
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.captions import any_caption
 from train.dit import CAPTION_TOKENS, channel_weights_of, tokenize
-from train.loop import Metrics, Plan, Trainer
+from train.loop import Metrics, Plan, Trainer, step_generator
 from train.precision import autocast
 from train.text import TextEncoders
 from train.vae import NUM_FRAMES, SIDE
@@ -86,7 +86,7 @@ def train(weights: Path, folder: Path, state_path: Path, *, num_steps: int, seed
     channel_weights = channel_weights_of(weights)
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
-        generator = torch.Generator().manual_seed((seed << 32) + step)
+        generator = step_generator(seed, step)
         chosen = torch.randint(len(points), (BATCH,), generator=generator)
         at = torch.randint(NUM_STEPS, (BATCH,), generator=generator)
         here, there = points[chosen, at].float(), points[chosen, at + 1].float()

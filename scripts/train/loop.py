@@ -27,6 +27,11 @@ class Plan:
     save_every: int = 250
 
 
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """What a run's step is drawn from; of its seed a generator on the CPU reads 32 bits."""
+    return torch.Generator().manual_seed((1_000_003 * seed + step) % 2**32)
+
+
 class Trainer:
     """Trains a module with Muon for its matrices and AdamW for the rest.
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from telecine.engine.families.toybox import ToyboxFamily, save_part
 from telecine.engine.vae.causal_vae import CausalVAE, CausalVAEConfig
-from train.loop import Metrics, Plan, Trainer
+from train.loop import Metrics, Plan, Trainer, step_generator
 from train.precision import autocast
 from train.world import Clip, random_clip, random_scene, render
 
@@ -95,7 +95,7 @@ def _loss(error: Tensor) -> tuple[Tensor, Metrics]:
 
 
 def _batch_of_step(seed: int, step: int) -> Tensor:
-    generator = torch.Generator().manual_seed((seed << 32) + step)
+    generator = step_generator(seed, step)
     return _batch(generator, is_whole=step % 4 == 3)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from train.loop import Metrics, Plan, Trainer
+from train.loop import Metrics, Plan, Trainer, step_generator
 
 
 def _train(path: Path, num_steps: int, *, stop_after: int | None = None) -> dict[str, Tensor]:
@@ -41,3 +41,12 @@ def test_rate_falls_to_zero_at_the_end(tmp_path: Path) -> None:
     assert rates[:6] == [1.0] * 6
     assert rates[10] == 0.0
     assert rates[5:] == sorted(rates[5:], reverse=True)
+
+
+def test_runs_of_other_seeds_and_other_steps_draw_otherwise() -> None:
+    draws = {
+        float(torch.rand((), generator=step_generator(seed, step)))
+        for seed in range(4)
+        for step in range(100)
+    }
+    assert len(draws) == 400
