@@ -36,6 +36,8 @@ SIGMA_LEAN, SIGMA_SPREAD = 1.4, 1.2
 Outlines are below that: a lean of 0.3 is for a network that knows its scenes.
 """
 SHIFT = 6.0
+GUIDANCE_FLOOR = 0.7
+"""Guidance below this noise level spoils colours and outlines."""
 ROLLOUT = Rollout(chunk_frames=3, context_frames=6)
 CAUSAL_SHARE = 0.45
 """Batches trained with the causal mask; in most of them the first frames are clean already."""
@@ -86,7 +88,7 @@ class TextToLatents(nn.Module):
         self.text.save(weights)
         _write_json(
             weights / "scheduler" / "scheduler_config.json",
-            {"shift": SHIFT, "rollout": asdict(ROLLOUT)},
+            {"shift": SHIFT, "rollout": asdict(ROLLOUT), "guidance_floor": GUIDANCE_FLOOR},
         )
         index = {"_class_name": "ToyboxPipeline", "max_prompt_tokens": MAX_PROMPT_TOKENS}
         _write_json(weights / "model_index.json", index)

@@ -20,7 +20,7 @@ from telecine.engine.dit.model import DiT
 from telecine.engine.families.toybox import ToyboxFamily
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.captions import any_caption
-from train.dit import CAPTION_TOKENS, channel_weights_of, tokenize
+from train.dit import CAPTION_TOKENS, GUIDANCE_FLOOR, channel_weights_of, tokenize
 from train.loop import Metrics, Plan, Trainer, step_generator
 from train.precision import autocast
 from train.text import TextEncoders
@@ -157,7 +157,8 @@ def walk(dit: nn.Module, sigmas: tuple[float, ...], latents: Tensor, prompts: En
         timesteps = torch.full((2 * len(latents),), sigma)
         doubled = torch.cat((latents, latents))
         predicted = dit(doubled, timesteps, embeds, pooled, attention_mask=mask).float()
-        latents = latents + (next_sigma - sigma) * guided(predicted, GUIDANCE)
+        scale = GUIDANCE if sigma >= GUIDANCE_FLOOR else 1.0
+        latents = latents + (next_sigma - sigma) * guided(predicted, scale)
         if index % STEPS_OF_TEACHER == 0:
             points.append(latents)
     return torch.stack(points, 1)

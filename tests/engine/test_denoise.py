@@ -103,6 +103,22 @@ def test_guidance_of_one_equals_no_guidance(run: Run, dit: DiT, prompt: Conditio
     torch.testing.assert_close(guided, plain[-1].state.latents)
 
 
+def test_nothing_is_guided_below_the_floor(run: Run, dit: DiT, prompt: Conditioning) -> None:
+    everywhere = _config()
+    config = dataclasses.replace(everywhere, guidance_floor=everywhere.sigmas[2])
+    state = initial_state(config, CPU)
+    outputs = run(config, state, 5)
+    guided = run(everywhere, state, 3)
+    torch.testing.assert_close(outputs[2].state.latents, guided[2].state.latents)
+    rest = denoise_slice(
+        DiTDenoiser(dit), prompt, None, config=config, state=outputs[2].state, num_steps=2
+    )
+    torch.testing.assert_close(outputs[-1].state.latents, list(rest)[-1].state.latents)
+    assert not torch.allclose(
+        outputs[-1].state.latents, run(everywhere, state, 5)[-1].state.latents
+    )
+
+
 ROLLOUT = Rollout(chunk_frames=2, context_frames=3)
 
 

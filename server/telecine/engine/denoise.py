@@ -48,11 +48,20 @@ class SamplingConfig:
     """Latent frames that the video begins with and that are not denoised; with a rollout alone."""
     start_step: int = 0
     """Steps that are left out, of every chunk: its latents begin at that noise level."""
+    guidance_floor: float = 0.0
+    """Below this noise level nothing is guided: see `guidance_at`."""
 
     @property
     def num_steps(self) -> int:
         """Steps of the whole job, those that are left out included."""
         return self.num_inference_steps * num_chunks(self.rollout, self._span)
+
+    def guidance_at(self, sigma: float) -> float:
+        """The strength of guidance at a noise level; 1, none, where only outlines are left.
+
+        There it does harm (Kynkaanniemi et al. 2024).
+        """
+        return self.guidance_scale if sigma >= self.guidance_floor else 1.0
 
     def chunk_at(self, step_index: int) -> Chunk:
         """The chunk that is denoised after `step_index` steps."""

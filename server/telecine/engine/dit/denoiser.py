@@ -1,6 +1,6 @@
 """The DiT at work on a job: prompt and negative prompt in one batch, finished frames behind it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,9 @@ from telecine.engine.dit.attention import TemporalMask
 from telecine.engine.dit.model import DiT, DiTAfter, Prompt
 from telecine.engine.dit.places import even_shares
 from telecine.engine.latents import FinishedFrames, Latents
+
+Guidance = Callable[[float], float]
+"""The noise level to the strength of guidance there."""
 
 
 class DiTDenoiser:
@@ -34,13 +37,13 @@ class DiTDenoiser:
     ) -> Velocity:
         """See `telecine.engine.denoise.Denoiser`."""
         conditioning = in_one_batch(prompt, negative_prompt)
-        scale = None if negative_prompt is None else config.guidance_scale
+        guidance = None if negative_prompt is None else config.guidance_at
         if config.audio_latents_shape is not None:
-            return JointVelocity(self.dit, conditioning, config, guidance_scale=scale)
+            return JointVelocity(self.dit, conditioning, config, guidance=guidance)
         return DiTVelocity(
             self._network(conditioning, config, context),
             conditioning,
-            guidance_scale=scale,
+            guidance=guidance,
             temporal_mask=config.temporal_mask,
         )
 
@@ -73,27 +76,27 @@ def guided(predicted: Tensor, guidance_scale: float) -> Tensor:
 
 
 class DiTVelocity:
-    """See `telecine.engine.denoise.Velocity`; without a `guidance_scale` there is no guidance."""
+    """See `telecine.engine.denoise.Velocity`; `guidance` is None where nothing is guided."""
 
     def __init__(
         self,
         network: DiT | DiTAfter,
         conditioning: Conditioning,
         *,
-        guidance_scale: float | None,
+        guidance: Guidance | None,
         temporal_mask: TemporalMask,
     ) -> None:
         self._network = network
         self._conditioning = conditioning
-        self._guidance_scale = guidance_scale
+        self._guidance = guidance
         self._temporal_mask = temporal_mask
 
     def __call__(self, latents: Latents, sigma: float) -> Latents:
         """[B, C, T, H, W] and their noise level -> velocity."""
-        if self._guidance_scale is None:
+        if self._guidance is None:
             return Latents(self._predict(latents.video, sigma))
         doubled = latents.video.expand(2, -1, -1, -1, -1)
-        return Latents(guided(self._predict(doubled, sigma), self._guidance_scale))
+        return Latents(guided(self._predict(doubled, sigma), self._guidance(sigma)))
 
     def _predict(self, video: Tensor, sigma: float) -> Tensor:
         timesteps = torch.full((len(video),), sigma, device=video.device)
@@ -115,13 +118,13 @@ class JointVelocity:
         conditioning: Conditioning,
         config: SamplingConfig,
         *,
-        guidance_scale: float | None,
+        guidance: Guidance | None,
     ) -> None:
         if config.rollout is not None or config.temporal_mask.kind != "full":
             raise ValueError("audio_mode: sound is denoised along under full attention alone")
         self._dit = dit
         self._prompt = read_prompt(conditioning)
-        self._guidance_scale = guidance_scale
+        self._guidance = guidance
         self._fps = config.fps
 
     def __call__(self, latents: Latents, sigma: float) -> Latents:
@@ -133,9 +136,9 @@ class JointVelocity:
         )
         timesteps = torch.full((num_rows,), sigma, device=latents.video.device)
         predicted = predict_jointly(self._dit, rows, timesteps, self._prompt, fps=self._fps)
-        if self._guidance_scale is None:
+        if self._guidance is None:
             return predicted
-        return latents.unpacked(guided(predicted.packed(), self._guidance_scale))
+        return latents.unpacked(guided(predicted.packed(), self._guidance(sigma)))
 
 
 def read_prompt(conditioning: Conditioning) -> Prompt:

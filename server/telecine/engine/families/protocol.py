@@ -60,6 +60,7 @@ class FamilyCard:
         max_context_frames: frames of a source that the network goes on from at most, of the form
             frames_multiple x k + 1; 0 where it cannot.
         extend_guidance_scale: the default one of what goes on from a source; 0 for the same.
+        guidance_floor: the noise level below which nothing is guided.
         memory_bytes_per_megapixel: what a video takes beside the weights, for each million
             pixels of all its frames.
         attention_strategies: which frames can see which, over time.
@@ -86,6 +87,7 @@ class FamilyCard:
     is_image_required: bool = False
     max_context_frames: int = 0
     extend_guidance_scale: float = 0.0
+    guidance_floor: float = 0.0
     memory_bytes_per_megapixel: int = 60_000_000
     attention_strategies: tuple[AttentionKind, ...] = ("full",)
     window_memory_bytes_per_megapixel: int = 0

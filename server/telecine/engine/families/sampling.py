@@ -63,6 +63,7 @@ def sampling_config(family: Family, size: VideoSize, request: SamplingRequest) -
         # A network without a rollout learns of given frames by its conditioning.
         given_frames=request.given_latent_frames if rollout else 0,
         start_step=_start_step(request),
+        guidance_floor=family.card.guidance_floor,
     )
 
 

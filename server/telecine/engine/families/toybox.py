@@ -67,6 +67,7 @@ class ToyboxFamily:
             max_context_frames=temporal_scale * (rollout.context_frames - 1) + 1 if rollout else 0,
             # Guidance makes motion faster than the source's, which is seen where they meet.
             extend_guidance_scale=1.0 if rollout else 0.0,
+            guidance_floor=float(self._schedule.get("guidance_floor", 0.0)),
             attention_strategies=("full", "causal", "window") if rollout else ("full", "window"),
             window_memory_bytes_per_megapixel=10_000_000,
             audio_modes=("JOINT", "POST_SYNC") if self._dit_config().audio else (),
@@ -88,7 +89,7 @@ class ToyboxFamily:
     @property
     def rollout(self) -> Rollout | None:
         """How a video is denoised chunk by chunk; None where it was not trained to be."""
-        described = _read_json(self._folder / "scheduler" / "scheduler_config.json").get("rollout")
+        described = self._schedule.get("rollout")
         return Rollout(**described) if described else None
 
     @property
@@ -123,8 +124,7 @@ class ToyboxFamily:
         """The sampler's own noise levels, leaning to high noise as the network was trained."""
         if sampler not in SAMPLERS:
             raise ValueError(f"sampler: there is no {sampler!r}")
-        shift = float(_read_json(self._folder / "scheduler" / "scheduler_config.json")["shift"])
-        return tuple(SAMPLERS[sampler].sigmas(num_inference_steps, shift))
+        return tuple(SAMPLERS[sampler].sigmas(num_inference_steps, float(self._schedule["shift"])))
 
     def latents_shape(
         self, *, num_frames: int, height: int, width: int
@@ -205,6 +205,10 @@ class ToyboxFamily:
         vae = CausalVAE(self._vae_config())
         vae.load_state_dict(load_file(self._folder / "vae" / TENSORS))
         return vae.to(device).eval().requires_grad_(requires_grad=False)
+
+    @property
+    def _schedule(self) -> dict[str, Any]:
+        return _read_json(self._folder / "scheduler" / "scheduler_config.json")
 
     def _load_text_projection(self) -> nn.Module:
         projection = TextProjection(self._projection_config())

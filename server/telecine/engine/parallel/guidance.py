@@ -42,18 +42,18 @@ class GuidanceParallelDenoiser:
             # What else steers the video, a first image say, comes with the prompt alone.
             prompt = {**prompt, **negative_prompt}
         own = self._denoiser.begin(prompt, None, config, context=context)
-        return _GuidedVelocity(own, self._group, guidance_scale=config.guidance_scale)
+        return _GuidedVelocity(own, self._group, config)
 
 
 class _GuidedVelocity:
     """This rank's half, and the other's."""
 
     def __init__(
-        self, own: Velocity, group: distributed.ProcessGroup, *, guidance_scale: float
+        self, own: Velocity, group: distributed.ProcessGroup, config: SamplingConfig
     ) -> None:
         self._own = own
         self._group = group
-        self._guidance_scale = guidance_scale
+        self._config = config
 
     def __call__(self, latents: Latents, sigma: float) -> Latents:
         own = self._own(latents, sigma)
@@ -61,4 +61,4 @@ class _GuidedVelocity:
         both = [torch.empty_like(packed) for _ in (_AWAY, _TOWARDS)]
         distributed.all_gather(both, packed, group=self._group)
         away, towards = both
-        return own.unpacked(away + self._guidance_scale * (towards - away))
+        return own.unpacked(away + self._config.guidance_at(sigma) * (towards - away))
