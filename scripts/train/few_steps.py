@@ -75,7 +75,7 @@ def train(weights: Path, folder: Path, state_path: Path, *, num_steps: int, seed
     dit, text = family.load_dit(CPU), TextEncoders().eval()
     text.load(weights)
     additions = Additions(dit)
-    plan = Plan(num_steps, adamw_lr=0.001, muon_lr=0.01, decay_share=0.8, ema_decay=0.995)
+    plan = Plan(num_steps, muon_lr=0.01, decay_share=0.8, ema_decay=0.995)
     trainer = Trainer(additions, state_path, plan)
     trainer.resume()
     shards = [torch.load(path, weights_only=True) for path in sorted(folder.glob("*.pt"))]

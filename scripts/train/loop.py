@@ -51,9 +51,12 @@ class Trainer:
         matrices = [p for name, p in module.named_parameters() if _is_matrix(name, p)]
         others = [p for name, p in module.named_parameters() if not _is_matrix(name, p)]
         self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(matrices, lr=plan.muon_lr, weight_decay=0.01, momentum=0.95),
-            torch.optim.AdamW(others, lr=plan.adamw_lr, betas=(0.9, 0.95), weight_decay=0.0),
+            torch.optim.Muon(matrices, lr=plan.muon_lr, weight_decay=0.01, momentum=0.95)
         ]
+        if others:
+            self.optimizers.append(
+                torch.optim.AdamW(others, lr=plan.adamw_lr, betas=(0.9, 0.95), weight_decay=0.0)
+            )
         self.schedulers = [
             torch.optim.lr_scheduler.LambdaLR(optimizer, _decay(plan))
             for optimizer in self.optimizers
