@@ -27,6 +27,7 @@ async def _addresses(service: Service) -> dict[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # it builds the package and starts node and a browser for each file
 async def test_the_client_does_what_its_own_tests_say(
     js_package: Path, service: Service, tls_service: TlsService
 ) -> None:
