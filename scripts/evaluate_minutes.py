@@ -18,12 +18,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from telecine.engine.families import BUILT_IN_WEIGHTS
+from train.accuracy import ATTRIBUTES
 from train.generate import Generator, Settings
 from train.judge import Frames, judge
 from train.world import Scene, caption, random_scene
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-ATTRIBUTES = ("colour", "shape", "motion", "background")
 GOING_ON = ("bounce", "orbit")
 SEED = 30_000
 MINUTE, CLIP = 961, 33

@@ -26,6 +26,7 @@ from train.dit import (
     SIGMA_SPREAD,
     channel_weights_of,
     tokenize,
+    weighted_error,
 )
 from train.latents import LatentClips
 from train.loop import Metrics, Plan, Trainer, step_generator
@@ -190,7 +191,7 @@ def _joint_loss(
     assert velocity.audio is not None
     loss = _audio_error(velocity.audio, batch, noise)
     error = velocity.video.float() - (batch.video_noise - batch.video)
-    picture = (error.square().mean((0, 2, 3, 4)) * channel_weights).mean()
+    picture = weighted_error(error, channel_weights)
     return loss + picture, {"joint": loss.item(), "picture": picture.item()}
 
 

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from telecine.engine.audio.audio_vae import AudioVAE
 from telecine.engine.families.toybox import ToyboxFamily
 from train.latents import paths_of_shard
+from train.loop import save_whole
 from train.vae import NUM_FRAMES
 from train.world import Clip
 from train.world_sound import num_samples_of, render_sound
@@ -28,9 +29,7 @@ def write_audio_shards(weights: Path, latents_folder: Path, folder: Path) -> Non
         if path.exists():
             continue
         clips = [clip for path in paths_of_shard(int(latents_path.stem)) for clip in path]
-        fresh = path.with_suffix(".new")
-        torch.save({str(fps): _encode(vae, clips, fps) for fps in FPS}, fresh)
-        fresh.replace(path)
+        save_whole({str(fps): _encode(vae, clips, fps) for fps in FPS}, path)
 
 
 class AudioClips:

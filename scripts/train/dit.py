@@ -232,17 +232,19 @@ def _loss(model: TextToLatents, batch: _Batch, channel_weights: Tensor) -> tuple
         )
         reading = model.reading_loss(embeds, pooled, batch)
     error = (velocity.float() - (batch.noise - batch.clean))[:, :, ~batch.is_context]
-
-    def weighted(error: Tensor) -> Tensor:
-        return (error.square().mean((0, 2, 3, 4)) * channel_weights).mean()
-
-    loss, shape = weighted(error), weighted(error - _path_mean(error, batch.paths))
+    loss = weighted_error(error, channel_weights)
+    shape = weighted_error(error - _path_mean(error, batch.paths), channel_weights)
     metrics = {
         f"loss_{batch.temporal_mask.kind}": loss.item(),
         "shape": shape.item(),
         "reading": reading.item(),
     }
     return loss + (SHAPE_WEIGHT - 1) * shape + READING_WEIGHT * reading, metrics
+
+
+def weighted_error(error: Tensor, channel_weights: Tensor) -> Tensor:
+    """The mean square of [B, C, T, H, W], each channel [C] by its weight."""
+    return (error.square().mean((0, 2, 3, 4)) * channel_weights).mean()
 
 
 def _path_mean(error: Tensor, paths: Tensor) -> Tensor:

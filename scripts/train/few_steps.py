@@ -20,8 +20,14 @@ from telecine.engine.dit.model import DiT
 from telecine.engine.families.toybox import ToyboxFamily
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.captions import any_caption
-from train.dit import CAPTION_TOKENS, GUIDANCE_FLOOR, channel_weights_of, tokenize
-from train.loop import Metrics, Plan, Trainer, step_generator
+from train.dit import (
+    CAPTION_TOKENS,
+    GUIDANCE_FLOOR,
+    channel_weights_of,
+    tokenize,
+    weighted_error,
+)
+from train.loop import Metrics, Plan, Trainer, save_whole, step_generator
 from train.precision import autocast
 from train.text import TextEncoders
 from train.vae import NUM_FRAMES, SIDE
@@ -63,9 +69,7 @@ def write_walks(weights: Path, folder: Path, num_shards: int) -> None:
             "ids": input_ids[BATCH:],
             "mask": attention_mask[BATCH:],
         }
-        fresh = path.with_suffix(".new")
-        torch.save(walks, fresh)
-        fresh.replace(path)
+        save_whole(walks, path)
 
 
 def train(weights: Path, folder: Path, state_path: Path, *, num_steps: int, seed: int = 0) -> None:
@@ -96,7 +100,7 @@ def train(weights: Path, folder: Path, state_path: Path, *, num_steps: int, seed
                 embeds, pooled = text(ids[chosen], mask[chosen])
             velocity = dit(here, sigmas[at], embeds, pooled, attention_mask=mask[chosen])
         error = velocity.float() - (there - here) / width
-        loss = (error.square().mean((0, 2, 3, 4)) * channel_weights).mean()
+        loss = weighted_error(error, channel_weights)
         return loss, {"loss": loss.item()}
 
     with applied({"transformer": dit}, [(additions.lora(), 1.0)]):

@@ -8,6 +8,7 @@ from torch import Tensor
 from tqdm import trange
 
 from telecine.engine.families import load_family
+from train.loop import save_whole
 from train.precision import autocast
 from train.vae import NUM_FRAMES, SIDE
 from train.world import SHAPES, Clip, Scene, random_clip, random_scene, render
@@ -31,9 +32,7 @@ def write_shards(weights: Path, folder: Path, num_shards: int) -> None:
             "scenes": [astuple(clip.scene) for clip in clips],
             "path_sizes": [len(group) for group in paths],
         }
-        fresh = path.with_suffix(".new")
-        torch.save(contents, fresh)
-        fresh.replace(path)
+        save_whole(contents, path)
 
 
 def paths_of_shard(shard: int) -> list[list[Clip]]:

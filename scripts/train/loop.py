@@ -117,9 +117,14 @@ class Trainer:
     def save(self) -> None:
         """Write the state beside the old one and swap them."""
         self.state_path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self.state_path.with_suffix(".new")
-        torch.save(self.state_dict(), fresh)
-        fresh.replace(self.state_path)
+        save_whole(self.state_dict(), self.state_path)
+
+
+def save_whole(contents: dict[str, object], path: Path) -> None:
+    """Write a file beside the old one and swap them: whoever reads finds a whole one."""
+    fresh = path.with_suffix(".new")
+    torch.save(contents, fresh)
+    fresh.replace(path)
 
 
 def _is_matrix(name: str, parameter: nn.Parameter) -> bool:

@@ -31,8 +31,7 @@ def train(weights: Path, state_path: Path, *, num_steps: int, seed: int = 0) -> 
     vae = CausalVAE(CausalVAEConfig(latents_mean=unit[0], latents_std=unit[1]))
     trainer = Trainer(vae, state_path, Plan(num_steps))
     trainer.resume()
-    encoder = torch.compile(vae.encoder, dynamic=False)
-    decoder = torch.compile(vae.decoder, dynamic=False)
+    encoder, decoder = (torch.compile(part, dynamic=False) for part in (vae.encoder, vae.decoder))
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
         video = _batch_of_step(seed, step)
@@ -56,8 +55,7 @@ def train_decoder(weights: Path, state_path: Path, *, num_steps: int, seed: int 
     std = torch.tensor(vae.config.latents_std)[:, None, None, None]
     trainer = Trainer(vae.decoder, state_path, DECODER_PLAN(num_steps))
     trainer.resume()
-    encoder = torch.compile(vae.encoder, dynamic=False)
-    decoder = torch.compile(vae.decoder, dynamic=False)
+    encoder, decoder = (torch.compile(part, dynamic=False) for part in (vae.encoder, vae.decoder))
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
         video = _batch_of_step(seed, step)
