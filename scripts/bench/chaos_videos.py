@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 import hashlib
+import io
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import av
 
 from telecine.client import AsyncClient, UnavailableError, VideoOptions
 from telecine.v1 import video_pb2
@@ -148,8 +151,8 @@ class Load:
         file_digest, latents = self._references[kind]
         content = b"".join([chunk async for chunk in self._client.read_video(name)])
         if not video.artifacts[0].digest == file_digest == _digest(content):
-            verdict.differing.append(name)
-            await self._keep(name, content, kind=kind, events=events)
+            reference = await self._keep(name, content, kind=kind, events=events)
+            verdict.differing.append(f"{name}: {_difference(content, reference)}")
         for step_index, own in sorted(self._latents.digests(name).items()):
             if step_index in latents:
                 verdict.num_latents += 1
@@ -158,16 +161,17 @@ class Load:
 
     async def _keep(
         self, name: str, content: bytes, *, kind: int, events: list[video_pb2.VideoEvent]
-    ) -> None:
-        """Leaves what tells how a file came to differ, beside the logs."""
+    ) -> bytes:
+        """Leaves what tells how a file came to differ, beside the logs; returns the right one."""
         folder = self._folder / name
         folder.mkdir(parents=True)
         reference, _ = self._names[f"reference-{kind}"]
-        chunks = [chunk async for chunk in self._client.read_video(reference)]
-        (folder / "reference.mp4").write_bytes(b"".join(chunks))
+        right = b"".join([chunk async for chunk in self._client.read_video(reference)])
+        (folder / "reference.mp4").write_bytes(right)
         (folder / "video.mp4").write_bytes(content)
         (folder / "video.txt").write_text(str(await self._client.get_video(name)))
         (folder / "events.txt").write_text("\n".join(str(event) for event in events))
+        return right
 
     async def _make_one_after_another(self, lane: int) -> None:
         number = 0
@@ -192,6 +196,22 @@ class Load:
         finally:
             self.in_flight.discard(name)
         return video
+
+
+def _difference(content: bytes, reference: bytes) -> str:
+    """Says in what a file is not its reference."""
+    told = [f"{len(content)} bytes, not {len(reference)}"]
+    for kind in ("video", "audio"):
+        own, right = _decoded(content, kind), _decoded(reference, kind)
+        num_same = sum(ours == theirs for ours, theirs in zip(own, right, strict=False))
+        told.append(f"{kind}: {num_same} of {len(right)} frames the same, {len(own)} in all")
+    return "; ".join(told)
+
+
+def _decoded(content: bytes, kind: str) -> list[bytes]:
+    with av.open(io.BytesIO(content)) as container:
+        frames: Any = container.decode(**{kind: 0}) if getattr(container.streams, kind) else ()
+        return [frame.to_ndarray().tobytes() for frame in frames]
 
 
 def _digest(content: bytes) -> str:

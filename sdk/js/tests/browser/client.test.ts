@@ -114,6 +114,8 @@ test("an upload begins a video, counts, and is removed", async () => {
 test("all videos are watched, through broken connections", async () => {
   const breaking = new telecine.Client(server.http.breakingWatches, options);
   const changes = breaking.watchVideos();
+  const waiting = await client.createVideo("a red circle", SHELF);
+  await changes.next(); // it has begun: what ends before is not told of
   const made = new Set<string>();
   const states = new Map<string, Set<string>>();
   for (let index = 0; index < 2; index += 1) {
@@ -128,6 +130,7 @@ test("all videos are watched, through broken connections", async () => {
       break;
     }
   }
+  await client.cancelVideo(waiting.id);
 });
 
 test("a watcher of all videos is told which one was removed", async () => {
