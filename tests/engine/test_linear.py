@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from telecine.engine.linear import Linear, linear
+from telecine.engine.linear import HAS_AVX512, Linear, linear
 
 
 class _Called(TorchDispatchMode):
@@ -46,6 +46,7 @@ def test_part_of_a_longer_row_of_tokens_is_read_where_it_lies() -> None:
 
 @torch.inference_mode()
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch without oneDNN")
+@pytest.mark.skipif(not HAS_AVX512, reason="a processor on which MKL is the faster one")
 def test_float32_without_gradients_goes_to_onednn() -> None:
     with _Called() as called:
         Linear(64, 48)(_numbers(3, 64))

@@ -1,12 +1,14 @@
 """Matrix products by the faster of the two libraries that PyTorch brings for a CPU.
 
 `nn.Linear` asks MKL, which leaves AVX-512 unused on a processor that is not Intel's; oneDNN looks
-at the instructions alone (decision 0042).
+at the instructions alone, and is the slower one where there is no AVX-512 (decision 0042).
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+HAS_AVX512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 class Linear(nn.Linear):
@@ -19,14 +21,14 @@ class Linear(nn.Linear):
 
 def linear(values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """[..., in] times [out, in], plus [out]; with gradients, in bfloat16 or on a GPU, PyTorch's."""
-    if suits_onednn(values, weight):
+    if HAS_AVX512 and suits_onednn(values, weight):
         product: Tensor = torch.ops.mkldnn._linear_pointwise(values, weight, bias, "none", [], "")
         return product
     return functional.linear(values, weight, bias)
 
 
 def suits_onednn(values: Tensor, weight: Tensor) -> bool:
-    """Whether oneDNN can multiply these, and nobody wants gradients."""
+    """Whether oneDNN can take these, and nobody wants gradients."""
     needs_gradients = torch.is_grad_enabled() and (values.requires_grad or weight.requires_grad)
     return (
         values.device.type == "cpu"
