@@ -18,10 +18,10 @@ from telecine.engine.families import load_family
 from telecine.engine.families.prompt_encoder import PromptEncoder
 from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 from telecine.engine.state import DenoiseState
-from telecine.errors import CheckpointError, ModelError
+from telecine.errors import CheckpointError, ModelError, ModelServerUnavailableError
 from telecine.inference.requests import DecodeRequest, PromptEmbeds, SliceRequest, StepResult
 from telecine.inference.shared_memory import CLIENT_PREFIX, SHARED_MEMORY_FOLDER
-from telecine.inference.triton_client import TritonClient
+from telecine.inference.triton_client import TritonClient, require_all
 from telecine.inference.triton_server import TritonServer
 
 CPU = torch.device("cpu")
@@ -212,6 +212,12 @@ async def test_decoded_frames_equal_the_engines(
     frames = await decode(triton_client, state)
     assert_same_chunks(frames, decode_in_process(random_weights, state))
     assert [len(chunk) for chunk in frames] == [1, 4, 4]
+
+
+def test_stream_of_which_a_part_is_missing_is_asked_for_again() -> None:
+    require_all("toybox__audio_decoder", 500, 500)
+    with pytest.raises(ModelServerUnavailableError, match="sent 500 frames or samples, 400 came"):
+        require_all("toybox__audio_decoder", 400, 500)
 
 
 async def test_clip_decoded_in_two_runs_equals_one(

@@ -10,7 +10,7 @@ from tritonclient.grpc import InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from telecine.errors import ModelError
+from telecine.errors import ModelError, ModelServerUnavailableError
 from telecine.inference.failures import translate
 from telecine.inference.frame_ring import FrameRing
 from telecine.inference.model_configs import PROMPT_FACTS
@@ -206,13 +206,17 @@ class TritonClient:
                 if request.has_more:
                     max_bytes = _CACHE_BYTES_PER_PIXEL * request.height * request.width
                     await exchange.add_output("feat_cache", max_bytes=max_bytes)
-                chunk_index = 0
+                chunk_index = num_frames = 0
                 async for result in results:
                     if (feat_cache := exchange.read(result, "feat_cache")) is not None:
                         yield DecodedFrames(_NO_FRAMES, feat_cache.tobytes())
-                    elif exchange.read(result, "num_frames") is None:
-                        yield DecodedFrames(_take_chunk(exchange, result, ring, chunk_index))
+                    elif (num_sent := exchange.read(result, "num_frames")) is not None:
+                        require_all(name, num_frames, int(num_sent.item()))
+                    else:
+                        frames = _take_chunk(exchange, result, ring, chunk_index)
+                        num_frames += len(frames)
                         chunk_index += 1
+                        yield DecodedFrames(frames)
 
     async def make_sound(self, model: str, request: SliceRequest) -> bytes:
         """Make sound for a finished picture; returns its state with the sound's latents in it.
@@ -249,6 +253,9 @@ class TritonClient:
                 sample_rate = int(_required(exchange, result, "sample_rate").item())
                 if (samples := exchange.read(result, "samples")) is not None:
                     chunks.append(samples)
+                elif (num_sent := exchange.read(result, "num_samples")) is not None:
+                    num_samples = sum(chunk.shape[1] for chunk in chunks)
+                    require_all(name, num_samples, int(num_sent.item()))
         if not chunks:
             raise ModelError(f"{name} gave no samples")
         return DecodedSound(np.concatenate(chunks, axis=1), sample_rate)
@@ -353,6 +360,15 @@ def _take_chunk(
         frames = ring.read(chunk_index, tuple(shape.tolist()))
     ring.release(chunk_index)
     return frames
+
+
+def require_all(model_name: str, num_received: int, num_sent: int) -> None:
+    """Raise ModelServerUnavailableError where a response was lost on its way from a model."""
+    if num_received != num_sent:
+        raise ModelServerUnavailableError(
+            f"{model_name} sent {num_sent} frames or samples, {num_received} came",
+            dead_model=model_name,
+        )
 
 
 def _required(exchange: TensorExchange, result: InferResult, name: str) -> Array:
