@@ -43,6 +43,7 @@ from train.accuracy import (
     print_rows,
     read_frames,
 )
+from train.figures import Figure, add_figures
 from train.generate import Settings
 from train.judge import Frames
 from train.sound_judge import SAMPLE_RATE, Waveform
@@ -187,7 +188,12 @@ def _judge_sounds(options: argparse.Namespace, settings: Settings) -> None:
         table.add_row(figure, *(f"{column[figure]:.3f}" for column in columns))
     Console().print(table)
     if options.write:
-        _write_sound_json(verdicts, options)
+        figures = [
+            figure
+            for name, some in verdicts.items()
+            for figure in _sound_figures(name, some, options)
+        ]
+        add_figures(ROOT / "docs" / "benchmarks" / "sound.json", figures)
 
 
 def _is_synchronised(options: argparse.Namespace) -> bool:
@@ -207,20 +213,9 @@ def _read_sound(video: Path) -> Waveform:
     return samples
 
 
-def _write_sound_json(verdicts: dict[str, list[SoundVerdict]], options: argparse.Namespace) -> None:
-    """Write these modes' figures; another's stay."""
-    path = ROOT / "docs" / "benchmarks" / "sound.json"
-    others = json.loads(path.read_text()) if path.exists() else []
-    kept = [row for row in others if row["metric"].partition(":")[0] not in verdicts]
-    report = [
-        figure for name, some in verdicts.items() for figure in _sound_figures(name, some, options)
-    ]
-    path.write_text(json.dumps([*kept, *report], indent=2) + "\n")
-
-
 def _sound_figures(
     name: str, verdicts: list[SoundVerdict], options: argparse.Namespace
-) -> list[dict[str, object]]:
+) -> list[Figure]:
     gaps = [1000 * gap for verdict in verdicts for gap in verdict.gaps]
     gap_range = [round(min(gaps), 4), round(max(gaps), 4)]
     conditions = (

@@ -7,7 +7,6 @@ for them, realtime, and captions with synonyms; how long a clip takes stands bes
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -33,6 +32,7 @@ from train.accuracy import (
 )
 from train.captions import rich_caption
 from train.few_steps import NAME, NUM_STEPS
+from train.figures import Figure, add_figures
 from train.generate import Generator, Settings
 from train.world import caption
 
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write docs/ as well")
     options = parser.parse_args()
     table = Table("", *ATTRIBUTES, "all four", "seconds a clip")
-    figures: list[dict[str, object]] = []
+    figures: list[Figure] = []
     for name in options.only:
         row = _judged(name, cases[name], options)
         seconds = list(_timed(cases[name], options.weights))
@@ -87,7 +87,7 @@ def main() -> None:
         figures += [*_accuracy_figures(row, cases[name]), _seconds_figure(row, seconds)]
     Console().print(table)
     if options.write:
-        _write(figures)
+        add_figures(PATH, figures)
 
 
 def _judged(name: str, case: _Case, options: argparse.Namespace) -> Row:
@@ -107,7 +107,7 @@ def _timed(case: _Case, weights: Path) -> Iterator[float]:
             yield time.perf_counter() - start
 
 
-def _accuracy_figures(row: Row, case: _Case) -> Iterator[dict[str, object]]:
+def _accuracy_figures(row: Row, case: _Case) -> Iterator[Figure]:
     guidance = case.settings.guidance_scale
     for name, value in zip((*ATTRIBUTES, "all four"), row.accuracies, strict=True):
         yield {
@@ -120,7 +120,7 @@ def _accuracy_figures(row: Row, case: _Case) -> Iterator[dict[str, object]]:
         }
 
 
-def _seconds_figure(row: Row, seconds: list[float]) -> dict[str, object]:
+def _seconds_figure(row: Row, seconds: list[float]) -> Figure:
     return {
         "metric": f"{row.name}: seconds a clip",
         "value": round(statistics.median(seconds), 3),
@@ -129,14 +129,6 @@ def _seconds_figure(row: Row, seconds: list[float]) -> dict[str, object]:
         "spread": [round(min(seconds), 3), round(max(seconds), 3)],
         "conditions": f"in process, {torch.get_num_threads()} threads, {len(seconds)} clips",
     }
-
-
-def _write(figures: list[dict[str, object]]) -> None:
-    """Write these settings' figures; another's stay."""
-    new = {figure["metric"] for figure in figures}
-    others = json.loads(PATH.read_text()) if PATH.exists() else []
-    kept = [figure for figure in others if figure["metric"] not in new]
-    PATH.write_text(json.dumps([*kept, *figures], indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ progressive distillation (Salimans and Ho 2022) does, but in one go and from the
 """
 
 import math
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,14 +16,16 @@ from torch import Tensor, nn
 from tqdm import trange
 
 from telecine.engine.adapters.lora import Addition, Lora, applied
-from telecine.engine.dit.denoiser import guided
+from telecine.engine.denoise import SamplingConfig
 from telecine.engine.dit.model import DiT
+from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 from telecine.engine.families.toybox import ToyboxFamily
+from telecine.engine.guidance import GuidedVelocity
+from telecine.engine.latents import Latents
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.captions import any_caption
 from train.dit import (
     CAPTION_TOKENS,
-    GUIDANCE_FLOOR,
     channel_weights_of,
     tokenize,
     weighted_error,
@@ -37,7 +40,6 @@ NAME = "fast"
 NUM_STEPS = 6
 STEPS_OF_TEACHER = 4
 """For each of the few."""
-GUIDANCE = 4.0
 RANK = 24
 BATCH = 32
 CPU = torch.device("cpu")
@@ -49,7 +51,7 @@ def write_walks(weights: Path, folder: Path, num_shards: int) -> None:
     dit, text = family.load_dit(CPU), TextEncoders().eval()
     text.load(weights)
     tokenizer = PromptTokenizer(weights / "tokenizer", CAPTION_TOKENS)
-    shape = family.latents_shape(num_frames=NUM_FRAMES, height=SIDE, width=SIDE)
+    config = _teacher(family)
     folder.mkdir(parents=True, exist_ok=True)
     for shard in trange(num_shards, mininterval=10):
         path = folder / f"{shard:04d}.pt"
@@ -60,10 +62,10 @@ def write_walks(weights: Path, folder: Path, num_shards: int) -> None:
         input_ids, attention_mask = tokenize(
             tokenizer, [""] * BATCH + captions, torch.ones(2 * BATCH).bool()
         )
-        noise = torch.randn(BATCH, *shape[1:], generator=generator)
+        noise = torch.randn(BATCH, *config.latents_shape[1:], generator=generator)
         with torch.no_grad(), autocast():
             prompts = *text(input_ids, attention_mask), attention_mask
-            points = walk(dit, _sigmas(family), noise, prompts)
+            points = walk(dit, config, noise, prompts)
         walks = {
             "points": points.half(),
             "ids": input_ids[BATCH:],
@@ -86,7 +88,7 @@ def train(weights: Path, folder: Path, state_path: Path, *, num_steps: int, seed
     points, ids, mask = (
         torch.cat([shard[name] for shard in shards]) for name in ("points", "ids", "mask")
     )
-    sigmas = torch.tensor(_sigmas(family)[::STEPS_OF_TEACHER])
+    sigmas = torch.tensor(_teacher(family).sigmas[::STEPS_OF_TEACHER])
     channel_weights = channel_weights_of(weights)
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
@@ -141,28 +143,47 @@ class Additions(nn.Module):
         save_file(tensors, path)
 
 
-def _sigmas(family: ToyboxFamily) -> tuple[float, ...]:
-    """The teacher's noise levels; every fourth is one of the few."""
-    return family.sigmas("euler", NUM_STEPS * STEPS_OF_TEACHER, ())
+def _teacher(family: ToyboxFamily) -> SamplingConfig:
+    """How the teacher walks; every fourth of its noise levels is one of the few."""
+    card = family.card
+    return sampling_config(
+        family,
+        VideoSize(NUM_FRAMES, SIDE, SIDE, card.fps),
+        SamplingRequest(
+            seed=0,
+            num_inference_steps=NUM_STEPS * STEPS_OF_TEACHER,
+            guidance_scale=card.default_guidance_scale,
+            sampler="euler",
+            attention="full",
+        ),
+    )
 
 
 Encoded = tuple[Tensor, Tensor, Tensor]
 """Embeds [B, L, P], pooled [B, Q], and the mask [B, L]."""
 
 
-def walk(dit: nn.Module, sigmas: tuple[float, ...], latents: Tensor, prompts: Encoded) -> Tensor:
+def walk(dit: nn.Module, config: SamplingConfig, latents: Tensor, prompts: Encoded) -> Tensor:
     """Noise [B, C, T, H, W] -> the points [B, steps + 1, C, T, H, W] that few steps touch.
 
     The prompts are the negative ones, then those to follow.
     """
-    embeds, pooled, mask = prompts
+    embeds, pooled, mask = (tensor.chunk(2)[1] for tensor in prompts)
+    velocity = GuidedVelocity(
+        config,
+        alone=lambda: partial(_predict, dit, (embeds, pooled, mask)),
+        both=lambda: partial(_predict, dit, prompts),
+    )
     points = [latents]
-    for index, (sigma, next_sigma) in enumerate(pairwise(sigmas), 1):
-        timesteps = torch.full((2 * len(latents),), sigma)
-        doubled = torch.cat((latents, latents))
-        predicted = dit(doubled, timesteps, embeds, pooled, attention_mask=mask).float()
-        scale = GUIDANCE if sigma >= GUIDANCE_FLOOR else 1.0
-        latents = latents + (next_sigma - sigma) * guided(predicted, scale)
+    for index, (sigma, next_sigma) in enumerate(pairwise(config.sigmas), 1):
+        latents = latents + (next_sigma - sigma) * velocity(Latents(latents), sigma).video
         if index % STEPS_OF_TEACHER == 0:
             points.append(latents)
     return torch.stack(points, 1)
+
+
+def _predict(dit: nn.Module, prompts: Encoded, latents: Latents, sigma: float) -> Latents:
+    embeds, pooled, mask = prompts
+    video = latents.video.repeat(len(embeds) // len(latents.video), 1, 1, 1, 1)
+    timesteps = torch.full((len(video),), sigma)
+    return Latents(dit(video, timesteps, embeds, pooled, attention_mask=mask).float())

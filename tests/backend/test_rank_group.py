@@ -20,5 +20,5 @@ def test_leader_that_hangs_in_a_step_after_a_loss_ends_itself(random_weights: Pa
     )
     assert ended.returncode == 1
     # Of the other rank; the leader itself has nothing to say.
-    assert "[rank1]: TypeError" in ended.stderr
+    assert "[rank1]: KeyError" in ended.stderr
     assert "[rank0]" not in ended.stderr

@@ -1,6 +1,7 @@
 """Sound beside the picture: one pass for both, or the sound alone for a finished picture."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -181,6 +182,16 @@ def test_sound_cannot_be_denoised_along_chunk_by_chunk(
     )
     with pytest.raises(ValueError, match="audio_mode"):
         DiTDenoiser(joint_dit).begin(prompt, None, config)
+
+
+def test_below_the_guidance_floor_picture_and_sound_are_those_of_the_prompt_alone(
+    joint_dit: DiT, prompt: Conditioning, negative_prompt: Conditioning
+) -> None:
+    config = replace(_config(), guidance_floor=0.5)
+    alone = DiTDenoiser(joint_dit).begin(prompt, None, config)(_latents(), 0.4).packed()
+    velocity = DiTDenoiser(joint_dit).begin(prompt, negative_prompt, config)
+    assert torch.equal(velocity(_latents(), 0.4).packed(), alone)
+    assert not torch.allclose(velocity(_latents(), 0.5).packed(), alone, rtol=0.1)
 
 
 def test_a_network_of_pictures_alone_refuses_sound(dit: DiT, prompt: Conditioning) -> None:

@@ -55,8 +55,11 @@ def run(dit: DiT, prompt: Conditioning, negative_prompt: Conditioning) -> Run:
 
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
 @pytest.mark.parametrize("cut", [1, 2, 3, 4])
-def test_resumed_latents_are_bit_identical(run: Run, sampler: str, cut: int) -> None:
-    config = _config(sampler)
+@pytest.mark.parametrize("guidance_floor", [0.0, 0.6])
+def test_resumed_latents_are_bit_identical(
+    run: Run, sampler: str, cut: int, guidance_floor: float
+) -> None:
+    config = dataclasses.replace(_config(sampler), guidance_floor=guidance_floor)
     whole = run(config, initial_state(config, CPU), 5)[-1].state
     half = run(config, initial_state(config, CPU), cut)[-1].state
     stored = DenoiseState.from_bytes(half.to_bytes())
@@ -119,6 +122,17 @@ def test_nothing_is_guided_below_the_floor(run: Run, dit: DiT, prompt: Condition
     )
 
 
+def test_negative_prompt_is_not_computed_below_the_floor(run: Run, dit: DiT) -> None:
+    config = dataclasses.replace(_config(), guidance_floor=_config().sigmas[2])
+    rows: list[int] = []
+    hook = dit.patch_embed.register_forward_hook(
+        lambda _module, _inputs, tokens: rows.append(len(tokens))
+    )
+    run(config, initial_state(config, CPU), 5)
+    hook.remove()
+    assert rows == [2, 2, 2, 1, 1]
+
+
 ROLLOUT = Rollout(chunk_frames=2, context_frames=3)
 
 
@@ -150,8 +164,11 @@ def test_rollout_finishes_its_frames_chunk_by_chunk(run: Run) -> None:
 
 
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
-def test_rollout_in_slices_of_any_length_is_bit_identical(run: Run, sampler: str) -> None:
-    config = _rollout_config(sampler)
+@pytest.mark.parametrize("guidance_floor", [0.0, 0.6])
+def test_rollout_in_slices_of_any_length_is_bit_identical(
+    run: Run, sampler: str, guidance_floor: float
+) -> None:
+    config = dataclasses.replace(_rollout_config(sampler), guidance_floor=guidance_floor)
     finals = [_roll_out(run, config, steps)[-1].state.latents for steps in (1, 2, 100)]
     assert torch.equal(finals[0], finals[1])
     assert torch.equal(finals[0], finals[2])

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from telecine.engine.adapters.lora import applied, fit_lora
 from telecine.engine.adapters.lora_file import read_lora
+from telecine.engine.denoise import SamplingConfig
 from telecine.engine.dit.model import DiT
-from train.dit import GUIDANCE_FLOOR
-from train.few_steps import GUIDANCE, NUM_STEPS, STEPS_OF_TEACHER, Additions, walk
+from train.few_steps import NUM_STEPS, STEPS_OF_TEACHER, Additions, walk
 
 CPU = torch.device("cpu")
 
@@ -66,11 +66,21 @@ class _TowardsTheCaption(nn.Module):
 def test_walk_is_guided_and_keeps_the_points_that_few_steps_touch() -> None:
     steps = NUM_STEPS * STEPS_OF_TEACHER
     sigmas = tuple(1.0 - step / steps for step in range(steps + 1))
-    scales = [GUIDANCE if sigma >= GUIDANCE_FLOOR else 1.0 for sigma in sigmas[:-1]]
     noise = torch.randn(2, 3, 2, 4, 4)
+    config = SamplingConfig(
+        seed=0,
+        num_inference_steps=steps,
+        guidance_scale=4.0,
+        sampler="euler",
+        sigmas=sigmas,
+        latents_shape=(1, 3, 2, 4, 4),
+        fps=16,
+        guidance_floor=0.7,
+    )
+    scales = [4.0 if sigma >= 0.7 else 1.0 for sigma in sigmas[:-1]]
     embeds = torch.cat((torch.zeros(2, 5, 8), torch.ones(2, 5, 8)))
     prompts = embeds, torch.zeros(4, 8), torch.ones(4, 5)
-    points = walk(_TowardsTheCaption(), sigmas, noise, prompts)
+    points = walk(_TowardsTheCaption(), config, noise, prompts)
     assert points.shape == (2, NUM_STEPS + 1, 3, 2, 4, 4)
     for index in range(NUM_STEPS + 1):
         expected = noise - sum(scales[: index * STEPS_OF_TEACHER]) / steps

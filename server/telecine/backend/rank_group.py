@@ -19,12 +19,13 @@ import torch
 
 from telecine.backend.denoising import Denoising, DenoisingConfig, Slice
 from telecine.backend.devices import choose_device, wait_for
-from telecine.backend.rank_link import LOCAL_HOST, RankLink, RankPlace, Word, join_group
+from telecine.backend.rank_link import RankLink, RankPlace, Word, join_group
 from telecine.engine.denoise import StepOutput
 from telecine.engine.families import load_family
 from telecine.engine.parallel.layout import require_layout
 from telecine.engine.state import DenoiseState
 from telecine.errors import ModelServerUnavailableError, TelecineError
+from telecine.free_ports import LOCAL_HOST
 
 _REASON_SECONDS = 1.0
 _STUCK_SECONDS = 10.0

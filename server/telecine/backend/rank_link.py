@@ -15,8 +15,7 @@ import torch
 from torch import distributed
 
 from telecine.backend.denoising import DenoisingConfig
-
-LOCAL_HOST = "127.0.0.1"
+from telecine.free_ports import LOCAL_HOST
 
 
 class Word(enum.Enum):

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from telecine.backend.denoising import Denoising, DenoisingConfig, Slice
-from telecine.backend.devices import batch_of_one, choose_device, wait_for
+from telecine.backend.devices import choose_device, wait_for
 from telecine.backend.frames import encode_preview
 from telecine.backend.rank_group import RankGroup
-from telecine.engine.denoise import Conditioning, StepOutput
+from telecine.engine.denoise import StepOutput
 from telecine.engine.families.protocol import Family
 from telecine.engine.state import DenoiseState
 
@@ -21,13 +21,17 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class SliceSampler:
-    """The denoiser of one weights folder on its devices; keeps nothing between slices."""
+    """The denoiser of one weights folder on its devices; keeps nothing between slices.
+
+    Attributes:
+        device: where it is and takes its tensors.
+    """
 
     def __init__(self, config: DenoisingConfig) -> None:
-        self._device = choose_device()
+        self.device = choose_device()
         self._group = RankGroup(config) if config.parallel.num_ranks > 1 else None
-        self._denoising = Denoising(config, self._device)
-        self._vae = self.family.load_vae(self._device)
+        self._denoising = Denoising(config, self.device)
+        self._vae = self.family.load_vae(self.device)
         if self._group is not None:
             self._group.await_ready()
 
@@ -45,10 +49,6 @@ class SliceSampler:
     def image_conditioning(self) -> tuple[str, ...]:
         """Names of what the denoiser may read of a first frame."""
         return tuple(self.family.image_conditioning) if self.family.card.features else ()
-
-    def conditioning(self, arrays: Arrays) -> Conditioning:
-        """Bring one video's conditioning to the device as a batch of one."""
-        return batch_of_one(arrays, self._device)
 
     @torch.inference_mode()
     def run(self, read_slice: Callable[[], Slice]) -> Generator[Arrays, None, None]:
@@ -71,7 +71,7 @@ class SliceSampler:
             raise ValueError(f"num_steps: nothing to do after step {state.step_index}")
         start_time = time.perf_counter()
         for step in self._steps(asked, state):
-            wait_for(self._device)
+            wait_for(self.device)
             outputs = _describe(step, time.perf_counter() - start_time)
             outputs["is_numerics_changed"] = np.array([is_foreign], np.int64)
             if step.step_index in asked.preview_steps:

@@ -6,12 +6,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from telecine.backend.devices import batch_of_one
 from telecine.backend.request_reader import RequestReader
 from telecine.backend.responses import Outputs
-from telecine.engine.denoise import Conditioning
+from telecine.backend.sampling_reader import read_prompts, read_sampling
 from telecine.engine.families.protocol import AudioDecoder, Family
-from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
+from telecine.engine.families.sampling import sampling_config
 from telecine.engine.state import DenoiseState
 
 _MAX_CHUNK_SAMPLES = 250_000
@@ -57,33 +56,16 @@ class SoundMaker:
             ValueError: the sound is not as long as the video, or a tensor is missing.
         """
         state = DenoiseState.from_bytes(request.array("state").tobytes(), self._device)
-        is_guided = request.has(f"negative_{self._family.conditioning[0]}")
-        config = sampling_config(
-            self._family,
-            VideoSize(*(request.integer(name) for name in VideoSize._fields)),
-            SamplingRequest(
-                seed=request.integer("seed"),
-                num_inference_steps=request.integer("num_inference_steps"),
-                guidance_scale=request.number("guidance_scale"),
-                sampler=request.text("sampler"),
-                # A picture made chunk by chunk is whole by now.
-                attention="window" if request.text("attention") == "window" else "full",
-                audio_mode="POST_SYNC",
-            ),
-        )
-        audio_latents = self._denoiser.denoise(
-            self._conditioning(request, prefix=""),
-            self._conditioning(request, prefix="negative_") if is_guided else None,
-            latents=state.latents,
-            config=config,
-        )
+        size, asked = read_sampling(request)
+        # A picture made chunk by chunk is whole by now.
+        attention = "window" if asked.attention == "window" else "full"
+        asked = asked._replace(attention=attention, audio_mode="POST_SYNC")
+        config = sampling_config(self._family, size, asked)
+        prompts = read_prompts(request, self._family, self._device)
+        audio_latents = self._denoiser.denoise(*prompts, latents=state.latents, config=config)
         if tuple(audio_latents.shape) != config.audio_latents_shape:
             raise ValueError(
                 f"audio_latents: {tuple(audio_latents.shape)}, not {config.audio_latents_shape}"
             )
         made = replace(state, audio_latents=audio_latents)
         yield {"state": np.frombuffer(made.to_bytes(), np.uint8)}
-
-    def _conditioning(self, request: RequestReader, *, prefix: str) -> Conditioning:
-        names = self._family.conditioning
-        return batch_of_one({name: request.array(prefix + name) for name in names}, self._device)

@@ -23,6 +23,14 @@ class Latents(NamedTuple):
     audio: Tensor | None = None
     """[B, C, T] or [B, C, T, M], M mel bins; None where no sound is denoised along."""
 
+    def rows(self, num_rows: int) -> "Latents":
+        """As a batch of equal rows, of the memory of one."""
+        audio = self.audio
+        return Latents(
+            self.video.expand(num_rows, *self.video.shape[1:]),
+            None if audio is None else audio.expand(num_rows, *audio.shape[1:]),
+        )
+
     def packed(self) -> Tensor:
         """All values in one tensor, as samplers take them, which work value by value."""
         if self.audio is None:

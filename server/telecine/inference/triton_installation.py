@@ -14,7 +14,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-LOCAL_HOST = "127.0.0.1"
+from telecine.free_ports import LOCAL_HOST
+
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _KEPT_BYTES = 1 << 30
 _KEPT_SHAPES = 128
@@ -31,13 +32,12 @@ class TritonInstallation:
     def command(self, arguments: list[str], *, num_threads: int) -> list[str]:
         """Return the whole command line that runs the server with this environment.
 
-        Triton's Python models find this interpreter's packages by PATH. PYTHONPATH names
-        the project's own source roots, for where it runs from a checkout uninstalled.
+        Triton's Python models find this interpreter's packages by PATH, those installed in
+        editable mode too; their interpreter does not read PYTHONPATH.
         """
         variables = {
             "PATH": f"{Path(sys.prefix) / 'bin'}:{SYSTEM_PATH}",
             "LD_LIBRARY_PATH": ":".join(str(folder) for folder in self.library_folders),
-            "PYTHONPATH": ":".join(str(root) for root in source_roots()),
             "OMP_NUM_THREADS": str(num_threads),
             # Idle threads that spin starve the other models' processes.
             "OMP_WAIT_POLICY": "passive",
@@ -79,16 +79,6 @@ def find_triton(cache_folder: Path | None = None) -> TritonInstallation:
         backend_folder=_assemble_backend(server_files, cache / f"triton-backends-{version}"),
         library_folders=(site_packages / "nvidia_pytriton.libs", *_python_library_folder()),
     )
-
-
-def source_roots() -> list[Path]:
-    """Return the folders that the project's own packages are imported from."""
-    roots = []
-    for package in ("telecine", "telecine_kernels"):
-        spec = importlib.util.find_spec(package)
-        if spec is not None and spec.submodule_search_locations:
-            roots.append(Path(next(iter(spec.submodule_search_locations))).parent)
-    return roots
 
 
 def _assemble_backend(server_files: Path, backend_folder: Path) -> Path:

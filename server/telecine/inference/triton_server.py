@@ -17,9 +17,9 @@ from typing import Any, Self
 import structlog
 
 from telecine.errors import ModelServerUnavailableError
-from telecine.free_ports import free_ports
+from telecine.free_ports import LOCAL_HOST, free_ports
 from telecine.inference.shared_memory import SERVER_PREFIX, remove_leftovers, remove_regions
-from telecine.inference.triton_installation import LOCAL_HOST, find_triton
+from telecine.inference.triton_installation import find_triton
 
 _log = structlog.get_logger(__name__)
 _POLL_SECONDS = 0.05

@@ -11,7 +11,7 @@ from typing import Self
 import redis
 
 from telecine.errors import StoreUnavailableError
-from telecine.free_ports import free_port
+from telecine.free_ports import LOCAL_HOST, free_port
 
 _OLDEST_MAJOR_VERSION = 7  # the first with Functions
 _LOG_NAME = "redis.log"
@@ -62,7 +62,7 @@ class RedisServer:
     @property
     def url(self) -> str:
         """Where clients reach it."""
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://{LOCAL_HOST}:{self.port}/0"
 
     @property
     def pid(self) -> int | None:
@@ -133,7 +133,7 @@ class RedisServer:
 
     def _command(self) -> list[str]:
         options = {
-            "bind": "127.0.0.1",
+            "bind": LOCAL_HOST,
             "port": str(self.port),
             "dir": str(self.folder),
             "logfile": str(self.folder / _LOG_NAME),

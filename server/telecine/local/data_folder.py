@@ -9,9 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from telecine.client.credentials import ADDRESS_FILE, API_KEY_FILE
-from telecine.free_ports import free_port
-
-LOCAL_HOST = "127.0.0.1"
+from telecine.free_ports import LOCAL_HOST, free_port
 
 
 class AlreadyRunningError(Exception):

@@ -10,10 +10,11 @@ from typing import Protocol
 
 from telecine.client import Client, TelecineClientError
 from telecine.errors import TelecineError
+from telecine.free_ports import LOCAL_HOST
 from telecine.inference.shared_memory import remove_leftovers
 from telecine.inference.triton_server import TritonServer, TritonServerConfig
 from telecine.jobs.redis_server import RedisServer
-from telecine.local.data_folder import LOCAL_HOST, DataFolder, Ports
+from telecine.local.data_folder import DataFolder, Ports
 from telecine.local.disk_guard import DiskGuard
 from telecine.local.model_sources import link_sources
 from telecine.local.operator_key import keep_local_key

@@ -14,7 +14,8 @@ from telecine.config import (
     TritonSettings,
     WorkerSettings,
 )
-from telecine.local.data_folder import LOCAL_HOST, DataFolder, Ports
+from telecine.free_ports import LOCAL_HOST
+from telecine.local.data_folder import DataFolder, Ports
 
 
 def write_settings(folder: DataFolder, ports: Ports) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -15,6 +14,7 @@ from telecine.engine.audio.layers import (
     parted,
 )
 from telecine.engine.vae.layers import FeatCache
+from telecine.engine.vae.statistics import NormalisingVAE
 
 _CHUNK_LATENTS = 25
 
@@ -105,11 +105,11 @@ class AudioDecoder(nn.Module):
         return parted(hidden, self.sample_patch).transpose(1, 2)
 
 
-class AudioVAE(nn.Module):
+class AudioVAE(NormalisingVAE):
     """The encoder and the decoder, with the latents' statistics to normalise them by."""
 
     def __init__(self, config: AudioVAEConfig) -> None:
-        super().__init__()
+        super().__init__(config.latents_mean, config.latents_std)
         self.config = config
         self.encoder = AudioEncoder(config)
         self.decoder = AudioDecoder(config)
@@ -143,22 +143,6 @@ class AudioVAE(nn.Module):
         feat_cache = FeatCache() if feat_cache is None else feat_cache
         for chunk in latents.split(_CHUNK_LATENTS, dim=2):
             yield self.decoder(self.denormalise(chunk), feat_cache)
-
-    def normalise(self, latents: Tensor) -> Tensor:
-        """Bring the encoder's latents to zero mean and unit variance, per channel."""
-        mean, std = self._statistics(latents)
-        return (latents - mean) / std
-
-    def denormalise(self, latents: Tensor) -> Tensor:
-        """Undo `normalise`."""
-        mean, std = self._statistics(latents)
-        return latents * std + mean
-
-    def _statistics(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        def per_channel(values: tuple[float, ...]) -> Tensor:
-            return torch.tensor(values).to(latents).view(1, -1, 1)
-
-        return per_channel(self.config.latents_mean), per_channel(self.config.latents_std)
 
 
 def _blocks(count: int, channels: int, steps_per_latent: int) -> nn.ModuleList:

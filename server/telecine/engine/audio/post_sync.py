@@ -7,8 +7,9 @@ from torch import Tensor
 
 from telecine.engine.audio.joint import Picture, SoundOf, sound_of
 from telecine.engine.denoise import Conditioning, SamplingConfig
-from telecine.engine.dit.denoiser import guided, in_one_batch, read_prompt
+from telecine.engine.dit.denoiser import in_one_batch, read_prompt
 from telecine.engine.dit.model import DiT
+from telecine.engine.guidance import guided
 from telecine.engine.noise import step_noise
 from telecine.engine.samplers import SAMPLERS, StepPlace
 from telecine.engine.samplers.base import Predict

@@ -1,19 +1,18 @@
 """The DiT at work on a job: prompt and negative prompt in one batch, finished frames behind it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from telecine.engine.audio.joint import predict_jointly
 from telecine.engine.denoise import Conditioning, SamplingConfig, Velocity
 from telecine.engine.dit.attention import TemporalMask
 from telecine.engine.dit.model import DiT, DiTAfter, Prompt
 from telecine.engine.dit.places import even_shares
+from telecine.engine.guidance import GuidedVelocity
 from telecine.engine.latents import FinishedFrames, Latents
-
-Guidance = Callable[[float], float]
-"""The noise level to the strength of guidance there."""
 
 
 class DiTDenoiser:
@@ -36,16 +35,19 @@ class DiTDenoiser:
         context: FinishedFrames | None = None,
     ) -> Velocity:
         """See `telecine.engine.denoise.Denoiser`."""
-        conditioning = in_one_batch(prompt, negative_prompt)
-        guidance = None if negative_prompt is None else config.guidance_at
+        alone = partial(self._begin, prompt, config, context)
+        if negative_prompt is None:
+            return alone()
+        both = partial(self._begin, in_one_batch(prompt, negative_prompt), config, context)
+        return GuidedVelocity(config, alone=alone, both=both)
+
+    def _begin(
+        self, conditioning: Conditioning, config: SamplingConfig, context: FinishedFrames | None
+    ) -> Velocity:
         if config.audio_latents_shape is not None:
-            return JointVelocity(self.dit, conditioning, config, guidance=guidance)
-        return DiTVelocity(
-            self._network(conditioning, config, context),
-            conditioning,
-            guidance=guidance,
-            temporal_mask=config.temporal_mask,
-        )
+            return JointVelocity(self.dit, conditioning, config)
+        network = self._network(conditioning, config, context)
+        return DiTVelocity(network, conditioning, temporal_mask=config.temporal_mask)
 
     def _network(
         self, conditioning: Conditioning, config: SamplingConfig, context: FinishedFrames | None
@@ -69,40 +71,25 @@ def in_one_batch(prompt: Conditioning, negative_prompt: Conditioning | None) -> 
     return {name: torch.cat((negative_prompt[name], value)) for name, value in prompt.items()}
 
 
-def guided(predicted: Tensor, guidance_scale: float) -> Tensor:
-    """What was predicted for the batch of `in_one_batch` -> the one that guidance makes of it."""
-    away, towards = predicted.chunk(2)
-    return away + guidance_scale * (towards - away)
-
-
 class DiTVelocity:
-    """See `telecine.engine.denoise.Velocity`; `guidance` is None where nothing is guided."""
+    """See `telecine.engine.denoise.Velocity`: one for each prompt of the conditioning."""
 
     def __init__(
-        self,
-        network: DiT | DiTAfter,
-        conditioning: Conditioning,
-        *,
-        guidance: Guidance | None,
-        temporal_mask: TemporalMask,
+        self, network: DiT | DiTAfter, conditioning: Conditioning, *, temporal_mask: TemporalMask
     ) -> None:
         self._network = network
         self._conditioning = conditioning
-        self._guidance = guidance
         self._temporal_mask = temporal_mask
 
     def __call__(self, latents: Latents, sigma: float) -> Latents:
-        """[B, C, T, H, W] and their noise level -> velocity."""
-        if self._guidance is None:
-            return Latents(self._predict(latents.video, sigma))
-        doubled = latents.video.expand(2, -1, -1, -1, -1)
-        return Latents(guided(self._predict(doubled, sigma), self._guidance(sigma)))
-
-    def _predict(self, video: Tensor, sigma: float) -> Tensor:
-        timesteps = torch.full((len(video),), sigma, device=video.device)
-        return self._network(
+        """[1, C, T, H, W] and their noise level -> velocities [B, C, T, H, W]."""
+        num_rows = len(self._conditioning["prompt_embeds"])
+        video = latents.rows(num_rows).video
+        timesteps = torch.full((num_rows,), sigma, device=video.device)
+        velocity = self._network(
             video, timesteps, temporal_mask=self._temporal_mask, **self._conditioning
         )
+        return Latents(velocity)
 
 
 class JointVelocity:
@@ -112,33 +99,20 @@ class JointVelocity:
         ValueError: the video is not denoised as a whole, under full attention.
     """
 
-    def __init__(
-        self,
-        dit: DiT,
-        conditioning: Conditioning,
-        config: SamplingConfig,
-        *,
-        guidance: Guidance | None,
-    ) -> None:
+    def __init__(self, dit: DiT, conditioning: Conditioning, config: SamplingConfig) -> None:
         if config.rollout is not None or config.temporal_mask.kind != "full":
             raise ValueError("audio_mode: sound is denoised along under full attention alone")
         self._dit = dit
         self._prompt = read_prompt(conditioning)
-        self._guidance = guidance
         self._fps = config.fps
 
     def __call__(self, latents: Latents, sigma: float) -> Latents:
-        """Both latents and their noise level -> velocity."""
-        assert latents.audio is not None
+        """Both latents of one video and their noise level -> velocities of both."""
         num_rows = len(self._prompt.prompt_embeds)
-        rows = Latents(
-            latents.video.expand(num_rows, -1, -1, -1, -1), latents.audio.expand(num_rows, -1, -1)
-        )
         timesteps = torch.full((num_rows,), sigma, device=latents.video.device)
-        predicted = predict_jointly(self._dit, rows, timesteps, self._prompt, fps=self._fps)
-        if self._guidance is None:
-            return predicted
-        return latents.unpacked(guided(predicted.packed(), self._guidance(sigma)))
+        return predict_jointly(
+            self._dit, latents.rows(num_rows), timesteps, self._prompt, fps=self._fps
+        )
 
 
 def read_prompt(conditioning: Conditioning) -> Prompt:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,10 @@ class ToyboxFamily:
         self._folder = folder
         self._index = _read_json(folder / "model_index.json")
 
-    @property
+    @cached_property
     def card(self) -> FamilyCard:
         """Small videos: it was trained on two seconds, which a window goes on with for a minute."""
-        rollout, temporal_scale = self.rollout, self._vae_config().temporal_scale
+        rollout, temporal_scale = self.rollout, self._vae_config.temporal_scale
         return FamilyCard(
             family="toybox",
             display_name="Toybox",
@@ -70,7 +71,7 @@ class ToyboxFamily:
             guidance_floor=float(self._schedule.get("guidance_floor", 0.0)),
             attention_strategies=("full", "causal", "window") if rollout else ("full", "window"),
             window_memory_bytes_per_megapixel=10_000_000,
-            audio_modes=("JOINT", "POST_SYNC") if self._dit_config().audio else (),
+            audio_modes=("JOINT", "POST_SYNC") if self._dit_config.audio else (),
         )
 
     @property
@@ -79,8 +80,8 @@ class ToyboxFamily:
         sound = {"audio_vae": lambda: AudioVAE(self._audio_vae_config())}
         return {
             **(sound if self._has_sound else {}),
-            "transformer": lambda: DiT(self._dit_config()),
-            "vae": lambda: CausalVAE(self._vae_config()),
+            "transformer": lambda: DiT(self._dit_config),
+            "vae": lambda: CausalVAE(self._vae_config),
             "text_projection": lambda: TextProjection(self._projection_config()),
             "text_encoder": self._build_text_encoder,
             "text_encoder_2": self._build_text_encoder_2,
@@ -96,7 +97,7 @@ class ToyboxFamily:
     def parallel_plan(self) -> ParallelPlan:
         """Along every axis; heads by layers alone, since a video is cut by frames and places."""
         return ParallelPlan(
-            num_heads=(self._dit_config().num_heads,),
+            num_heads=(self._dit_config.num_heads,),
             axes=frozenset({"tensor", "sequence", "guidance"}),
         )
 
@@ -130,14 +131,14 @@ class ToyboxFamily:
         self, *, num_frames: int, height: int, width: int
     ) -> tuple[int, int, int, int, int]:
         """[B, C, T, H, W] of the latents of one video, given in pixels."""
-        config = self._vae_config()
+        config = self._vae_config
         scale = config.spatial_scale
         latent_frames = (num_frames - 1) // config.temporal_scale + 1
         return 1, config.latent_channels, latent_frames, height // scale, width // scale
 
     def audio_latents_shape(self, *, num_frames: int, fps: int) -> tuple[int, ...] | None:
         """[B, C, A] of the sound; None for a network of pictures alone."""
-        audio = self._dit_config().audio
+        audio = self._dit_config.audio
         if audio is None:
             return None
         return 1, audio.in_channels, math.ceil(num_frames * audio.latents_per_second / fps)
@@ -189,7 +190,7 @@ class ToyboxFamily:
     def load_dit(self, device: torch.device, options: LoadOptions = FULL) -> DiT:
         """The network itself, in float32."""
         return load_network(
-            lambda: DiT(self._dit_config()),
+            lambda: DiT(self._dit_config),
             self._folder / "transformer",
             device=device,
             dtype=torch.float32,
@@ -202,11 +203,11 @@ class ToyboxFamily:
 
     def load_vae(self, device: torch.device) -> CausalVAE:
         """The VAE, in float32."""
-        vae = CausalVAE(self._vae_config())
+        vae = CausalVAE(self._vae_config)
         vae.load_state_dict(load_file(self._folder / "vae" / TENSORS))
         return vae.to(device).eval().requires_grad_(requires_grad=False)
 
-    @property
+    @cached_property
     def _schedule(self) -> dict[str, Any]:
         return _read_json(self._folder / "scheduler" / "scheduler_config.json")
 
@@ -229,6 +230,7 @@ class ToyboxFamily:
         config = CLIPTextConfig.from_pretrained(self._folder / "text_encoder_2")
         return CLIPTextModelWithProjection(config)
 
+    @cached_property
     def _dit_config(self) -> DiTConfig:
         described = _read_json(self._folder / "transformer" / "config.json")
         described["patch_size"] = tuple(described["patch_size"])
@@ -249,6 +251,7 @@ class ToyboxFamily:
     def _projection_config(self) -> TextProjectionConfig:
         return TextProjectionConfig(**_read_json(self._folder / "text_projection" / "config.json"))
 
+    @cached_property
     def _vae_config(self) -> CausalVAEConfig:
         described = _read_json(self._folder / "vae" / "config.json")
         for name in ("latents_mean", "latents_std"):

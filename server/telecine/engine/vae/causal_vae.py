@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -15,6 +14,7 @@ from telecine.engine.vae.layers import (
     PixelNorm,
     UpSample,
 )
+from telecine.engine.vae.statistics import NormalisingVAE
 
 
 @dataclass(frozen=True)
@@ -117,11 +117,11 @@ class CausalDecoder(nn.Module):
         return frames.unflatten(0, (batch_size, -1)).transpose(1, 2)
 
 
-class CausalVAE(nn.Module):
+class CausalVAE(NormalisingVAE):
     """The encoder and the decoder, with the latents' statistics to normalise them by."""
 
     def __init__(self, config: CausalVAEConfig) -> None:
-        super().__init__()
+        super().__init__(config.latents_mean, config.latents_std)
         self.config = config
         self.encoder = CausalEncoder(config)
         self.decoder = CausalDecoder(config)
@@ -147,19 +147,3 @@ class CausalVAE(nn.Module):
         feat_cache = FeatCache() if feat_cache is None else feat_cache
         for latent_frame in latents.split(1, dim=2):
             yield self.decoder(self.denormalise(latent_frame), feat_cache)
-
-    def normalise(self, latents: Tensor) -> Tensor:
-        """Bring the encoder's latents to zero mean and unit variance, per channel."""
-        mean, std = self._statistics(latents)
-        return (latents - mean) / std
-
-    def denormalise(self, latents: Tensor) -> Tensor:
-        """Undo `normalise`."""
-        mean, std = self._statistics(latents)
-        return latents * std + mean
-
-    def _statistics(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        def per_channel(values: tuple[float, ...]) -> Tensor:
-            return torch.tensor(values).to(latents).view(1, -1, 1, 1, 1)
-
-        return per_channel(self.config.latents_mean), per_channel(self.config.latents_std)
