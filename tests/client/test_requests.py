@@ -1,3 +1,4 @@
+import mimetypes
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -97,11 +98,14 @@ def test_an_upload_says_what_it_is_and_comes_in_chunks(tmp_path: Path) -> None:
         ("a.M4A", "audio/mp4"),
         ("a.opus", "audio/ogg"),
         ("a.flac", "audio/flac"),
+        ("a.webp", "image/webp"),
     ],
 )
-def test_a_track_is_named_as_the_service_names_it(
-    tmp_path: Path, name: str, content_type: str
+def test_a_file_is_named_as_the_service_names_it(
+    tmp_path: Path, name: str, content_type: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A system without a list of media types, as small containers are.
+    monkeypatch.setattr("mimetypes._db", mimetypes.MimeTypes())
     path = tmp_path / name
     path.write_bytes(b"x")
     assert next(upload_requests(path, None)).header.content_type == content_type
@@ -111,7 +115,14 @@ def test_a_name_that_tells_no_type_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "still"
     path.write_bytes(b"x")
     with pytest.raises(ValueError, match="content_type"):
-        next(upload_requests(path, None))
+        upload_requests(path, None)
+
+
+def test_a_file_that_cannot_be_read_is_an_error_before_anything_is_sent(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        upload_requests(tmp_path / "none.png", None)
+    with pytest.raises(IsADirectoryError):
+        upload_requests(tmp_path, "image/png")
 
 
 def test_a_request_names_who_is_told_of_its_end() -> None:

@@ -5,14 +5,16 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from os import SEEK_END
 from pathlib import Path
 from typing import Protocol, TypedDict
 
 from telecine.v1 import video_pb2, video_service_pb2
 
 UPLOAD_CHUNK_BYTES = 1 << 20
-# What systems call them differs.
-_SOUND_TYPES = {
+# What systems call them differs, and some know nothing of .webp.
+_MEDIA_TYPES = {
+    ".webp": "image/webp",
     ".wav": "audio/wav",
     ".mp3": "audio/mpeg",
     ".aac": "audio/aac",
@@ -182,17 +184,25 @@ def upload_requests(
     """Send a file in chunks, what it is first.
 
     Raises:
+        OSError: there is no such file, or it cannot be read.
         ValueError: the type is not given and the file's name does not tell it.
     """
     content_type = (
-        content_type or _SOUND_TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0]
+        content_type or _MEDIA_TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0]
     )
     if content_type is None:
         msg = f"the name {path.name} does not tell the file's type; give content_type"
         raise ValueError(msg)
-    header = video_service_pb2.MediaHeader(
-        content_type=content_type, size_bytes=path.stat().st_size
-    )
+    with path.open("rb") as file:
+        size_bytes = file.seek(0, SEEK_END)
+    header = video_service_pb2.MediaHeader(content_type=content_type, size_bytes=size_bytes)
+    # What is wrong is raised by now: gRPC swallows an error of the iterator that it sends.
+    return _upload_messages(path, header)
+
+
+def _upload_messages(
+    path: Path, header: video_service_pb2.MediaHeader
+) -> Iterator[video_service_pb2.UploadMediaRequest]:
     yield video_service_pb2.UploadMediaRequest(header=header)
     with path.open("rb") as file:
         while data := file.read(UPLOAD_CHUNK_BYTES):
