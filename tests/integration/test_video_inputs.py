@@ -170,7 +170,8 @@ async def test_inputs_that_cannot_be_used_fail_their_video_alone(
         assert video.state == video_pb2.Video.STATE_FAILED, name
         assert video.failure.reason == "INPUT_UNUSABLE", (name, video.failure)
         assert message in video.failure.message, (name, video.failure)
-    logged = [json.loads(line) for line in (service.folder / "worker-1.log").open()]
+    lines = (service.folder / "worker-1.log").read_text().splitlines()
+    logged = [json.loads(line) for line in lines]
     ended = [entry["log.level"] for entry in logged if entry["message"] == "video_failed"]
     assert ended == ["info"] * len(cases)  # nobody is to be called for a client's file
     assert service.processes[-1].is_running
