@@ -4,15 +4,17 @@
 `[redis]` table. Only telecine.cli loads settings; each part is handed its section.
 """
 
+import tomllib
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -159,7 +161,7 @@ class RedisSettings(Section):
             loses its newest writes while the process is down is found out; None for nowhere.
     """
 
-    url: str = "redis://127.0.0.1:6379/0"
+    url: Annotated[str, Field(pattern=r"^(rediss?|unix)://")] = "redis://127.0.0.1:6379/0"
     memory_folder: Path | None = None
 
 
@@ -384,8 +386,19 @@ def load_settings(path: Path | None = None) -> Settings:
 
     Raises:
         FileNotFoundError: there is no file at `path`.
-        ValueError: a key is unknown or a value does not fit; the message names it.
+        SettingsError: a key is unknown or a value does not fit; the message names it.
     """
+    try:
+        return _read_settings(path)
+    except ValidationError as error:
+        # Values stay untold: some are secrets.
+        wrong = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        raise SettingsError("; ".join(wrong)) from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def _read_settings(path: Path | None) -> Settings:
     if path is None:
         return Settings()
     if not path.is_file():
