@@ -82,6 +82,16 @@ def test_a_file_that_is_not_there_is_refused_before_a_server_is_started(tmp_path
         assert refusal.value.param_hint == option
 
 
+@pytest.mark.parametrize("command", ["generate", "estimate"])
+def test_a_number_that_no_request_can_hold_is_refused(tmp_path: Path, command: str) -> None:
+    for option, value in (("--duration", "nan"), ("--duration", "1e300"), ("--fps", "9999999999")):
+        arguments = [command, "a cat", option, value, "--data-dir", str(tmp_path / "data")]
+        refused = CliRunner().invoke(app, arguments)
+        assert refused.exit_code == 2
+        assert option.removeprefix("--") in refused.stderr
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_place_where_no_file_can_be_is_refused_before_a_server_is_started(
     tmp_path: Path,
 ) -> None:

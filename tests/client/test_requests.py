@@ -1,3 +1,4 @@
+import math
 import mimetypes
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from telecine.client.requests import (
     create_video_request,
     list_videos_request,
     upload_requests,
+    video_spec,
 )
 from telecine.v1 import video_pb2
 
@@ -80,6 +82,31 @@ def test_a_filter_reaches_the_request() -> None:
     assert request.model == "models/toybox"
     assert request.create_time_from.ToDatetime(tzinfo=UTC) == since
     assert not request.HasField("create_time_until")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("duration_seconds", math.nan),
+        ("duration_seconds", math.inf),
+        ("start_within_seconds", 1e300),
+        ("extend_seconds", math.nan),
+        ("seed", 2**64),
+        ("seed", 1.5),
+        ("num_inference_steps", 2**40),
+        ("size", (2**40, 1)),
+        ("size", "128x128"),
+        ("loras", {"fast": "much"}),
+        ("edit_strength", "much"),
+        ("negative_prompt", "\ud800"),
+        ("colour", "red"),
+    ],
+)
+def test_a_value_that_no_request_can_hold_is_refused_by_its_option(
+    option: str, value: object
+) -> None:
+    with pytest.raises(ValueError, match=f"^{option}: "):
+        video_spec("a cat", {option: value})  # type: ignore[misc]
 
 
 def test_an_upload_says_what_it_is_and_comes_in_chunks(tmp_path: Path) -> None:

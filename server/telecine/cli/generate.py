@@ -21,6 +21,7 @@ from telecine.cli.options import (
 from telecine.cli.progress_view import ProgressView, state_word
 from telecine.cli.up import MODEL_REPOSITORY, local_options, running_service
 from telecine.client import Client, InvalidRequestError, TelecineClientError, VideoOptions
+from telecine.client.requests import video_spec
 from telecine.local.stop_signals import StopRequestedError, StopSignals
 from telecine.v1 import video_pb2
 
@@ -139,6 +140,7 @@ def generate(
         "expand_prompt": expand or None,
     }
     options = VideoOptions(**{k: v for k, v in given.items() if v is not None})  # type: ignore[typeddict-item]
+    check_options(prompt, options)
     check_files(options)
     if path is not None:
         prepare_target(path)
@@ -165,6 +167,14 @@ def parse_sources(
         "extend_source": extend,
         "extend_seconds": seconds,
     }
+
+
+def check_options(prompt: str, options: VideoOptions) -> None:
+    """Refuse values that no request can hold, before a server is started for them."""
+    try:
+        video_spec(prompt, options)
+    except ValueError as error:
+        raise typer.BadParameter(escape(str(error))) from error
 
 
 def check_files(options: VideoOptions) -> None:

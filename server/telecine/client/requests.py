@@ -3,6 +3,7 @@
 import mimetypes
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from os import SEEK_END
@@ -104,20 +105,37 @@ def account_name(tenant: str, part: str) -> str:
 
 
 def video_spec(prompt: str, options: VideoOptions) -> video_pb2.VideoSpec:
-    """Put a prompt and what else is asked for into a spec."""
-    fields = dict(options)
-    spec = video_pb2.VideoSpec(prompt=prompt)
+    """Put a prompt and what else is asked for into a spec.
+
+    Raises:
+        ValueError: an option's value cannot be sent, or there is no such option; it names which.
+    """
+    fields: dict[str, object] = {"prompt": prompt, **options}
+    spec = video_pb2.VideoSpec()
     _take_durations(fields, spec)
     _take_sources(fields, spec)
     if (size := options.get("size")) is not None:
         fields.pop("size")
-        spec.size.CopyFrom(video_pb2.Size(width=size[0], height=size[1]))
+        with _naming("size"):
+            spec.size.CopyFrom(video_pb2.Size(width=size[0], height=size[1]))
     if (loras := options.get("loras")) is not None:
-        fields["loras"] = [video_pb2.Lora(name=name, scale=scale) for name, scale in loras.items()]
+        with _naming("loras"):
+            fields["loras"] = [video_pb2.Lora(name=name, scale=loras[name]) for name in loras]
     if (model := options.get("model")) is not None:
         fields["model"] = resource_name("models", model)
-    spec.MergeFrom(video_pb2.VideoSpec(**fields))  # type: ignore[arg-type]  # a TypedDict's rest
+    for name, value in fields.items():
+        with _naming(name):
+            spec.MergeFrom(video_pb2.VideoSpec(**{name: value}))  # type: ignore[arg-type]
     return spec
+
+
+@contextmanager
+def _naming(option: str) -> Iterator[None]:
+    """Say which option it was whose value a message does not take."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"{option}: {error}") from error
 
 
 def create_videos_request(
@@ -140,14 +158,16 @@ def _take_durations(fields: dict[str, object], spec: video_pb2.VideoSpec) -> Non
     }
     for name, duration in durations.items():
         if (seconds := fields.pop(name, None)) is not None:
-            duration.FromTimedelta(timedelta(seconds=float(str(seconds))))
+            with _naming(name):
+                duration.FromTimedelta(timedelta(seconds=float(str(seconds))))
 
 
 def _take_sources(fields: dict[str, object], spec: video_pb2.VideoSpec) -> None:
     if (source := fields.pop("edit_source", None)) is not None:
         spec.edit.source = resource_name("videos", str(source))
     if (strength := fields.pop("edit_strength", None)) is not None:
-        spec.edit.strength = float(str(strength))
+        with _naming("edit_strength"):
+            spec.edit.strength = float(str(strength))
     if (source := fields.pop("extend_source", None)) is not None:
         spec.extend.source = resource_name("videos", str(source))
 
