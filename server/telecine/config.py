@@ -4,20 +4,19 @@
 `[redis]` table. Only telecine.cli loads settings; each part is handed its section.
 """
 
-import tomllib
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError,
     TomlConfigSettingsSource,
 )
 
+from telecine.settings_errors import told_in_a_line
 from telecine.webhook_settings import WebhookSettings
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -388,24 +387,11 @@ def load_settings(path: Path | None = None) -> Settings:
         FileNotFoundError: there is no file at `path`.
         SettingsError: a key is unknown or a value does not fit; the message names it.
     """
-    try:
-        return _read_settings(path)
-    except ValidationError as error:
-        # Values stay untold: some are secrets.
-        wrong = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        raise SettingsError("; ".join(wrong)) from error
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path}: {error}") from error
-
-
-def _read_settings(path: Path | None) -> Settings:
-    if path is None:
-        return Settings()
-    if not path.is_file():
-        msg = f"no settings file at {path}"
-        raise FileNotFoundError(msg)
+    if path is not None and not path.is_file():
+        raise FileNotFoundError(f"no settings file at {path}")
 
     class SettingsOfFile(Settings):
         model_config = SettingsConfigDict(toml_file=path)
 
-    return SettingsOfFile()
+    with told_in_a_line(path):
+        return SettingsOfFile()

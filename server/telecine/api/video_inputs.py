@@ -165,15 +165,7 @@ def plan_extension(
             f"{extend.num_frames} frames are more than the {limits.max_num_frames} that "
             f"{model.name} makes",
         )
-    if sent.HasField("duration"):
-        _check_more_than_zero(sent.duration, "spec.duration")
-        num_frames = _nearest(sent.duration, spec.fps, 1)
-    elif source is not None:
-        num_frames = num_frames_at(source, spec.fps) + extend.num_frames
-    else:
-        raise InvalidFieldError(
-            "spec.duration", "must say how long the result is: the source's own length is unknown"
-        )
+    num_frames = _num_extended_frames(sent, spec, source)
     num_kept = num_frames - extend.num_frames
     if num_kept < 1:
         raise InvalidFieldError(
@@ -198,6 +190,20 @@ def plan_extension(
         )
     spec.duration.CopyFrom(duration_of(num_frames, spec.fps))
     return FramePlan(num_frames, clip_frames)
+
+
+def _num_extended_frames(
+    sent: video_pb2.VideoSpec, spec: video_pb2.VideoSpec, source: video_pb2.Video | None
+) -> int:
+    """Returns how many frames the result has: as asked for, else the source's and the new ones."""
+    if sent.HasField("duration"):
+        _check_more_than_zero(sent.duration, "spec.duration")
+        return _nearest(sent.duration, spec.fps, 1)
+    if source is None:
+        raise InvalidFieldError(
+            "spec.duration", "must say how long the result is: the source's own length is unknown"
+        )
+    return num_frames_at(source, spec.fps) + spec.extend.num_frames
 
 
 def _plan_context(extend: video_pb2.Extend, num_kept: int, limits: model_pb2.ModelLimits) -> int:

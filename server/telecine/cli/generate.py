@@ -139,11 +139,7 @@ def generate(
         **parse_sources(image, edit, strength, extend, seconds),
         "expand_prompt": expand or None,
     }
-    options = VideoOptions(**{k: v for k, v in given.items() if v is not None})  # type: ignore[typeddict-item]
-    check_options(prompt, options)
-    check_files(options)
-    if path is not None:
-        prepare_target(path)
+    options = checked_options(prompt, given, path)
     with _client(server, data_dir) as client:
         _generate(client, prompt, with_uploads(client, options), path)
 
@@ -167,6 +163,16 @@ def parse_sources(
         "extend_source": extend,
         "extend_seconds": seconds,
     }
+
+
+def checked_options(prompt: str, given: dict[str, object], path: Path | None) -> VideoOptions:
+    """Return what is given; what cannot be is refused before a server is started for it."""
+    options: VideoOptions = VideoOptions(**{k: v for k, v in given.items() if v is not None})  # type: ignore[typeddict-item]
+    check_options(prompt, options)
+    check_files(options)
+    if path is not None:
+        prepare_target(path)
+    return options
 
 
 def check_options(prompt: str, options: VideoOptions) -> None:
