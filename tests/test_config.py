@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic_settings import SettingsError
 from submissions import make_submission
 
 from telecine.config import QueueSettings, load_settings
@@ -59,6 +60,7 @@ def test_settings_cannot_be_changed() -> None:
         ("[worker]\nlease_seconds = nan\n", "lease_seconds"),
         ("[worker]\nslice_steps = 0\n", "slice_steps"),
         ("[gateway\n", "table"),
+        ('[redis]\nurl = "somewhere"\n', r"redis\.url"),
         ("[gateway.auth]\naccess_tokens = {}\n", "issuer"),
         (TOKENS.format("is_required = false", "https://a.test/jwks"), "is_required"),
         (TOKENS.format("is_required = true", "http://a.test/jwks"), "jwks_url"),
@@ -70,8 +72,16 @@ def test_settings_cannot_be_changed() -> None:
 def test_bad_file_is_refused_by_the_name_of_what_is_wrong(
     tmp_path: Path, text: str, named: str
 ) -> None:
-    with pytest.raises(ValueError, match=named):
+    with pytest.raises(SettingsError, match=named) as refusal:
         load_settings(write(tmp_path, text))
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_value_that_does_not_fit_stays_untold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TELECINE_PROMPTS__EXPANDER_TIMEOUT_SECONDS", "hunter2")
+    with pytest.raises(SettingsError, match=r"prompts\.expander_timeout_seconds") as refusal:
+        load_settings()
+    assert "hunter2" not in str(refusal.value)
 
 
 def test_typo_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from telecine.settings_errors import told_in_a_line
 from telecine.webhook_settings import WebhookSettings
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -159,7 +160,7 @@ class RedisSettings(Section):
             loses its newest writes while the process is down is found out; None for nowhere.
     """
 
-    url: str = "redis://127.0.0.1:6379/0"
+    url: Annotated[str, Field(pattern=r"^(rediss?|unix)://")] = "redis://127.0.0.1:6379/0"
     memory_folder: Path | None = None
 
 
@@ -384,15 +385,13 @@ def load_settings(path: Path | None = None) -> Settings:
 
     Raises:
         FileNotFoundError: there is no file at `path`.
-        ValueError: a key is unknown or a value does not fit; the message names it.
+        SettingsError: a key is unknown or a value does not fit; the message names it.
     """
-    if path is None:
-        return Settings()
-    if not path.is_file():
-        msg = f"no settings file at {path}"
-        raise FileNotFoundError(msg)
+    if path is not None and not path.is_file():
+        raise FileNotFoundError(f"no settings file at {path}")
 
     class SettingsOfFile(Settings):
         model_config = SettingsConfigDict(toml_file=path)
 
-    return SettingsOfFile()
+    with told_in_a_line(path):
+        return SettingsOfFile()

@@ -192,12 +192,22 @@ async def test_upload_counts_until_it_is_deleted(gateway: Any, refused: Refused)
     assert (await gateway.create(input_image=kept.name)).spec.input_image == kept.name
 
 
-@pytest.mark.parametrize("name", ["media/x", "media/../objects", "videos/x", ""])
-async def test_only_an_upload_of_ones_own_is_deleted(
+async def test_only_an_upload_of_ones_own_is_deleted(gateway: Any, refused: Refused) -> None:
+    refusal = await refused(gateway.videos.DeleteMedia(deletion("media/x")))
+    assert (refusal.code, refusal.field) == (grpc.StatusCode.NOT_FOUND, "name")
+    assert refusal.metadata["resource_name"] == "media/x"
+
+
+@pytest.mark.parametrize("name", ["media/", "media/../objects", "videos/x", "x", ""])
+async def test_what_is_no_name_of_an_upload_is_told_as_that(
     gateway: Any, refused: Refused, name: str
 ) -> None:
-    refusal = await refused(gateway.videos.DeleteMedia(deletion(name)))
-    assert refusal.code == grpc.StatusCode.NOT_FOUND
+    for asked in (
+        gateway.videos.GetMedia(video_service_pb2.GetMediaRequest(name=name)),
+        gateway.videos.DeleteMedia(deletion(name)),
+    ):
+        refusal = await refused(asked)
+        assert (refusal.code, refusal.field) == (grpc.StatusCode.INVALID_ARGUMENT, "name")
 
 
 async def test_upload_that_is_not_stored_does_not_count(gateway: Any, refused: Refused) -> None:

@@ -178,9 +178,10 @@ BAD_LENGTHS = [
         {"extend": Extend(duration=Duration(seconds=1)), "duration": Duration(seconds=9)},
     ),
     ("spec.extend.duration", {"extend": Extend(duration=Duration(seconds=3))}),
+    ("spec.extend.duration", {"extend": Extend(duration=Duration(seconds=9999))}),
     ("spec.duration", {"extend": Extend(duration=Duration(seconds=1))}),
 ]
-SOURCES = [source(33), None, source(33), source(33), source(33), source(30_000)]
+SOURCES = [source(33), None, source(33), source(33), source(33), source(33), source(30_000)]
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,11 @@ import typer
 from gateway_process import GatewayProcess
 from live_worker import LiveWorker
 from PIL import Image
+from typer.testing import CliRunner
 
+from telecine.cli.app import app
 from telecine.cli.generate import (
+    check_files,
     choose_file,
     describe_failure,
     parse_audio,
@@ -23,7 +26,7 @@ from telecine.cli.generate import (
     parse_tier,
     with_uploads,
 )
-from telecine.client import Client
+from telecine.client import Client, VideoOptions
 from telecine.v1 import video_pb2
 
 MP4, WEBM = video_pb2.OUTPUT_FORMAT_MP4_H264, video_pb2.OUTPUT_FORMAT_WEBM_VP9
@@ -65,8 +68,40 @@ def test_files_are_uploaded_and_names_are_not(gateway: GatewayProcess, tmp_path:
         named = with_uploads(client, {"input_image": str(path), "edit_source": "videos/v"})
         assert re.fullmatch(r"media/[0-9a-f]+", named["input_image"])
         assert named["edit_source"] == "videos/v"
-        with pytest.raises(typer.BadParameter, match="neither a file nor"):
-            with_uploads(client, {"input_image": str(tmp_path / "none.png")})
+        path.write_bytes(b"no picture")
+        with pytest.raises(typer.BadParameter, match="not a file of type image/png") as refusal:
+            with_uploads(client, {"input_image": str(path)})
+        assert refusal.value.param_hint == "--image"
+
+
+def test_a_file_that_is_not_there_is_refused_before_a_server_is_started(tmp_path: Path) -> None:
+    for field, option in (("input_image", "--image"), ("extend_source", "--extend")):
+        options = VideoOptions(**{field: str(tmp_path / "none.png")})  # type: ignore[typeddict-item]
+        with pytest.raises(typer.BadParameter, match="neither a file nor") as refusal:
+            check_files(options)
+        assert refusal.value.param_hint == option
+
+
+@pytest.mark.parametrize("command", ["generate", "estimate"])
+def test_a_number_that_no_request_can_hold_is_refused(tmp_path: Path, command: str) -> None:
+    for option, value in (("--duration", "nan"), ("--duration", "1e300"), ("--fps", "9999999999")):
+        arguments = [command, "a cat", option, value, "--data-dir", str(tmp_path / "data")]
+        refused = CliRunner().invoke(app, arguments)
+        assert refused.exit_code == 2
+        assert option.removeprefix("--") in refused.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_place_where_no_file_can_be_is_refused_before_a_server_is_started(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for target in (tmp_path, tmp_path / "file" / "out.mp4"):
+        command = ["generate", "a cat", "--data-dir", str(tmp_path / "data"), "-o", str(target)]
+        refused = CliRunner().invoke(app, command)
+        assert refused.exit_code == 2
+        assert "--output" in refused.stderr
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_failure_names_its_reason_and_log_id() -> None:

@@ -65,7 +65,8 @@ def test_a_key_is_made_listed_used_and_revoked(run: Run) -> None:
 
 
 def test_the_environment_names_a_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TELECINE_API_KEY", run("keys", "create").stdout.strip())
+    # With the end of its line, as files have it.
+    monkeypatch.setenv("TELECINE_API_KEY", run("keys", "create").stdout)
     assert run("list").exit_code == 0
     assert isinstance(run("keys", "list").exception, PermissionDeniedError)
 

@@ -24,3 +24,14 @@ def test_an_upload_is_sent_listed_and_removed(gateway: GatewayProcess, tmp_path:
     assert listed["size_bytes"] == str(path.stat().st_size)
     assert run(gateway, "delete", name).stdout == f"{name} deleted\n"
     assert run(gateway, "list").stdout == ""
+
+
+def test_a_file_whose_name_tells_no_type_is_refused(
+    gateway: GatewayProcess, tmp_path: Path
+) -> None:
+    path = tmp_path / "still"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(1234))
+    refused = run(gateway, "upload", str(path))
+    assert refused.exit_code == 2
+    assert "--type" in refused.stderr
+    assert run(gateway, "upload", str(path), "--type", "image/png").stdout.startswith("media/")

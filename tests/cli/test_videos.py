@@ -97,6 +97,17 @@ def test_download_prints_where_the_file_is(
     assert path.read_bytes() == b"frames"
 
 
+def test_download_makes_the_folder_and_refuses_one_as_a_file(
+    run: Run, finished: video_pb2.Video, tmp_path: Path
+) -> None:
+    path = tmp_path / "new" / "folder" / "out.mp4"
+    assert run("download", finished.name, "-o", str(path)).exit_code == 0
+    assert path.read_bytes() == b"frames"
+    refused = run("download", finished.name, "-o", str(path.parent))
+    assert refused.exit_code == 2
+    assert "--output" in refused.stderr
+
+
 def test_download_to_standard_output_gives_the_bytes_alone(
     run: Run, finished: video_pb2.Video
 ) -> None:

@@ -89,6 +89,14 @@ async def test_an_upload_arrives_whole(gateway: GatewayProcess, tmp_path: Path) 
             await client.delete_media(media.name)
 
 
+async def test_a_file_that_is_not_there_is_the_callers_error(
+    gateway: GatewayProcess, tmp_path: Path
+) -> None:
+    async with AsyncClient(gateway.address) as client:
+        with pytest.raises(FileNotFoundError):
+            await client.upload_media(tmp_path / "none.png")
+
+
 async def test_a_refusal_names_the_field(gateway: GatewayProcess) -> None:
     async with AsyncClient(gateway.address) as client:
         with pytest.raises(InvalidRequestError) as refusal:

@@ -1,3 +1,5 @@
+import math
+import mimetypes
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from telecine.client.requests import (
     create_video_request,
     list_videos_request,
     upload_requests,
+    video_spec,
 )
 from telecine.v1 import video_pb2
 
@@ -81,6 +84,31 @@ def test_a_filter_reaches_the_request() -> None:
     assert not request.HasField("create_time_until")
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("duration_seconds", math.nan),
+        ("duration_seconds", math.inf),
+        ("start_within_seconds", 1e300),
+        ("extend_seconds", math.nan),
+        ("seed", 2**64),
+        ("seed", 1.5),
+        ("num_inference_steps", 2**40),
+        ("size", (2**40, 1)),
+        ("size", "128x128"),
+        ("loras", {"fast": "much"}),
+        ("edit_strength", "much"),
+        ("negative_prompt", "\ud800"),
+        ("colour", "red"),
+    ],
+)
+def test_a_value_that_no_request_can_hold_is_refused_by_its_option(
+    option: str, value: object
+) -> None:
+    with pytest.raises(ValueError, match=f"^{option}: "):
+        video_spec("a cat", {option: value})  # type: ignore[misc]
+
+
 def test_an_upload_says_what_it_is_and_comes_in_chunks(tmp_path: Path) -> None:
     path = tmp_path / "still.png"
     path.write_bytes(b"x" * (UPLOAD_CHUNK_BYTES + 1))
@@ -97,11 +125,14 @@ def test_an_upload_says_what_it_is_and_comes_in_chunks(tmp_path: Path) -> None:
         ("a.M4A", "audio/mp4"),
         ("a.opus", "audio/ogg"),
         ("a.flac", "audio/flac"),
+        ("a.webp", "image/webp"),
     ],
 )
-def test_a_track_is_named_as_the_service_names_it(
-    tmp_path: Path, name: str, content_type: str
+def test_a_file_is_named_as_the_service_names_it(
+    tmp_path: Path, name: str, content_type: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A system without a list of media types, as small containers are.
+    monkeypatch.setattr("mimetypes._db", mimetypes.MimeTypes())
     path = tmp_path / name
     path.write_bytes(b"x")
     assert next(upload_requests(path, None)).header.content_type == content_type
@@ -111,7 +142,14 @@ def test_a_name_that_tells_no_type_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "still"
     path.write_bytes(b"x")
     with pytest.raises(ValueError, match="content_type"):
-        next(upload_requests(path, None))
+        upload_requests(path, None)
+
+
+def test_a_file_that_cannot_be_read_is_an_error_before_anything_is_sent(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        upload_requests(tmp_path / "none.png", None)
+    with pytest.raises(IsADirectoryError):
+        upload_requests(tmp_path, "image/png")
 
 
 def test_a_request_names_who_is_told_of_its_end() -> None:

@@ -1,6 +1,7 @@
 """Videos made from pictures and from other videos, through every process."""
 
 import io
+import json
 import shutil
 import struct
 import zlib
@@ -169,6 +170,10 @@ async def test_inputs_that_cannot_be_used_fail_their_video_alone(
         assert video.state == video_pb2.Video.STATE_FAILED, name
         assert video.failure.reason == "INPUT_UNUSABLE", (name, video.failure)
         assert message in video.failure.message, (name, video.failure)
+    lines = (service.folder / "worker-1.log").read_text().splitlines()
+    logged = [json.loads(line) for line in lines]
+    ended = [entry["log.level"] for entry in logged if entry["message"] == "video_failed"]
+    assert ended == ["info"] * len(cases)  # nobody is to be called for a client's file
     assert service.processes[-1].is_running
     made = await client.create_video("a red circle", seed=1)
     video = await client.wait_for_video(made.name)

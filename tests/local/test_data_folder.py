@@ -39,8 +39,9 @@ def test_a_gateway_port_that_was_asked_for_and_is_taken_is_an_error(tmp_path: Pa
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        with pytest.raises(OSError, match="in use"):
-            DataFolder(tmp_path).choose_ports(listener.getsockname()[1])
+        port = listener.getsockname()[1]
+        with pytest.raises(OSError, match=f"port {port}: .*in use"):
+            DataFolder(tmp_path).choose_ports(port)
 
 
 def test_a_gateway_port_that_was_asked_for_is_kept(tmp_path: Path) -> None:

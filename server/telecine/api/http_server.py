@@ -33,6 +33,7 @@ from telecine.api.http.error_answers import (
 from telecine.api.http.header_deadline import HeaderDeadlineProtocol
 from telecine.api.http.request_frame import RequestFrame
 from telecine.api.http.web_application import add_web_application
+from telecine.api.http.websocket_protocol import RefusingWebSocketProtocol
 from telecine.api.tls import server_ssl_context
 from telecine.config import GatewaySettings, TlsSettings
 from telecine.errors import TelecineError
@@ -103,7 +104,7 @@ class HttpServer:
             uvicorn.Config(
                 app,
                 http=HeaderDeadlineProtocol,
-                ws="websockets-sansio",
+                ws=RefusingWebSocketProtocol,
                 ws_max_size=websocket_hub.MAX_MESSAGE_BYTES,
                 ws_per_message_deflate=False,  # its buffers would be most of a watcher's memory
                 lifespan="off",

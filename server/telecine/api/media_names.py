@@ -1,12 +1,14 @@
 """Names of uploads, which tell whose they are: no record is kept of them."""
 
 import hashlib
+import re
 import secrets
 
-from telecine.api.request_validation import shown
+from telecine.api.request_validation import RESOURCE_ID, shown
 from telecine.errors import InvalidFieldError
 
 _PREFIX = "media/"
+_MEDIA_NAME = re.compile(rf"{_PREFIX}{RESOURCE_ID}")
 _RANDOM_CHARACTERS = 32
 _OWNER_CHARACTERS = 16
 
@@ -15,6 +17,11 @@ def new_media_name(tenant: str) -> str:
     """Returns a name that nobody can guess."""
     drawn = secrets.token_hex(_RANDOM_CHARACTERS // 2)
     return f"{_PREFIX}{drawn}{_owner_mark(drawn, tenant)}"
+
+
+def is_media_name(name: str) -> bool:
+    """Whether `name` has the form `media/{media}`."""
+    return _MEDIA_NAME.fullmatch(name) is not None
 
 
 def is_owned_media(name: str, tenant: str) -> bool:

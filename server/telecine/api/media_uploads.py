@@ -9,7 +9,7 @@ from pathlib import Path
 
 from telecine.api.caller import Caller
 from telecine.api.gateway_parts import GatewayParts
-from telecine.api.media_names import is_owned_media, new_media_name
+from telecine.api.media_names import is_media_name, is_owned_media, new_media_name
 from telecine.api.media_types import HEAD_BYTES, MEDIA_TYPES
 from telecine.api.name_pages import decode_page_token, encode_page_token
 from telecine.api.request_validation import check_page_size, shown
@@ -83,6 +83,7 @@ async def get_media(
     """Returns one upload.
 
     Raises:
+        InvalidFieldError: that is no name of an upload.
         NotFoundError: there is none of that name, or it is not the caller's.
     """
     _require_owned(request.name, caller)
@@ -109,6 +110,7 @@ async def delete_media(
     """Removes an upload, and counts it no longer.
 
     Raises:
+        InvalidFieldError: that is no name of an upload.
         NotFoundError: there is none of that name, or it is not the caller's.
     """
     _require_owned(request.name, caller)
@@ -128,8 +130,10 @@ def page_token_after(media: video_pb2.Media) -> str:
 
 
 def _require_owned(name: str, caller: Caller) -> None:
+    if not is_media_name(name):
+        raise InvalidFieldError("name", f"{shown(name)} is not of the form media/{{media}}")
     if not is_owned_media(name, caller.tenant):
-        raise NotFoundError(shown(name))
+        raise NotFoundError(name)
 
 
 def _check_place(place: str) -> None:

@@ -8,7 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from telecine.api.caller import Caller
 from telecine.api.gateway_parts import GatewayParts
-from telecine.api.media_names import check_owned_media
+from telecine.api.media_names import check_owned_media, is_media_name
 from telecine.api.media_types import HEAD_BYTES, MediaKind, kind_of
 from telecine.api.request_validation import RESOURCE_ID, shown
 from telecine.api.stored_files import state_word
@@ -20,7 +20,6 @@ DEFAULT_STRENGTH = 0.7
 MAX_FRAMES = 20_000  # of a video that is gone on with, the source's included
 
 _NANOS = 1_000_000_000
-_MEDIA_NAME = re.compile(rf"media/{RESOURCE_ID}")
 _SOURCE_NAME = re.compile(rf"(media|videos)/{RESOURCE_ID}")
 _FEATURES = {
     "input_image": model_pb2.Model.FEATURE_IMAGE_TO_VIDEO,
@@ -160,21 +159,22 @@ def plan_extension(
     """
     limits, extend = model.limits, spec.extend
     extend.num_frames = _nearest(extend.duration, spec.fps, limits.frames_multiple)
-    if sent.HasField("duration"):
-        _check_more_than_zero(sent.duration, "spec.duration")
-        num_frames = _nearest(sent.duration, spec.fps, 1)
-    elif source is not None:
-        num_frames = num_frames_at(source, spec.fps) + extend.num_frames
-    else:
+    if extend.num_frames > limits.max_num_frames:
         raise InvalidFieldError(
-            "spec.duration", "must say how long the result is: the source's own length is unknown"
+            "spec.extend.duration",
+            f"{extend.num_frames} frames are more than the {limits.max_num_frames} that "
+            f"{model.name} makes",
         )
+    num_frames = _num_extended_frames(sent, spec, source)
     num_kept = num_frames - extend.num_frames
-    if num_kept < 1 or num_frames > MAX_FRAMES:
+    if num_kept < 1:
         raise InvalidFieldError(
             "spec.duration",
-            f"{num_frames} frames must be more than the {extend.num_frames} that are added, "
-            f"and at most {MAX_FRAMES}",
+            f"{num_frames} frames must be more than the {extend.num_frames} that are added",
+        )
+    if num_frames > MAX_FRAMES:
+        raise InvalidFieldError(
+            "spec.duration", f"{num_frames} frames in all are more than {MAX_FRAMES}"
         )
     if source is not None and num_kept > num_frames_at(source, spec.fps):
         raise InvalidFieldError(
@@ -190,6 +190,20 @@ def plan_extension(
         )
     spec.duration.CopyFrom(duration_of(num_frames, spec.fps))
     return FramePlan(num_frames, clip_frames)
+
+
+def _num_extended_frames(
+    sent: video_pb2.VideoSpec, spec: video_pb2.VideoSpec, source: video_pb2.Video | None
+) -> int:
+    """Returns how many frames the result has: as asked for, else the source's and the new ones."""
+    if sent.HasField("duration"):
+        _check_more_than_zero(sent.duration, "spec.duration")
+        return _nearest(sent.duration, spec.fps, 1)
+    if source is None:
+        raise InvalidFieldError(
+            "spec.duration", "must say how long the result is: the source's own length is unknown"
+        )
+    return num_frames_at(source, spec.fps) + spec.extend.num_frames
 
 
 def _plan_context(extend: video_pb2.Extend, num_kept: int, limits: model_pb2.ModelLimits) -> int:
@@ -246,7 +260,7 @@ async def _check_media(
     parts: GatewayParts, name: str, kind: Literal["image", "audio"], *, caller: Caller
 ) -> None:
     field = f"spec.input_{kind}"
-    if not _MEDIA_NAME.fullmatch(name):
+    if not is_media_name(name):
         raise InvalidFieldError(field, f"{shown(name)} is not of the form media/{{media}}")
     check_owned_media(name, caller.tenant, field=field)
     await _check_upload(parts, name, kind, field=field)
@@ -267,7 +281,9 @@ async def _check_upload(parts: GatewayParts, name: str, kind: MediaKind, *, fiel
 
 
 def _check_more_than_zero(duration: Duration, field: str) -> None:
-    is_valid = 0 <= duration.seconds <= MAX_FRAMES and 0 <= duration.nanos < _NANOS
+    if duration.seconds > MAX_FRAMES:  # a video has a frame a second at least
+        raise InvalidFieldError(field, f"{duration.seconds} s are more than {MAX_FRAMES}")
+    is_valid = duration.seconds >= 0 and 0 <= duration.nanos < _NANOS
     if not is_valid or duration.seconds == duration.nanos == 0:
         raise InvalidFieldError(field, "must be more than 0")
 

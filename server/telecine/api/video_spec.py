@@ -281,7 +281,9 @@ def _copy_start_within(sent: video_pb2.VideoSpec, spec: video_pb2.VideoSpec) -> 
         return None
     duration = sent.start_within
     if not 0 <= duration.nanos < _NANOS or not 1 <= duration.seconds <= _MAX_DURATION_SECONDS:
-        raise InvalidFieldError("spec.start_within", "must be at least 1 s")
+        raise InvalidFieldError(
+            "spec.start_within", f"is not from 1 s to {_MAX_DURATION_SECONDS} s"
+        )
     spec.start_within.CopyFrom(duration)
     return duration.seconds + duration.nanos / _NANOS
 

@@ -1,6 +1,7 @@
 """All commands put together."""
 
 import sys
+from typing import NoReturn
 
 import typer
 from rich.markup import escape
@@ -50,11 +51,17 @@ app.command("worker")(processes.worker)
 
 
 def main() -> None:
-    """Run the command line; what the service refuses is told in one line."""
+    """Run the command line; what the service or the system refuses is told in one line."""
     try:
         app()
     except TelecineClientError as error:
         reason = f" ({error.reason})" if error.reason else ""
-        told = f"[red]error:[/] {escape(error.message)}{reason}"
-        console.print(told, highlight=False, soft_wrap=True)
-        sys.exit(1)
+        _end_with(f"{error.message}{reason}")
+    except OSError as error:
+        _end_with(str(error))
+
+
+def _end_with(message: str) -> NoReturn:
+    told = f"[red]error:[/] {escape(message)}"
+    console.print(told, highlight=False, soft_wrap=True)
+    sys.exit(1)

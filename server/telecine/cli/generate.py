@@ -11,10 +11,17 @@ import typer
 from rich.markup import escape
 
 from telecine.cli.console import console, output
-from telecine.cli.options import DataDirOption, ServerOption, find_server, open_client
+from telecine.cli.options import (
+    DataDirOption,
+    ServerOption,
+    find_server,
+    open_client,
+    prepare_target,
+)
 from telecine.cli.progress_view import ProgressView, state_word
 from telecine.cli.up import MODEL_REPOSITORY, local_options, running_service
-from telecine.client import Client, TelecineClientError, VideoOptions
+from telecine.client import Client, InvalidRequestError, TelecineClientError, VideoOptions
+from telecine.client.requests import video_spec
 from telecine.local.stop_signals import StopRequestedError, StopSignals
 from telecine.v1 import video_pb2
 
@@ -76,12 +83,13 @@ ExtendOption = Annotated[
     ),
 ]
 SecondsOption = Annotated[float | None, typer.Option(help="How much --extend adds.")]
-_SOURCES: tuple[Literal["input_image", "input_audio", "edit_source", "extend_source"], ...] = (
-    "input_image",
-    "input_audio",
-    "edit_source",
-    "extend_source",
-)
+_SourceField = Literal["input_image", "input_audio", "edit_source", "extend_source"]
+_OPTION_OF_SOURCE: dict[_SourceField, str] = {
+    "input_image": "--image",
+    "input_audio": "--input-audio",
+    "edit_source": "--edit",
+    "extend_source": "--extend",
+}
 
 
 def generate(
@@ -131,7 +139,7 @@ def generate(
         **parse_sources(image, edit, strength, extend, seconds),
         "expand_prompt": expand or None,
     }
-    options = VideoOptions(**{k: v for k, v in given.items() if v is not None})  # type: ignore[typeddict-item]
+    options = checked_options(prompt, given, path)
     with _client(server, data_dir) as client:
         _generate(client, prompt, with_uploads(client, options), path)
 
@@ -157,20 +165,52 @@ def parse_sources(
     }
 
 
+def checked_options(prompt: str, given: dict[str, object], path: Path | None) -> VideoOptions:
+    """Return what is given; what cannot be is refused before a server is started for it."""
+    options: VideoOptions = VideoOptions(**{k: v for k, v in given.items() if v is not None})  # type: ignore[typeddict-item]
+    check_options(prompt, options)
+    check_files(options)
+    if path is not None:
+        prepare_target(path)
+    return options
+
+
+def check_options(prompt: str, options: VideoOptions) -> None:
+    """Refuse values that no request can hold, before a server is started for them."""
+    try:
+        video_spec(prompt, options)
+    except ValueError as error:
+        raise typer.BadParameter(escape(str(error))) from error
+
+
+def check_files(options: VideoOptions) -> None:
+    """Refuse files that are not there, before a server is started for them."""
+    for field, source in _files(options):
+        if not Path(source).is_file():
+            raise typer.BadParameter(
+                escape(f"{source} is neither a file nor videos/VIDEO or media/MEDIA"),
+                param_hint=_OPTION_OF_SOURCE[field],
+            )
+
+
 def with_uploads(client: Client, options: VideoOptions) -> VideoOptions:
     """Upload the files that a video is to be made from, and name them instead."""
     named = options.copy()
-    for field in _SOURCES:
-        source = options.get(field)
-        if source is None or source.partition("/")[0] in {"media", "videos"}:
-            continue
-        if not Path(source).is_file():
-            raise typer.BadParameter(f"{source} is neither a file nor videos/VIDEO or media/MEDIA")
+    for field, source in _files(options):
         try:
             named[field] = client.upload_media(source).name
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
+        except (ValueError, InvalidRequestError) as error:
+            raise typer.BadParameter(
+                escape(str(error)), param_hint=_OPTION_OF_SOURCE[field]
+            ) from error
     return named
+
+
+def _files(options: VideoOptions) -> Iterator[tuple[_SourceField, str]]:
+    for field in _OPTION_OF_SOURCE:
+        source = options.get(field)
+        if source is not None and source.partition("/")[0] not in {"media", "videos"}:
+            yield field, source
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -274,7 +314,6 @@ def _served(server: str, data_dir: Path, signals: StopSignals) -> Iterator[Clien
 def _generate(client: Client, prompt: str, options: VideoOptions, path: Path | None) -> None:
     video = client.create_video(prompt, **options)
     target, artifact_id = choose_file(video, path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     fetch = partial(client.download_video, video.name, target, artifact_id=artifact_id)
     fetching = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetch")
     try:

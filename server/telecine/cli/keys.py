@@ -106,13 +106,15 @@ def bootstrap(
 ) -> None:
     """Make a key with every scope, straight in Redis: the first one of a new cluster."""
     # The gateway's modules take a second to import, and all other commands ask the gateway itself.
+    from pydantic_settings import SettingsError  # noqa: PLC0415
+
     from telecine.config import load_settings  # noqa: PLC0415
     from telecine.local.operator_key import make_operator_key  # noqa: PLC0415
 
     try:
         secret = make_operator_key(load_settings(settings).redis.url, tenant=tenant)
-    except TelecineError as error:
-        console.print(f"[red]error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
+    except (TelecineError, SettingsError) as error:
+        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
     output.print(secret, highlight=False, soft_wrap=True)
 

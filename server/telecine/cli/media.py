@@ -22,7 +22,10 @@ def upload(
 ) -> None:
     """Send a picture, a video or a sound track, and print the name that requests take."""
     with connect(server, data_dir) as client:
-        media = client.upload_media(path, content_type=content_type)
+        try:
+            media = client.upload_media(path, content_type=content_type)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--type") from error
     output.print(media.name, highlight=False, soft_wrap=True)
 
 

@@ -95,6 +95,20 @@ def connection_options(
     _connection.set(ConnectionOptions(api_key, tls_options))
 
 
+def prepare_target(path: Path) -> None:
+    """Make the folder that a file is to go to, before anything is made or fetched for it.
+
+    Raises:
+        typer.BadParameter: a file cannot go there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(escape(str(error)), param_hint="--output") from error
+    if path.is_dir():
+        raise typer.BadParameter(escape(f"{path} is a folder"), param_hint="--output")
+
+
 def find_server(server: str, data_dir: Path) -> str | None:
     """Return the address of the server to use; None where no local one answers."""
     if server:

@@ -41,9 +41,15 @@ def worker(settings: SettingsOption = None) -> None:
 
 def _start(file: Path | None, *, service: str) -> "Settings":
     """Read the settings and set up the log, as they say."""
+    from pydantic_settings import SettingsError  # noqa: PLC0415 - as above
+
     from telecine.config import load_settings  # noqa: PLC0415 - as above
     from telecine.observability.log import configure_logging  # noqa: PLC0415
 
-    settings = load_settings(file)
+    try:
+        settings = load_settings(file)
+    except SettingsError as error:
+        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from error
     configure_logging(service=service, level=settings.log.level)
     return settings

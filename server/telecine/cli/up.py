@@ -32,7 +32,13 @@ HttpPortOption = Annotated[
 ]
 ModelRepositoryOption = Annotated[
     Path,
-    typer.Option("--model-repository", help="What the Triton server loads.", show_default=False),
+    typer.Option(
+        "--model-repository",
+        help="What the Triton server loads.",
+        show_default=False,
+        exists=True,
+        file_okay=False,
+    ),
 ]
 
 

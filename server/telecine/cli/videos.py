@@ -11,7 +11,14 @@ from rich.markup import escape
 
 from telecine.cli.console import console, local_time, output, plain_table, print_json
 from telecine.cli.generate import describe_failure, parse_labels
-from telecine.cli.options import DataDirOption, JsonOption, NameArgument, ServerOption, connect
+from telecine.cli.options import (
+    DataDirOption,
+    JsonOption,
+    NameArgument,
+    ServerOption,
+    connect,
+    prepare_target,
+)
 from telecine.cli.progress_view import STAGE_WORDS, ProgressView, state_word
 from telecine.client import Client, VideoFilter
 from telecine.v1 import video_pb2
@@ -157,6 +164,7 @@ def download(
                 sys.stdout.buffer.write(data)
                 sys.stdout.buffer.flush()
             return
+        prepare_target(target)
         client.download_video(name, target, artifact_id=artifact, follow=follow)
     output.print(str(target), highlight=False, soft_wrap=True)
 

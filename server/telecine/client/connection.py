@@ -58,7 +58,8 @@ class AuthorizedChannel:
     def _authorized(self, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(request: Any, **options: Any) -> Any:
             key = self._api_key if isinstance(self._api_key, str) else self._api_key()
-            metadata = (("authorization", f"Bearer {key}"),) if key else ()
+            # A key that was read from a file ends with its line.
+            metadata = (("authorization", f"Bearer {key.strip()}"),) if key else ()
             return method(request, metadata=metadata, **options)
 
         return call

@@ -3,16 +3,19 @@
 import mimetypes
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from os import SEEK_END
 from pathlib import Path
 from typing import Protocol, TypedDict
 
 from telecine.v1 import video_pb2, video_service_pb2
 
 UPLOAD_CHUNK_BYTES = 1 << 20
-# What systems call them differs.
-_SOUND_TYPES = {
+# What systems call them differs, and some know nothing of .webp.
+_MEDIA_TYPES = {
+    ".webp": "image/webp",
     ".wav": "audio/wav",
     ".mp3": "audio/mpeg",
     ".aac": "audio/aac",
@@ -102,20 +105,37 @@ def account_name(tenant: str, part: str) -> str:
 
 
 def video_spec(prompt: str, options: VideoOptions) -> video_pb2.VideoSpec:
-    """Put a prompt and what else is asked for into a spec."""
-    fields = dict(options)
-    spec = video_pb2.VideoSpec(prompt=prompt)
+    """Put a prompt and what else is asked for into a spec.
+
+    Raises:
+        ValueError: an option's value cannot be sent, or there is no such option; it names which.
+    """
+    fields: dict[str, object] = {"prompt": prompt, **options}
+    spec = video_pb2.VideoSpec()
     _take_durations(fields, spec)
     _take_sources(fields, spec)
     if (size := options.get("size")) is not None:
         fields.pop("size")
-        spec.size.CopyFrom(video_pb2.Size(width=size[0], height=size[1]))
+        with _naming("size"):
+            spec.size.CopyFrom(video_pb2.Size(width=size[0], height=size[1]))
     if (loras := options.get("loras")) is not None:
-        fields["loras"] = [video_pb2.Lora(name=name, scale=scale) for name, scale in loras.items()]
+        with _naming("loras"):
+            fields["loras"] = [video_pb2.Lora(name=name, scale=loras[name]) for name in loras]
     if (model := options.get("model")) is not None:
         fields["model"] = resource_name("models", model)
-    spec.MergeFrom(video_pb2.VideoSpec(**fields))  # type: ignore[arg-type]  # a TypedDict's rest
+    for name, value in fields.items():
+        with _naming(name):
+            spec.MergeFrom(video_pb2.VideoSpec(**{name: value}))  # type: ignore[arg-type]
     return spec
+
+
+@contextmanager
+def _naming(option: str) -> Iterator[None]:
+    """Say which option it was whose value a message does not take."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"{option}: {error}") from error
 
 
 def create_videos_request(
@@ -138,14 +158,16 @@ def _take_durations(fields: dict[str, object], spec: video_pb2.VideoSpec) -> Non
     }
     for name, duration in durations.items():
         if (seconds := fields.pop(name, None)) is not None:
-            duration.FromTimedelta(timedelta(seconds=float(str(seconds))))
+            with _naming(name):
+                duration.FromTimedelta(timedelta(seconds=float(str(seconds))))
 
 
 def _take_sources(fields: dict[str, object], spec: video_pb2.VideoSpec) -> None:
     if (source := fields.pop("edit_source", None)) is not None:
         spec.edit.source = resource_name("videos", str(source))
     if (strength := fields.pop("edit_strength", None)) is not None:
-        spec.edit.strength = float(str(strength))
+        with _naming("edit_strength"):
+            spec.edit.strength = float(str(strength))
     if (source := fields.pop("extend_source", None)) is not None:
         spec.extend.source = resource_name("videos", str(source))
 
@@ -182,17 +204,25 @@ def upload_requests(
     """Send a file in chunks, what it is first.
 
     Raises:
+        OSError: there is no such file, or it cannot be read.
         ValueError: the type is not given and the file's name does not tell it.
     """
     content_type = (
-        content_type or _SOUND_TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0]
+        content_type or _MEDIA_TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0]
     )
     if content_type is None:
         msg = f"the name {path.name} does not tell the file's type; give content_type"
         raise ValueError(msg)
-    header = video_service_pb2.MediaHeader(
-        content_type=content_type, size_bytes=path.stat().st_size
-    )
+    with path.open("rb") as file:
+        size_bytes = file.seek(0, SEEK_END)
+    header = video_service_pb2.MediaHeader(content_type=content_type, size_bytes=size_bytes)
+    # What is wrong is raised by now: gRPC swallows an error of the iterator that it sends.
+    return _upload_messages(path, header)
+
+
+def _upload_messages(
+    path: Path, header: video_service_pb2.MediaHeader
+) -> Iterator[video_service_pb2.UploadMediaRequest]:
     yield video_service_pb2.UploadMediaRequest(header=header)
     with path.open("rb") as file:
         while data := file.read(UPLOAD_CHUNK_BYTES):

@@ -135,9 +135,9 @@ def _listen(port: int, *, is_required: bool) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((LOCAL_HOST, port))
-    except OSError:
+    except OSError as error:
         if is_required:
             listener.close()
-            raise
+            raise OSError(error.errno, f"port {port}: {error.strerror}") from error
         listener.bind((LOCAL_HOST, free_port()))
     return listener

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from pydantic_settings import SettingsError
+
 from telecine.client import Client, TelecineClientError
+from telecine.config import load_settings
 from telecine.errors import TelecineError
 from telecine.free_ports import LOCAL_HOST
 from telecine.inference.shared_memory import remove_leftovers
@@ -130,11 +133,12 @@ class LocalService:
         """Start everything and return when a video can be made.
 
         Raises:
-            StartError: a part ended or did not come up in time.
+            StartError: the settings do not fit, or a part ended or did not come up in time.
         """
         self._folder.added_repository.mkdir(exist_ok=True)
         link_sources(self._folder.added_repository, self._model_repository)
         write_settings(self._folder, self.ports)
+        self._check_settings()
         remove_leftovers()
         with signals.deferred():
             for start in self._starts.values():
@@ -157,6 +161,13 @@ class LocalService:
         for server in self._servers.values():
             server.stop()
         self._folder.processes.unlink(missing_ok=True)
+
+    def _check_settings(self) -> None:
+        """Refuse what the environment adds before anything is started with it."""
+        try:
+            load_settings(self._folder.settings)
+        except SettingsError as error:
+            raise StartError(str(error)) from error
 
     def _launch_triton(self) -> None:
         # A server that died alone has left its models' processes behind.

@@ -10,6 +10,7 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation
 
+from telecine.media.decoding_errors import reason_of
 from telecine.media.mp4_samples import num_told_samples
 from telecine.media.transcoder import Frames
 
@@ -86,7 +87,7 @@ class ClipFile:
                         return
                     shown = picture
             except av.FFmpegError as error:
-                raise ValueError(f"not a video that can be decoded: {error}") from error
+                raise ValueError(f"not a video that can be decoded: {reason_of(error)}") from error
         missing = end - min(end, self.num_frames_at(fps))
         if shown is None or missing > 0:
             raise ValueError(f"it has {self.num_frames_at(fps)} frames at {fps} fps, not {end}")
@@ -118,7 +119,7 @@ class ClipFile:
                 options={"protocol_whitelist": "file"},
             )
         except av.FFmpegError as error:
-            raise ValueError(f"not a video that can be decoded: {error}") from error
+            raise ValueError(f"not a video that can be decoded: {reason_of(error)}") from error
         with container:
             if not container.streams.video:
                 raise ValueError("it has no pictures")
@@ -140,7 +141,7 @@ def _read_times(container: Any, stream: Any) -> list[Fraction]:
             if len(times) > MAX_PICTURES:
                 raise ValueError(f"it has more than {MAX_PICTURES} pictures")
     except av.FFmpegError as error:
-        raise ValueError(f"not a video that can be decoded: {error}") from error
+        raise ValueError(f"not a video that can be decoded: {reason_of(error)}") from error
     if not times:
         raise ValueError("it has no pictures")
     times.sort()

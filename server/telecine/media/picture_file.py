@@ -7,6 +7,7 @@ import numpy as np
 import pi_heif
 from PIL import Image, ImageCms, ImageOps
 
+from telecine.media.decoding_errors import reason_of
 from telecine.media.transcoder import Frames
 
 MAX_PIXELS = 16_000_000
@@ -36,7 +37,7 @@ def read_picture(data: bytes) -> Frames:
             opened.load()
             upright = ImageOps.exif_transpose(opened)
     except (OSError, SyntaxError, EOFError, RuntimeError, MemoryError) as error:
-        raise ValueError(f"not a picture that can be decoded: {error}") from error
+        raise ValueError(f"not a picture that can be decoded: {reason_of(error)}") from error
     return np.asarray(_to_rgb(upright), np.uint8)[None].copy()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import av
 import numpy as np
 
+from telecine.media.decoding_errors import reason_of
 from telecine.media.mp4_samples import num_told_samples
 from telecine.media.sound import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, Samples, Sound
 
@@ -60,7 +61,7 @@ def read_track(path: Path, limits: TrackLimits | None = None) -> Sound:
     except TrackError:
         raise
     except (av.FFmpegError, ValueError, MemoryError, OverflowError, EOFError) as error:
-        raise TrackError(f"not a track that can be decoded: {error}") from error
+        raise TrackError(f"not a track that can be decoded: {reason_of(error)}") from error
 
 
 def _read(path: Path, limits: TrackLimits) -> Sound:

@@ -6,7 +6,7 @@ import uuid
 
 import structlog
 
-from telecine.errors import LeaseLostError, TelecineError
+from telecine.errors import InputUnusableError, LeaseLostError, TelecineError
 from telecine.jobs.checkpoint_store import CheckpointStore
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.job_types import Assignment
@@ -116,7 +116,10 @@ class JobRunner:
 
     async def _fail(self, held: HeldVideo, error: Exception) -> None:
         log_id = uuid.uuid4().hex
-        _log.error("video_failed", video=held.video.name, log_id=log_id, exc_info=error)
+        if isinstance(error, InputUnusableError):  # a client's fault is none of the service's
+            _log.info("video_failed", video=held.video.name, log_id=log_id, reason=str(error))
+        else:
+            _log.error("video_failed", video=held.video.name, log_id=log_id, exc_info=error)
         held.state.enter(WorkerState.FAILED)
         is_for_clients = isinstance(error, TelecineError)
         await held.fail(

@@ -93,6 +93,8 @@ BAD = [
     ("extensions", {"prompt": "x", "video": {"id": "SOURCE"}}, 400, "seconds"),
     ("extensions", {"prompt": "x", "video": {"id": "SOURCE"}, "seconds": "0"}, 400, "seconds"),
     ("extensions", {"prompt": "x", "video": {"id": "SOURCE"}, "seconds": "99"}, 400, "seconds"),
+    ("extensions", {"prompt": "x", "video": {"id": "SOURCE"}, "seconds": "9999"}, 400, "seconds"),
+    ("extensions", {"prompt": "x", "video": {"id": "SOURCE"}, "seconds": "99999"}, 400, "seconds"),
     ("SOURCE/remix", {}, 400, "prompt"),
     ("nope/remix", {"prompt": "x"}, 404, "video_id"),
     ("QUEUED/remix", {"prompt": "x"}, 409, None),

@@ -69,6 +69,17 @@ async def test_uploads_count_until_they_are_deleted(gateway: Any, http: AsyncCli
     assert (await http.post("/v1/videos", json=body)).status_code == 400
 
 
+async def test_what_does_not_exist_is_named_as_its_path_names_it(http: AsyncClient) -> None:
+    for path, param in (
+        ("media/x", "media_id"),
+        ("models/x", "model_id"),
+        ("videos/x", "video_id"),
+    ):
+        answer = await http.get(f"/v1/{path}")
+        assert (answer.status_code, answer.json()["error"]["param"]) == (404, param)
+        assert answer.json()["error"]["message"] == f"{path} does not exist"
+
+
 async def test_uploads_are_listed_page_by_page(http: AsyncClient) -> None:
     made = [(await http.post("/v1/media", files={"file": PNG})).json() for _ in range(3)]
     assert (await http.get(f"/v1/media/{made[0]['id']}")).json() == made[0]

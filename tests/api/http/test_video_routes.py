@@ -72,7 +72,7 @@ BAD_JSON = [
     ({"prompt": "x", "tier": "gold"}, "tier"),
     ({"prompt": "x", "labels": {"A": "b"}}, "labels"),
     ({"prompt": "x", "loras": ["none"]}, "loras[0].name"),
-    ({"prompt": "x", "loras": ["none=strong"]}, "loras"),
+    ({"prompt": "x", "loras": ["none", "none=strong"]}, "loras[1]"),
     ({"prompt": "x", "colour": "red"}, "colour"),
     ({"prompt": "x", "input_reference": {}}, "input_reference"),
     ({"prompt": "x", "input_reference": {"file_id": "nope"}}, "input_reference"),

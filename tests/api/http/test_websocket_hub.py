@@ -85,13 +85,16 @@ async def test_message_that_is_too_long_closes(gateway: Any) -> None:
         ("ID/ws?api_key=x", 400),
     ],
 )
-async def test_bad_watch_is_refused_before_it_opens(gateway: Any, path: str, status: int) -> None:
+async def test_bad_watch_is_refused_before_it_opens(
+    gateway: Any, caplog: pytest.LogCaptureFixture, path: str, status: int
+) -> None:
     video = await gateway.create()
     with pytest.raises(InvalidStatus) as raised:
         async with connect(url_of(gateway, path.replace("ID", video.name))):
             pass
     assert raised.value.response.status_code == status
     assert json.loads(raised.value.response.body)["error"]["message"]
+    assert caplog.messages == []  # a client's fault is none of the gateway's
 
 
 async def test_page_of_another_origin_may_not_watch(gateway: Any) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tiny_wan
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -138,6 +139,14 @@ def test_a_tensor_of_another_type_is_named(weights: Path) -> None:
 def test_a_config_that_describes_another_network_is_named(weights: Path) -> None:
     (weights / "transformer" / "config.json").write_text('{"num_wheels": 4}')
     assert "transformer/config.json: " in problem_of(weights)
+
+
+@pytest.mark.parametrize("content", ["not JSON", "", "{"])
+def test_a_config_that_is_no_json_is_named_in_any_family(tmp_path: Path, content: str) -> None:
+    tiny_wan.write_wan(tmp_path / "wan")
+    config = tmp_path / "wan" / "transformer" / "config.json"
+    config.write_text(content)
+    assert problem_of(tmp_path / "wan").startswith(f"{config}: ")
 
 
 def test_every_broken_part_gets_a_line(weights: Path) -> None:

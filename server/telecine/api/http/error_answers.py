@@ -32,8 +32,9 @@ _PARAMS = {
     "after_event_id": "after",
     "page_size": "limit",
     "num_videos": "n",
-    "name": "video_id",
 }
+# The path's parameter that names a resource.
+_IDS = {"videos": "video_id", "media": "media_id", "models": "model_id"}
 # Trying the same again cannot help, which a client would else do after a 409, 429 or 5xx.
 _FINAL = (
     errors.VideoStateError,
@@ -98,6 +99,8 @@ def param_of(error: errors.TelecineError) -> str | None:
     field: str | None = getattr(error, "field", None)
     if field is None:
         return None
+    if isinstance(error, errors.NotFoundError) and field == "name":
+        return _IDS.get(error.resource_name.partition("/")[0])
     field = field.removeprefix("spec.")
     return _PARAMS.get(field, field)
 
@@ -147,15 +150,38 @@ def _methods_of(connection: HTTPConnection) -> str:
     return ", ".join(sorted(methods))
 
 
-def field_error(error: ValidationError) -> errors.InvalidFieldError:
+def field_error(error: ValidationError, fields: Mapping[str, Any]) -> errors.InvalidFieldError:
     """Returns the first thing that is wrong with a body, with its field's name."""
-    first: Any = error.errors()[0]
-    path = "".join(
-        f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]
-    ).lstrip(".")
+    details: list[Any] = error.errors()
+    found = [
+        (_path_of(detail, fields), detail)
+        for detail in details
+        if detail["loc"][:1] == details[0]["loc"][:1]
+    ]
+    # Of the forms that a field may have, the one that was meant is that which fits furthest.
+    path, first = max(found, key=lambda each: len(each[0]))
+    name = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in path
+    ).removeprefix(".")
     if first["type"] == "extra_forbidden":
-        return errors.InvalidFieldError(path, "is not a field of this request")
-    return errors.InvalidFieldError(path or "body", first["msg"])
+        return errors.InvalidFieldError(name, "is not a field of this request")
+    if first["type"] == "model_type":
+        return errors.InvalidFieldError(name, "is not an object")
+    return errors.InvalidFieldError(name or "body", first["msg"])
+
+
+def _path_of(detail: Any, fields: Any) -> list[str | int]:
+    """Returns where an error is, without the names of our types that pydantic puts between."""
+    path: list[str | int] = []
+    node = fields
+    for part in detail["loc"]:
+        is_element = isinstance(node, list) and isinstance(part, int)
+        if is_element or (isinstance(node, Mapping) and part in node):
+            node = node[part]
+            path.append(part)
+    if detail["type"] == "missing":
+        path.append(detail["loc"][-1])
+    return path
 
 
 def _headers(error: errors.TelecineError) -> dict[str, str]:

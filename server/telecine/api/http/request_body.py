@@ -49,7 +49,7 @@ def _validate(kind: type[BodyT], fields: dict[str, Any], *, is_strict: bool) -> 
     try:
         return kind.model_validate(fields, strict=is_strict)
     except ValidationError as error:
-        raise field_error(error) from None
+        raise field_error(error, fields) from None
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 from starlette.datastructures import UploadFile
 
+from telecine.api.request_validation import shown
 from telecine.api.video_batches import MAX_VIDEOS
 from telecine.errors import InvalidFieldError
 from telecine.v1 import video_pb2
@@ -166,7 +167,7 @@ def spec_of(body: VideoOptions, *, prompt: str, seconds: str | None = None) -> v
         expand_prompt=body.expand_prompt,
         upscale=body.upscale,
         labels=body.labels,
-        loras=[_lora_of(lora) for lora in body.loras],
+        loras=[_lora_of(lora, f"loras[{place}]") for place, lora in enumerate(body.loras)],
         model=model_name(body.model) if body.model else "",
         size=_size_of(body.size) if body.size else None,
         duration=duration_of(seconds) if seconds else None,
@@ -204,7 +205,7 @@ def _size_of(size: str) -> video_pb2.Size:
     return video_pb2.Size(width=int(width), height=int(height))
 
 
-def _lora_of(lora: str | LoraField) -> video_pb2.Lora:
+def _lora_of(lora: str | LoraField, field: str) -> video_pb2.Lora:
     """Returns an adapter; text is its name, or `name=scale`."""
     if isinstance(lora, LoraField):
         return video_pb2.Lora(name=lora.name, scale=lora.scale)
@@ -212,4 +213,4 @@ def _lora_of(lora: str | LoraField) -> video_pb2.Lora:
     try:
         return video_pb2.Lora(name=name, scale=float(scale) if equals else None)
     except ValueError:
-        raise InvalidFieldError("loras", f"{scale!r} is not a strength") from None
+        raise InvalidFieldError(field, f"{shown(scale)} is not a strength") from None

@@ -48,6 +48,7 @@ def check_weights(folder: Path) -> CheckedWeights:
         family = load_family(str(folder))
     except OSError as error:
         raise ValueError(f"{folder / _INDEX}: {error.strerror}") from error
+    _check_configs(folder)
     networks = family.networks
     tensors: dict[str, Tensors] = {}
     problems = []
@@ -73,6 +74,15 @@ def _named_parts(folder: Path) -> Iterator[str]:
     for name, value in json.loads((folder / _INDEX).read_text()).items():
         if isinstance(value, list) and len(value) == 2 and value[1] is not None:
             yield name
+
+
+def _check_configs(folder: Path) -> None:
+    """Families read them at once, and would not say which one it is that is broken."""
+    for path in sorted(folder.glob("*/config.json")):
+        try:
+            json.loads(path.read_text())
+        except ValueError as error:
+            raise ValueError(f"{path}: {_words(error)}") from error
 
 
 def _check_files(folder: Path) -> None:
