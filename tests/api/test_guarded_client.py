@@ -226,6 +226,15 @@ def test_url_of_another_form_is_refused(url: str) -> None:
         check_url(url)
 
 
+@pytest.mark.parametrize("url", ["http://169.254.169.254/", "https://[::1]:8443/told"])
+async def test_address_that_is_never_called_is_known_before_any_call(url: str) -> None:
+    client = GuardedClient()
+    with pytest.raises(OutsideError, match="not public"):
+        client.require_callable(url)
+    client.require_callable("https://example.com/told")
+    await client.close()
+
+
 @pytest.mark.parametrize(
     "address",
     [

@@ -216,6 +216,11 @@ async def test_url_of_another_form_is_refused(gateway: Any, refused: Refused, ur
     assert refusal.field == "webhook_url"
 
 
+async def test_host_that_is_never_called_is_refused_at_once(gateway: Any, refused: Refused) -> None:
+    refusal = await refused(gateway.videos.CreateVideo(creation("https://example.com/told")))
+    assert refusal.field == "webhook_url"
+
+
 class TestTenantWithoutASecret:
     @pytest.fixture
     def sections(self) -> dict[str, Any]:

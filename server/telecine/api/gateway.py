@@ -170,7 +170,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
             quotas=quotas,
             rate_limiter=open_rate_limiter(jobs, quotas, settings.quota),
             web=web,
-            webhooks=WebhookAddresses(settings.webhooks),
+            webhooks=WebhookAddresses(settings.webhooks, web),
             max_message_bytes=settings.gateway.max_message_bytes,
             upload_idle_seconds=settings.gateway.upload_idle_seconds,
         )

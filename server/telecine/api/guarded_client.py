@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from urllib.parse import urljoin, urlsplit
 
 import httpcore2
@@ -55,6 +56,18 @@ class GuardedClient:
         self._pool = httpcore2.AsyncConnectionPool(
             network_backend=_GuardedBackend(self._hosts), max_keepalive_connections=0
         )
+
+    def require_callable(self, url: str) -> None:
+        """Refuses what would never be called, whatever its host's name resolves to.
+
+        Raises:
+            OutsideError: it is no URL, or at a host or an address that is not called.
+        """
+        check_url(url)
+        host = urlsplit(url).hostname or ""
+        _require_host(host, self._hosts)
+        with suppress(ValueError):  # a name
+            _require_public([ipaddress.ip_address(host)], self._hosts)
 
     async def get(self, url: str, *, max_bytes: int, seconds: float) -> bytes:
         """Returns what lies at a URL.
@@ -139,14 +152,22 @@ class _GuardedBackend(httpcore2.AsyncNetworkBackend):
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         """Connects to a host that may be called."""
-        if self._hosts and host not in self._hosts:
-            raise OutsideError("is at a host that is not called")
+        _require_host(host, self._hosts)
         addresses = await _resolve(host, port)
-        if not self._hosts and not all(map(is_public, addresses)):
-            raise OutsideError("is at an address that is not public")
+        _require_public(addresses, self._hosts)
         return await self._plain.connect_tcp(
             str(addresses[0]), port, timeout, local_address, socket_options
         )
+
+
+def _require_host(host: str, hosts: frozenset[str]) -> None:
+    if hosts and host not in hosts:
+        raise OutsideError("is at a host that is not called")
+
+
+def _require_public(addresses: Iterable[Address], hosts: frozenset[str]) -> None:
+    if not hosts and not all(map(is_public, addresses)):
+        raise OutsideError("is at an address that is not public")
 
 
 async def _resolve(host: str, port: int) -> list[Address]:

@@ -74,7 +74,7 @@ def next_month(instant: datetime) -> datetime:
 def _told_quota(name: str, limit: int, used: int, asked: int) -> str:
     match name:
         case "max_open_videos":
-            return f"{name}: {used} of your {limit} videos have not ended"
+            return f"{name}: no more than {limit} of your videos may be under way at once"
         case "max_stored_bytes":
             return f"{name}: your files take {used} of {limit} bytes; delete some"
         case _:

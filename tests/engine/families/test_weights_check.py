@@ -141,6 +141,16 @@ def test_a_config_that_describes_another_network_is_named(weights: Path) -> None
     assert "transformer/config.json: " in problem_of(weights)
 
 
+@pytest.mark.timeout(30)  # a billion layers are not built first
+def test_more_layers_than_tensors_are_told_at_once(tmp_path: Path) -> None:
+    tiny_wan.write_wan(tmp_path / "wan")
+    config = tmp_path / "wan" / "transformer" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"num_layers": 10**9}))
+    problem = problem_of(tmp_path / "wan")
+    assert problem.startswith(f"{config}: ")
+    assert "num_layers: 1000000000, of 69 tensors" in problem
+
+
 @pytest.mark.parametrize("content", ["not JSON", "", "{"])
 def test_a_config_that_is_no_json_is_named_in_any_family(tmp_path: Path, content: str) -> None:
     tiny_wan.write_wan(tmp_path / "wan")

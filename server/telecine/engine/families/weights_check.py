@@ -101,13 +101,20 @@ def _check_network(folder: Path, build: Callable[[], nn.Module]) -> Tensors:
     tensors = _read_tensors(folder)
     config = folder / "config.json"
     try:
-        json.loads(config.read_text())
+        _require_no_more_layers(json.loads(config.read_text()), len(tensors))
         with torch.device("meta"):
             network = build()
     except Exception as error:  # a library's own, of a config that is not its
         raise ValueError(f"{config}: {_words(error)}") from error
     _compare(folder, network, tensors)
     return tensors
+
+
+def _require_no_more_layers(described: Mapping[str, object], num_tensors: int) -> None:
+    """Each layer has tensors; a network of a million of them would be built for hours."""
+    for name, value in described.items():
+        if name.endswith("layers") and isinstance(value, int) and value > num_tensors:
+            raise ValueError(f"{name}: {value}, of {num_tensors} tensors in all")
 
 
 def _require_folder(folder: Path) -> None:
