@@ -3,7 +3,8 @@
 python scripts/bench/families.py [--quick] [--steps 8] [--repeats 5] [--threads 1]
     [--families wan ltx2 mochi]
 
-Small random weights, whose step takes some tenths of a second. Both sides run in turn in one
+A processor with AVX2 alone has a report of its own, families_avx2: its matrix products are another
+library's. Small random weights, whose step takes some tenths of a second. Both sides run in turn in one
 process (ABBA); memory is measured in a process of its own for each. Times are CPU seconds, so that
 what else runs on the machine counts for little. Needs the packages of the extra `dev`.
 """
@@ -20,8 +21,11 @@ from typing import Any
 
 from report import Figure, figure, print_table, write_report
 
+from telecine.engine.linear import HAS_AVX512
+
 PROGRAM = Path(__file__).with_name("families_sides.py")
 FIXTURES = Path(__file__).resolve().parents[2] / "tests" / "fixtures"
+NAME = "families" if HAS_AVX512 else "families_avx2"
 FAMILIES = ("wan", "ltx2", "mochi")
 TIME_GOAL = 0.75
 TOLERANCE = 1e-4
@@ -39,7 +43,7 @@ def main() -> None:
     if options.quick:
         options.steps, options.repeats = 2, 1
     rows = [row for family in options.families for row in measure(family, options)]
-    print_table("families", rows) if options.quick else write_report("families", rows)
+    print_table(NAME, rows) if options.quick else write_report(NAME, rows)
 
 
 def measure(family: str, options: argparse.Namespace) -> list[Figure]:

@@ -24,6 +24,7 @@ code that has changed since may give others.
 """
 # Other figures than a benchmark's: what wrote them.
 _OTHER_SCRIPTS = {
+    "families_avx2": "bench/families.py",
     "toybox": "evaluate.py",
     "toybox_settings": "evaluate_settings.py",
     "minutes": "evaluate_minutes.py",
