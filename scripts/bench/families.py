@@ -4,9 +4,9 @@ python scripts/bench/families.py [--quick] [--steps 8] [--repeats 5] [--threads 
     [--families wan ltx2 mochi]
 
 A processor with AVX2 alone has a report of its own, families_avx2: its matrix products are another
-library's. Small random weights, whose step takes some tenths of a second. Both sides run in turn in one
-process (ABBA); memory is measured in a process of its own for each. Times are CPU seconds, so that
-what else runs on the machine counts for little. Needs the packages of the extra `dev`.
+library's. Small random weights, whose step takes some tenths of a second. Both sides run in turn
+in one process (ABBA); memory is measured in a process of its own for each. Times are CPU seconds,
+so that what else runs on the machine counts for little. Needs the packages of the extra `dev`.
 """
 
 import argparse
