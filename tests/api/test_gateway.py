@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx2
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -81,6 +82,23 @@ async def test_redis_that_goes_and_comes_back_needs_no_restart(
             store.start()
             await wait_for_status(health, SERVING)
             assert (await videos.CreateVideo(CREATION)).name == made.name
+
+
+async def test_health_is_told_by_http_as_by_grpc(tmp_path: Path) -> None:
+    address_file = tmp_path / "http.address"
+    with RedisServer(tmp_path / "redis") as store:
+        settings = settings_for(store.url, tmp_path, http_address_file=address_file)
+        async with (
+            serve(settings) as address,
+            connected(address) as (_, health),
+            httpx2.AsyncClient(base_url=f"http://{address_file.read_text().strip()}") as http,
+        ):
+            answer = await http.get("/health")
+            assert (answer.status_code, answer.json()) == (200, {"status": "SERVING"})
+            store.kill()
+            await wait_for_status(health, NOT_SERVING)
+            answer = await http.get("/health")
+            assert (answer.status_code, answer.json()) == (503, {"status": "NOT_SERVING"})
 
 
 async def test_gateway_starts_before_redis_does(

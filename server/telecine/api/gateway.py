@@ -88,7 +88,7 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
         )
         await monitor.probe()
         address = _bind(server, settings.gateway)
-        http_server = HttpServer(build_app(parts, settings.gateway), settings.gateway)
+        http_server = HttpServer(build_app(parts, settings.gateway, health), settings.gateway)
         http_address = await http_server.start()
         await server.start()
         background = [

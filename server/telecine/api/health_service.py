@@ -24,6 +24,11 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
         self._status: int = NOT_SERVING
         self._changed = asyncio.Condition()
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether calls can be answered now."""
+        return self._status == SERVING
+
     async def set(self, status: int) -> None:
         """Enters a ServingStatus and tells all who watch."""
         if status == self._status:

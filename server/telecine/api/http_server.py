@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 import telecine
 from telecine.api.gateway_parts import GatewayParts
+from telecine.api.health_service import HealthServicer
 from telecine.api.http import (
     account_routes,
     content_routes,
@@ -31,6 +32,7 @@ from telecine.api.http.error_answers import (
     answer_telecine_error,
 )
 from telecine.api.http.header_deadline import HeaderDeadlineProtocol
+from telecine.api.http.health_route import add_health_route
 from telecine.api.http.request_frame import RequestFrame
 from telecine.api.http.web_application import add_web_application
 from telecine.api.http.websocket_protocol import RefusingWebSocketProtocol
@@ -62,7 +64,7 @@ _EXPOSED_HEADERS = (
 )
 
 
-def build_app(parts: GatewayParts, settings: GatewaySettings) -> FastAPI:
+def build_app(parts: GatewayParts, settings: GatewaySettings, health: HealthServicer) -> FastAPI:
     """Returns the application with every route."""
     app = FastAPI(
         title="Telecine",
@@ -75,6 +77,7 @@ def build_app(parts: GatewayParts, settings: GatewaySettings) -> FastAPI:
     app.state.routes = [route for routes in _ROUTES for route in routes.router.routes]
     for routes in _ROUTES:
         app.include_router(routes.router)
+    add_health_route(app, health)
     add_web_application(app)
     app.add_exception_handler(TelecineError, answer_telecine_error)
     app.add_exception_handler(RequestValidationError, answer_bad_parameter)
