@@ -81,6 +81,14 @@ async def test_bad_download_is_refused(
     assert (refusal.code, refusal.field) == (code, field)
 
 
+async def test_file_that_is_not_there_is_named_as_it_was_asked_for(
+    gateway: Any, refused: Refused, video: video_pb2.Video
+) -> None:
+    call = gateway.videos.DownloadVideo(download(video.name, artifact_id="absent.mp4"))
+    refusal = await refused(received(call))
+    assert refusal.metadata["resource_name"] == f"{video.name}/artifacts/absent.mp4"
+
+
 async def test_video_that_is_not_done_has_no_files(gateway: Any, refused: Refused) -> None:
     queued = await gateway.create()
     refusal = await refused(received(gateway.videos.DownloadVideo(download(queued.name))))

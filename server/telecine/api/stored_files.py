@@ -39,7 +39,8 @@ def find_artifact(
     if not video.artifacts:
         state = state_word(video)
         raise VideoStateError(f"{video.name} is {state} and has no files", state=state)
-    raise NotFoundError(f"{video.name}/artifacts/{shown(artifact_id)}", field="artifact_id")
+    unquoted = shown(artifact_id)[1:-1]
+    raise NotFoundError(f"{video.name}/artifacts/{unquoted}", field="artifact_id")
 
 
 def check_offset(artifact: video_pb2.Artifact, offset: int) -> None:
