@@ -1,24 +1,49 @@
 """What the engine makes, in the test's own process, of what a video was made from."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from telecine.backend.frames import to_frames, to_video
-from telecine.engine.denoise import ClipStart, denoise_slice, initial_state
+from telecine.engine.denoise import ClipStart, Conditioning, denoise_slice, initial_state
 from telecine.engine.families import load_family
-from telecine.engine.families.prompt_encoder import PromptEncoder
 from telecine.engine.families.protocol import Family
 from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
+from telecine.inference.triton_client import TritonClient
 from telecine.v1 import video_pb2
 
 from .input_files import CPU, Frames, fading
 
 
+async def encoded_by_the_service(
+    triton_url: str, video: video_pb2.Video
+) -> dict[str, Conditioning]:
+    """A video's prompts; what ONNX Runtime makes of one differs in its last bits from PyTorch's."""
+    model, spec = video.spec.model.removeprefix("models/"), video.spec
+    triton = TritonClient(triton_url, stream_timeout_seconds=60.0)
+    texts = (spec.prompt, spec.negative_prompt)
+    encoded = {text: await triton.encode_prompt(model, text) for text in texts}
+    await triton.close()
+    return {
+        text: {name: torch.tensor(values)[None] for name, values in prompt.tensors.items()}
+        for text, prompt in encoded.items()
+    }
+
+
 @torch.inference_mode()
-def made_by_the_engine(weights: Path, video: video_pb2.Video, frames: Frames) -> Frames:
-    """All frames of a clip that begins with frames, or that changes them as the video asks."""
+def made_by_the_engine(
+    weights: Path,
+    video: video_pb2.Video,
+    frames: Frames,
+    *,
+    prompts: Mapping[str, Conditioning],
+) -> Frames:
+    """All frames of a clip that begins with frames, or that changes them as the video asks.
+
+    `prompts` are encoded ones, by their text.
+    """
     family, spec = load_family(str(weights)), video.spec
     is_edit = spec.HasField("edit")
     num_frames = len(frames) if is_edit else num_clip_frames(family, spec.extend)
@@ -38,16 +63,16 @@ def made_by_the_engine(weights: Path, video: video_pb2.Video, frames: Frames) ->
             strength=spec.edit.strength if is_edit else 1.0,
         ),
     )
-    prompts = PromptEncoder(family)
     is_image_read = family.card.is_image_required or not is_edit
-    prompt = {**prompts.encode(spec.prompt), **(encoded if is_image_read else {})}
-    negative = prompts.encode(spec.negative_prompt) if spec.guidance_scale > 1 else None
+    prompt = {**prompts[spec.prompt], **(encoded if is_image_read else {})}
+    negative = prompts[spec.negative_prompt] if spec.guidance_scale > 1 else None
     start = ClipStart(source=latents) if is_edit else ClipStart(given=latents)
     state, denoiser = initial_state(job, CPU, start), family.load_denoiser(CPU)
     while state.step_index < job.num_steps:
         *_, last = denoise_slice(denoiser, prompt, negative, config=job, state=state, num_steps=999)
         state = last.state
-    return to_frames(family.load_vae(CPU).decode(state.latents))
+    decoded = torch.cat(list(family.load_vae(CPU).decode_chunks(state.latents)), 2)
+    return to_frames(decoded)
 
 
 def num_clip_frames(family: Family, extend: video_pb2.Extend) -> int:
