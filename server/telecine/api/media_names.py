@@ -19,9 +19,10 @@ def new_media_name(tenant: str) -> str:
     return f"{_PREFIX}{drawn}{_owner_mark(drawn, tenant)}"
 
 
-def is_media_name(name: str) -> bool:
-    """Whether `name` has the form `media/{media}`."""
-    return _MEDIA_NAME.fullmatch(name) is not None
+def check_media_name(name: str, *, field: str) -> None:
+    """Raises InvalidFieldError unless `name` has the form `media/{media}`."""
+    if not _MEDIA_NAME.fullmatch(name):
+        raise InvalidFieldError(field, f"{shown(name)} is not of the form media/{{media}}")
 
 
 def is_owned_media(name: str, tenant: str) -> bool:

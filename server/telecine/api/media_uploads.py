@@ -9,7 +9,7 @@ from pathlib import Path
 
 from telecine.api.caller import Caller
 from telecine.api.gateway_parts import GatewayParts
-from telecine.api.media_names import is_media_name, is_owned_media, new_media_name
+from telecine.api.media_names import check_media_name, is_owned_media, new_media_name
 from telecine.api.media_types import HEAD_BYTES, MEDIA_TYPES
 from telecine.api.name_pages import decode_page_token, encode_page_token
 from telecine.api.request_validation import check_page_size, shown
@@ -130,8 +130,7 @@ def page_token_after(media: video_pb2.Media) -> str:
 
 
 def _require_owned(name: str, caller: Caller) -> None:
-    if not is_media_name(name):
-        raise InvalidFieldError("name", f"{shown(name)} is not of the form media/{{media}}")
+    check_media_name(name, field="name")
     if not is_owned_media(name, caller.tenant):
         raise NotFoundError(name)
 

@@ -8,7 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from telecine.api.caller import Caller
 from telecine.api.gateway_parts import GatewayParts
-from telecine.api.media_names import check_owned_media, is_media_name
+from telecine.api.media_names import check_media_name, check_owned_media
 from telecine.api.media_types import HEAD_BYTES, MediaKind, kind_of
 from telecine.api.request_validation import RESOURCE_ID, shown
 from telecine.api.stored_files import state_word
@@ -260,8 +260,7 @@ async def _check_media(
     parts: GatewayParts, name: str, kind: Literal["image", "audio"], *, caller: Caller
 ) -> None:
     field = f"spec.input_{kind}"
-    if not is_media_name(name):
-        raise InvalidFieldError(field, f"{shown(name)} is not of the form media/{{media}}")
+    check_media_name(name, field=field)
     check_owned_media(name, caller.tenant, field=field)
     await _check_upload(parts, name, kind, field=field)
 

@@ -5,9 +5,8 @@ from typing import Annotated
 import typer
 
 from telecine.cli.console import output, plain_table, print_json
-from telecine.cli.generate import AudioOption, check_options, parse_audio, parse_size, parse_tier
+from telecine.cli.generate import AudioOption, checked_options, parse_audio, parse_size, parse_tier
 from telecine.cli.options import DataDirOption, JsonOption, ServerOption, connect
-from telecine.client import VideoOptions
 from telecine.v1 import usage_pb2
 
 MICROS = 1_000_000
@@ -35,8 +34,7 @@ def estimate(
         "tier": parse_tier(tier) if tier else None,
         "audio_mode": parse_audio(audio) if audio else None,
     }
-    options = VideoOptions(**{k: v for k, v in given.items() if v is not None})  # type: ignore[typeddict-item]
-    check_options(prompt, options)
+    options = checked_options(prompt, given)
     with connect(server, data_dir) as client:
         cost = client.estimate_cost(prompt, **options)
     if json:

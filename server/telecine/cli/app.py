@@ -1,10 +1,8 @@
 """All commands put together."""
 
 import sys
-from typing import NoReturn
 
 import typer
-from rich.markup import escape
 
 from telecine.cli import (
     accounts,
@@ -18,7 +16,7 @@ from telecine.cli import (
     videos,
     workers,
 )
-from telecine.cli.console import console
+from telecine.cli.console import tell_error
 from telecine.cli.options import connection_options
 from telecine.client import TelecineClientError
 
@@ -56,12 +54,8 @@ def main() -> None:
         app()
     except TelecineClientError as error:
         reason = f" ({error.reason})" if error.reason else ""
-        _end_with(f"{error.message}{reason}")
+        tell_error(f"{error.message}{reason}")
+        sys.exit(1)
     except OSError as error:
-        _end_with(str(error))
-
-
-def _end_with(message: str) -> NoReturn:
-    told = f"[red]error:[/] {escape(message)}"
-    console.print(told, highlight=False, soft_wrap=True)
-    sys.exit(1)
+        tell_error(error)
+        sys.exit(1)

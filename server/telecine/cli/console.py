@@ -6,11 +6,17 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 # Standard output carries results alone, so that a script can read them.
 console = Console(stderr=True)
 output = Console()
+
+
+def tell_error(error: object) -> None:
+    """Say why a command ends; a long line is not broken, so that it can be searched and copied."""
+    console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
 
 
 def plain_table(*columns: str) -> Table:

@@ -165,22 +165,19 @@ def parse_sources(
     }
 
 
-def checked_options(prompt: str, given: dict[str, object], path: Path | None) -> VideoOptions:
+def checked_options(
+    prompt: str, given: dict[str, object], path: Path | None = None
+) -> VideoOptions:
     """Return what is given; what cannot be is refused before a server is started for it."""
     options: VideoOptions = VideoOptions(**{k: v for k, v in given.items() if v is not None})  # type: ignore[typeddict-item]
-    check_options(prompt, options)
-    check_files(options)
-    if path is not None:
-        prepare_target(path)
-    return options
-
-
-def check_options(prompt: str, options: VideoOptions) -> None:
-    """Refuse values that no request can hold, before a server is started for them."""
     try:
         video_spec(prompt, options)
     except ValueError as error:
         raise typer.BadParameter(escape(str(error))) from error
+    check_files(options)
+    if path is not None:
+        prepare_target(path)
+    return options
 
 
 def check_files(options: VideoOptions) -> None:

@@ -8,7 +8,7 @@ import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.markup import escape
 
-from telecine.cli.console import console, output, plain_table, print_json
+from telecine.cli.console import console, output, plain_table, print_json, tell_error
 from telecine.cli.generate import parse_labels, parse_tier
 from telecine.cli.options import DataDirOption, JsonOption, ServerOption, connect
 from telecine.errors import TelecineError
@@ -114,7 +114,7 @@ def bootstrap(
     try:
         secret = make_operator_key(load_settings(settings).redis.url, tenant=tenant)
     except (TelecineError, SettingsError) as error:
-        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        tell_error(error)
         raise typer.Exit(1) from error
     output.print(secret, highlight=False, soft_wrap=True)
 

@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.markup import escape
 
-from telecine.cli.console import console, output, plain_table, print_json
+from telecine.cli.console import console, output, plain_table, print_json, tell_error
 from telecine.cli.options import DataDirOption, JsonOption, ServerOption, connect, find_server
 from telecine.cli.up import MODEL_REPOSITORY
 from telecine.client import Client, NotFoundError, VideoFilter
@@ -192,7 +192,7 @@ def _tell(text: str) -> None:
 
 
 def _fail(error: object) -> NoReturn:
-    console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+    tell_error(error)
     raise typer.Exit(1)
 
 

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 import uvloop
-from rich.markup import escape
 
-from telecine.cli.console import console
+from telecine.cli.console import tell_error
 
 if TYPE_CHECKING:
     from telecine.config import Settings
@@ -28,7 +27,7 @@ def gateway(settings: SettingsOption = None) -> None:
     try:
         uvloop.run(run_gateway(loaded))
     except UnsafeAddressError as error:
-        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        tell_error(error)
         raise typer.Exit(1) from error
 
 
@@ -49,7 +48,7 @@ def _start(file: Path | None, *, service: str) -> "Settings":
     try:
         settings = load_settings(file)
     except SettingsError as error:
-        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        tell_error(error)
         raise typer.Exit(1) from error
     configure_logging(service=service, level=settings.log.level)
     return settings

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from telecine.cli.console import console
+from telecine.cli.console import console, tell_error
 from telecine.cli.options import DataDirOption
 from telecine.errors import TelecineError
 from telecine.local.data_folder import AlreadyRunningError, DataFolder
@@ -95,7 +95,7 @@ def running_service(
             status.start()
     except (AlreadyRunningError, StartError, TelecineError, OSError) as error:
         status.stop()
-        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False)
+        tell_error(error)
         raise typer.Exit(1) from error
     finally:
         status.stop()
