@@ -16,10 +16,18 @@ from telecine.v1 import video_pb2
 
 from .input_files import CPU, Frames, fading
 
+# Equal as a rule; where a pixel is rounded the other way, H.264 goes another way too.
+SAME_DB = 45.0
 
-async def encoded_by_the_service(
-    triton_url: str, video: video_pb2.Video
-) -> dict[str, Conditioning]:
+
+async def made_by_the_engine(
+    weights: Path, video: video_pb2.Video, frames: Frames, *, triton_url: str
+) -> Frames:
+    """All frames of a clip that begins with frames, or that changes them as the video asks."""
+    return _made(weights, video, frames, await _encoded(triton_url, video))
+
+
+async def _encoded(triton_url: str, video: video_pb2.Video) -> dict[str, Conditioning]:
     """A video's prompts; what ONNX Runtime makes of one differs in its last bits from PyTorch's."""
     model, spec = video.spec.model.removeprefix("models/"), video.spec
     triton = TritonClient(triton_url, stream_timeout_seconds=60.0)
@@ -33,17 +41,9 @@ async def encoded_by_the_service(
 
 
 @torch.inference_mode()
-def made_by_the_engine(
-    weights: Path,
-    video: video_pb2.Video,
-    frames: Frames,
-    *,
-    prompts: Mapping[str, Conditioning],
+def _made(
+    weights: Path, video: video_pb2.Video, frames: Frames, prompts: Mapping[str, Conditioning]
 ) -> Frames:
-    """All frames of a clip that begins with frames, or that changes them as the video asks.
-
-    `prompts` are encoded ones, by their text.
-    """
     family, spec = load_family(str(weights)), video.spec
     is_edit = spec.HasField("edit")
     num_frames = len(frames) if is_edit else num_clip_frames(family, spec.extend)

@@ -16,12 +16,7 @@ from telecine.inference.triton_server import TritonServer, TritonServerConfig
 from telecine.v1 import model_pb2
 
 from .conftest import Service, ServiceMaker
-from .engine_reference import (
-    context_of,
-    encoded_by_the_service,
-    made_by_the_engine,
-    stitched,
-)
+from .engine_reference import SAME_DB, context_of, made_by_the_engine, stitched
 from .input_files import (
     FPS,
     SIDE,
@@ -42,8 +37,6 @@ SOURCES = Path(__file__).parents[2] / "model_repository"
 # A first frame beside the latents, with CLIP's features; one in the place of the first latents.
 VARIANTS: dict[str, tiny_wan.WanVariant] = {"wan-i2v": "2.1-i2v", "wan-ti2v": "2.2-5b"}
 NUM_STEPS = 8
-# Equal as a rule; where a pixel is rounded the other way, H.264 goes another way too.
-SAME_DB = 45.0
 
 
 class ServedWan(NamedTuple):
@@ -109,8 +102,7 @@ async def test_wan_changes_and_goes_on_with_a_video_as_the_engine_does(
             edit_strength=strength,
             duration_seconds=9 / FPS,
         )
-        prompts = await encoded_by_the_service(service.triton_url, video)
-        clip = made_by_the_engine(folder, video, source[:9], prompts=prompts)
+        clip = await made_by_the_engine(folder, video, source[:9], triton_url=service.triton_url)
         expected = as_file(clip, tmp_path)
         assert psnr(made, expected) > SAME_DB
         kept_db.append(psnr(made, of_the_vae))
@@ -129,9 +121,8 @@ async def test_wan_changes_and_goes_on_with_a_video_as_the_engine_does(
     assert video.spec.extend.num_frames == 8
     # What moves, and how, one frame does not tell: there is no overlap to go on with.
     assert (video.spec.extend.num_context_frames, video.spec.extend.num_overlap_frames) == (1, 0)
-    prompts = await encoded_by_the_service(service.triton_url, video)
     context = context_of(source, video.spec.extend)
-    clip = made_by_the_engine(folder, video, context, prompts=prompts)
+    clip = await made_by_the_engine(folder, video, context, triton_url=service.triton_url)
     expected = as_file(stitched(source, clip, video.spec.extend), tmp_path)
     assert psnr(longer, expected) > SAME_DB
     # All but the last of the source, which is half what the VAE makes of it, stay as they were.

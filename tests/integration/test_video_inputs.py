@@ -16,12 +16,7 @@ from telecine.client import AsyncClient, VideoOptions
 from telecine.v1 import model_pb2, video_pb2
 
 from .conftest import CARD, Service
-from .engine_reference import (
-    context_of,
-    encoded_by_the_service,
-    made_by_the_engine,
-    stitched,
-)
+from .engine_reference import SAME_DB, context_of, made_by_the_engine, stitched
 from .input_files import (
     SIDE,
     as_file,
@@ -34,9 +29,6 @@ from .input_files import (
     write_video,
 )
 from .waiting import is_step, next_event, until_ready
-
-# Equal as a rule; where a pixel is rounded the other way, H.264 goes another way too.
-SAME_DB = 45.0
 
 
 @pytest.fixture(scope="session")
@@ -84,8 +76,9 @@ async def test_pictures_and_videos_become_other_videos(
     extend = video.spec.extend
     assert (extend.num_frames, extend.num_context_frames, extend.num_overlap_frames) == (8, 5, 3)
     assert len(longer) == len(made) + 8
-    prompts = await encoded_by_the_service(service.triton_url, video)
-    clip = made_by_the_engine(weights, video, context_of(made, extend), prompts=prompts)
+    clip = await made_by_the_engine(
+        weights, video, context_of(made, extend), triton_url=service.triton_url
+    )
     assert psnr(longer, as_file(stitched(made, clip, extend), tmp_path)) > SAME_DB
 
     # An upload of 20 frames, of which the last 15 begin the result.
@@ -100,8 +93,9 @@ async def test_pictures_and_videos_become_other_videos(
     extend = video.spec.extend
     assert (extend.num_frames, extend.num_context_frames, extend.num_overlap_frames) == (4, 9, 3)
     kept = read_frames(tmp_path / "upload.mp4")[5:]
-    prompts = await encoded_by_the_service(service.triton_url, video)
-    clip = made_by_the_engine(weights, video, context_of(kept, extend), prompts=prompts)
+    clip = await made_by_the_engine(
+        weights, video, context_of(kept, extend), triton_url=service.triton_url
+    )
     assert psnr(longer, as_file(stitched(kept, clip, extend), tmp_path)) > SAME_DB
 
 
