@@ -36,6 +36,8 @@ SIGMA_LEAN, SIGMA_SPREAD = 1.4, 1.2
 Outlines are below that: a lean of 0.3 is for a network that knows its scenes.
 """
 SHIFT = 6.0
+SHIFT_OF_SAMPLERS = {"euler_ancestral": 4.0}
+"""Where noise is drawn anew, what early steps decide is mended by later ones."""
 GUIDANCE_FLOOR = 0.7
 """Guidance below this noise level spoils colours and outlines."""
 ROLLOUT = Rollout(chunk_frames=3, context_frames=6)
@@ -88,7 +90,13 @@ class TextToLatents(nn.Module):
         self.text.save(weights)
         _write_json(
             weights / "scheduler" / "scheduler_config.json",
-            {"shift": SHIFT, "rollout": asdict(ROLLOUT), "guidance_floor": GUIDANCE_FLOOR},
+            {
+                "shift": SHIFT,
+                "shift_of_samplers": SHIFT_OF_SAMPLERS,
+                "default_sampler": "euler_ancestral",
+                "rollout": asdict(ROLLOUT),
+                "guidance_floor": GUIDANCE_FLOOR,
+            },
         )
         index = {"_class_name": "ToyboxPipeline", "max_prompt_tokens": MAX_PROMPT_TOKENS}
         _write_json(weights / "model_index.json", index)

@@ -29,7 +29,7 @@ class Settings:
 
     num_inference_steps: int = 20
     guidance_scale: float = 4.0
-    sampler: str = "euler"
+    sampler: str = "euler_ancestral"
     num_frames: int = 33
     side: int = 128
     fps: int = 16

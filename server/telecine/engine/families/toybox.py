@@ -50,6 +50,7 @@ class ToyboxFamily:
     def card(self) -> FamilyCard:
         """Small videos: it was trained on two seconds, which a window goes on with for a minute."""
         rollout, temporal_scale = self.rollout, self._vae_config.temporal_scale
+        default = self._schedule.get("default_sampler", "euler")
         return FamilyCard(
             family="toybox",
             display_name="Toybox",
@@ -58,7 +59,7 @@ class ToyboxFamily:
             max_num_frames=961,
             default_num_frames=33,
             fps=16,
-            samplers=tuple(SAMPLERS),
+            samplers=(default, *(name for name in SAMPLERS if name != default)),
             default_num_inference_steps=20,
             default_guidance_scale=4.0,
             default_negative_prompt="",
@@ -125,7 +126,9 @@ class ToyboxFamily:
         """The sampler's own noise levels, leaning to high noise as the network was trained."""
         if sampler not in SAMPLERS:
             raise ValueError(f"sampler: there is no {sampler!r}")
-        return tuple(SAMPLERS[sampler].sigmas(num_inference_steps, float(self._schedule["shift"])))
+        shifts: dict[str, float] = self._schedule.get("shift_of_samplers", {})
+        shift = shifts.get(sampler, self._schedule["shift"])
+        return tuple(SAMPLERS[sampler].sigmas(num_inference_steps, float(shift)))
 
     def latents_shape(
         self, *, num_frames: int, height: int, width: int

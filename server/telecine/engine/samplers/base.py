@@ -48,3 +48,9 @@ class Sampler(Protocol):
 def shifted(sigma: float, shift: float) -> float:
     """Spend more steps at high noise for `shift` > 1 (Esser et al. 2024, section 5.3.2)."""
     return shift * sigma / (1.0 + (shift - 1.0) * sigma)
+
+
+def flow_levels(num_inference_steps: int, shift: float) -> list[float]:
+    """Evenly spaced noise levels, shifted."""
+    steps = range(num_inference_steps + 1)
+    return [shifted(1.0 - step / num_inference_steps, shift) for step in steps]

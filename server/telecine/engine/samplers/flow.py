@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from telecine.engine.samplers.base import Predict, SamplerStep, StepPlace, shifted
+from telecine.engine.samplers.base import Predict, SamplerStep, StepPlace, flow_levels
 
 
 class _FlowSampler:
@@ -10,8 +10,7 @@ class _FlowSampler:
 
     def sigmas(self, num_inference_steps: int, shift: float) -> list[float]:
         """Noise levels from 1 to 0, one more than steps."""
-        steps = range(num_inference_steps + 1)
-        return [shifted(1.0 - step / num_inference_steps, shift) for step in steps]
+        return flow_levels(num_inference_steps, shift)
 
 
 class EulerSampler(_FlowSampler):
