@@ -69,6 +69,9 @@ def _cases() -> dict[str, _Case]:
         },
         f"euler, {NUM_STEPS} steps": _Case(few, goal=None),
         f"euler, {NUM_STEPS} steps, adapter {NAME}, no guidance": _Case(adapter),
+        f"{NUM_STEPS} steps, adapter {NAME}, no guidance": _Case(
+            replace(adapter, sampler=Settings.sampler)
+        ),
         "realtime, 20 steps a chunk": _Case(Settings(attention="causal")),
         "synonyms, 20 steps": _Case(Settings(), rich_caption),
     }
