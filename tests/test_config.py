@@ -84,6 +84,21 @@ def test_a_value_that_does_not_fit_stays_untold(monkeypatch: pytest.MonkeyPatch)
     assert "hunter2" not in str(refusal.value)
 
 
+def test_typo_in_a_section_s_name_in_the_environment_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TELECINE_GATWAY__PORT", "7001")
+    with pytest.raises(SettingsError, match="TELECINE_GATWAY__PORT: there is no section 'gatway'"):
+        load_settings()
+
+
+def test_variables_that_are_no_settings_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = load_settings()
+    monkeypatch.setenv("TELECINE_API_KEY", "secret")
+    monkeypatch.setenv("OTHER__PORT", "1")
+    assert load_settings().model_dump() == before.model_dump()
+
+
 def test_typo_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TELECINE_REDIS__URI", "redis://x")
     with pytest.raises(ValueError, match="uri"):

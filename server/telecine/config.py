@@ -16,7 +16,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from telecine.settings_errors import told_in_a_line
+from telecine.settings_errors import refuse_unknown_sections, told_in_a_line
 from telecine.webhook_settings import WebhookSettings
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -377,6 +377,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Puts arguments before the environment before the TOML file."""
+        refuse_unknown_sections(env_settings, cls.model_fields)
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
 

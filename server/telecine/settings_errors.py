@@ -1,12 +1,12 @@
 """What is wrong with settings, each in one line that names it."""
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ValidationError
-from pydantic_settings import SettingsError
+from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource, SettingsError
 
 
 @contextmanager
@@ -20,3 +20,22 @@ def told_in_a_line(path: Path | None) -> Iterator[None]:
         raise SettingsError("; ".join(wrong)) from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: {error}") from error
+
+
+def refuse_unknown_sections(
+    environment: PydanticBaseSettingsSource, sections: Collection[str]
+) -> None:
+    """See that each variable of the environment which looks like a setting is in a section.
+
+    An unknown key of a section is refused with the rest; a variable of no section would go unseen.
+
+    Raises:
+        SettingsError: one is not.
+    """
+    assert isinstance(environment, EnvSettingsSource)
+    prefix, delimiter = environment.env_prefix.lower(), environment.env_nested_delimiter
+    assert delimiter
+    for name in environment.env_vars:
+        section, is_nested, _ = name.lower().removeprefix(prefix).partition(delimiter)
+        if name.lower().startswith(prefix) and is_nested and section not in sections:
+            raise SettingsError(f"{name.upper()}: there is no section {section!r}")

@@ -78,12 +78,12 @@ class ToyboxFamily:
     @property
     def networks(self) -> Mapping[str, Callable[[], nn.Module]]:
         """DiT, VAEs, both text encoders and the projection."""
-        sound = {"audio_vae": lambda: AudioVAE(self._audio_vae_config())}
+        sound = {"audio_vae": lambda: AudioVAE(self._audio_vae_config)}
         return {
             **(sound if self._has_sound else {}),
             "transformer": lambda: DiT(self._dit_config),
             "vae": lambda: CausalVAE(self._vae_config),
-            "text_projection": lambda: TextProjection(self._projection_config()),
+            "text_projection": lambda: TextProjection(self._projection_config),
             "text_encoder": self._build_text_encoder,
             "text_encoder_2": self._build_text_encoder_2,
         }
@@ -182,7 +182,7 @@ class ToyboxFamily:
         """
         if not self._has_sound:
             raise ValueError("audio_mode: this model makes silent videos")
-        vae = AudioVAE(self._audio_vae_config())
+        vae = AudioVAE(self._audio_vae_config)
         vae.load_state_dict(load_file(self._folder / "audio_vae" / TENSORS))
         return vae.to(device).eval().requires_grad_(requires_grad=False)
 
@@ -215,7 +215,7 @@ class ToyboxFamily:
         return _read_json(self._folder / "scheduler" / "scheduler_config.json")
 
     def _load_text_projection(self) -> nn.Module:
-        projection = TextProjection(self._projection_config())
+        projection = TextProjection(self._projection_config)
         projection.load_state_dict(load_file(self._folder / "text_projection" / TENSORS))
         return projection.eval()
 
@@ -245,12 +245,14 @@ class ToyboxFamily:
     def _has_sound(self) -> bool:
         return (self._folder / "audio_vae").is_dir()
 
+    @cached_property
     def _audio_vae_config(self) -> AudioVAEConfig:
         described = _read_json(self._folder / "audio_vae" / "config.json")
         for name in ("latents_mean", "latents_std"):
             described[name] = tuple(described[name])
         return AudioVAEConfig(**described)
 
+    @cached_property
     def _projection_config(self) -> TextProjectionConfig:
         return TextProjectionConfig(**_read_json(self._folder / "text_projection" / "config.json"))
 
