@@ -27,7 +27,7 @@ TIERS = (video_pb2.TIER_STANDARD, video_pb2.TIER_BATCH, video_pb2.TIER_PREMIUM)
 
 def make_options(number: int) -> VideoOptions:
     """Returns one of the kinds of videos that are made."""
-    samplers = ("euler", "heun", "unipc", "ddim", "ddpm", "rk4")
+    samplers = ("euler_ancestral", "euler", "heun", "unipc", "ddim", "ddpm", "rk4")
     return {
         "seed": number,
         "num_inference_steps": 16 + 8 * (number % 4),
