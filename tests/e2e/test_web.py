@@ -242,6 +242,20 @@ def test_form_is_filled_and_sent_by_keyboard_alone(
     expect(card).to_have_attribute("data-state", "CANCELLED")
 
 
+def test_focus_stays_on_cancel_when_a_waiting_video_begins(page: Page) -> None:
+    ask_for_video(page, steps=50)
+    ahead = page.locator(".live-card").last
+    waiting = ask_for_video(page, steps=50)
+    expect(waiting).to_have_attribute("data-state", "QUEUED")
+    cancel = waiting.get_by_role("button", name="Cancel")
+    cancel.focus()
+    ahead.get_by_role("button", name="Cancel").evaluate("button => button.click()")
+    expect(waiting).to_have_attribute("data-state", "RUNNING")
+    expect(cancel).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(waiting).to_have_attribute("data-state", "CANCELLED")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_view_is_accessible_and_fits_a_phone(
     open_page: OpenPage, service: WebService, scheme: str

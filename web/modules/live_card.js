@@ -24,7 +24,6 @@ export class LiveCard {
     this.video = video;
     this.actions = actions;
     this.isPlaying = false;
-    this.buttonsState = "";
     const titleId = `live-${video.id}`;
     this.preview = element("img", { class: "preview", alt: "", hidden: true });
     this.screen = screenFor(video);
@@ -80,16 +79,19 @@ export class LiveCard {
     }
   }
 
-  /** @param {Video} video rebuilds the buttons when there are others, so that focus stays */
+  /** @param {Video} video whose buttons replace others only, so that focus stays where it is */
   showButtons(video) {
-    if (this.buttonsState === video.state) {
+    const buttons = this.buttonsFor(video);
+    const shown = [...this.buttons.children];
+    if (labels(buttons) === labels(shown)) {
       return;
     }
-    const hadFocus = this.buttons.contains(document.activeElement);
-    this.buttonsState = video.state;
-    this.buttons.replaceChildren(...this.buttonsFor(video));
-    if (hadFocus) {
-      /** @type {HTMLElement} */ (this.buttons.firstElementChild).focus();
+    const focused = shown.find((button) => button === document.activeElement);
+    this.buttons.replaceChildren(...buttons);
+    if (focused) {
+      // Whoever is about to press Cancel must not press what now stands first.
+      const same = buttons.find((button) => button.textContent === focused.textContent);
+      (same ?? buttons[0]).focus();
     }
   }
 
@@ -130,4 +132,9 @@ export class LiveCard {
 /** @param {Video} video the steps are most of the work, and not all of it */
 function percentOf({ num_steps, step_index, progress }) {
   return num_steps ? Math.max(progress, (90 * step_index) / num_steps) : progress;
+}
+
+/** @param {Element[]} buttons */
+function labels(buttons) {
+  return buttons.map((button) => button.textContent).join();
 }
