@@ -21,10 +21,17 @@ def shipped_card(folder: Path) -> model_pb2.Model:
     return json_format.Parse((folder / "model.json").read_text(), model_pb2.Model())
 
 
-def test_the_built_in_model_s_card_has_its_family_s_lengths_and_attention() -> None:
-    shipped = shipped_card(TOYBOX).limits
-    told = model_card(load_family(str(TOYBOX)).card, version="1", memory_bytes=0).limits
+def test_the_built_in_model_s_card_has_its_family_s_limits_and_defaults() -> None:
+    card, family = (
+        shipped_card(TOYBOX),
+        model_card(load_family(str(TOYBOX)).card, version="1", memory_bytes=0),
+    )
+    for name in ("sampler", "num_inference_steps", "guidance_scale", "fps"):
+        assert getattr(card.defaults, name) == getattr(family.defaults, name), name
+    shipped, told = card.limits, family.limits
     for name in (
+        "sizes",
+        "samplers",
         "max_num_frames",
         "frames_multiple",
         "max_duration",
