@@ -22,10 +22,8 @@ def shipped_card(folder: Path) -> model_pb2.Model:
 
 
 def test_the_built_in_model_s_card_has_its_family_s_limits_and_defaults() -> None:
-    card, family = (
-        shipped_card(TOYBOX),
-        model_card(load_family(str(TOYBOX)).card, version="1", memory_bytes=0),
-    )
+    card = shipped_card(TOYBOX)
+    family = model_card(load_family(str(TOYBOX)).card, version="1", memory_bytes=0)
     for name in ("sampler", "num_inference_steps", "guidance_scale", "fps"):
         assert getattr(card.defaults, name) == getattr(family.defaults, name), name
     shipped, told = card.limits, family.limits
