@@ -17,21 +17,14 @@ from telecine.engine.families.toybox import ToyboxFamily, save_part
 from telecine.engine.latents import Latents
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.audio_latents import FPS, AudioClips
+from train.batches import CONTEXT_SIGMA, DROPPED_CAPTIONS, SIGMA_LEAN, SIGMA_SPREAD, tokenize
 from train.captions import any_caption
-from train.dit import (
-    CAPTION_TOKENS,
-    CONTEXT_SIGMA,
-    DROPPED_CAPTIONS,
-    SIGMA_LEAN,
-    SIGMA_SPREAD,
-    channel_weights_of,
-    tokenize,
-    weighted_error,
-)
-from train.latents import LatentClips
+from train.dit import LONG_SHARE, channel_weights_of, weighted_error
+from train.latents import LONG_NUM_FRAMES, LatentClips
 from train.loop import Metrics, Plan, Trainer, step_generator
 from train.precision import autocast
-from train.text import TextEncoders
+from train.text import MAX_PROMPT_TOKENS, TextEncoders
+from train.vae import NUM_FRAMES
 
 BATCH, DRAWS = 24, 3
 """Clips of a batch, and noise levels at which the sound of each is learnt."""
@@ -56,14 +49,18 @@ def train(
 ) -> None:
     """Train for `num_steps` in all and write transformer/, sound and all."""
     torch.manual_seed(seed)
-    clips, sounds = LatentClips(latents_folder), AudioClips(audio_folder)
-    clips.refresh()
-    tokenizer = PromptTokenizer(weights / "tokenizer", CAPTION_TOKENS)
+    data = [
+        (LatentClips(latents_folder, length), AudioClips(audio_folder, length))
+        for length in (NUM_FRAMES, LONG_NUM_FRAMES)
+    ]
+    for clips, _ in data:
+        clips.refresh()
+    tokenizer = PromptTokenizer(weights / "tokenizer", MAX_PROMPT_TOKENS)
     text = TextEncoders()
     text.load(weights)
     picture = ToyboxFamily(weights).load_dit(CPU)
     had_sound = picture.audio is not None
-    dit = with_sound(picture, sounds.latents[FPS[0]].shape[1])
+    dit = with_sound(picture, data[0][1].latents[FPS[0]].shape[1])
     stream = sound_of(dit).requires_grad_(requires_grad=True)
     channel_weights = channel_weights_of(weights)
     plan = replace(FURTHER if had_sound else FROM_NOTHING, num_steps=num_steps)
@@ -72,7 +69,8 @@ def train(
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
         generator = step_generator(seed, step)
-        batch = _draw_batch(clips, sounds, tokenizer, generator=generator)
+        is_long = bool(torch.rand((), generator=generator) < LONG_SHARE)
+        batch = _draw_batch(*data[is_long], tokenizer, generator=generator)
         with torch.no_grad():
             embeds, pooled = text(batch.input_ids, batch.attention_mask)
         prompt = Prompt(embeds, pooled, batch.attention_mask.bool())

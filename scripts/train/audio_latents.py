@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from telecine.engine.audio.audio_vae import AudioVAE
 from telecine.engine.families.toybox import ToyboxFamily
-from train.latents import paths_of_shard
+from train.latents import paths_of_shard, shards_of_length
 from train.loop import save_whole
 from train.vae import NUM_FRAMES
 from train.world import Clip
@@ -28,15 +28,16 @@ def write_audio_shards(weights: Path, latents_folder: Path, folder: Path) -> Non
         path = folder / latents_path.name
         if path.exists():
             continue
-        clips = [clip for path in paths_of_shard(int(latents_path.stem)) for clip in path]
+        clips = [one.clip for path in paths_of_shard(int(latents_path.stem)) for one in path]
         save_whole({str(fps): _encode(vae, clips, fps) for fps in FPS}, path)
 
 
 class AudioClips:
     """The sounds of the shards written so far, in the order of `train.latents.LatentClips`."""
 
-    def __init__(self, folder: Path) -> None:
-        shards = [torch.load(path, weights_only=True) for path in sorted(folder.glob("*.pt"))]
+    def __init__(self, folder: Path, num_frames: int = NUM_FRAMES) -> None:
+        paths = shards_of_length(folder, num_frames)
+        shards = [torch.load(path, weights_only=True) for path in paths]
         self.latents: dict[int, Tensor] = {
             fps: torch.cat([shard[str(fps)] for shard in shards]) for fps in FPS
         }
@@ -47,7 +48,7 @@ class AudioClips:
 def _encode(vae: AudioVAE, clips: list[Clip], fps: int) -> Tensor:
     # What lies behind the clip's end in its last latent goes on: silence there would be learnt.
     latent_samples = vae.config.latent_samples
-    num_latents = math.ceil(num_samples_of(NUM_FRAMES, fps) / latent_samples)
+    num_latents = math.ceil(num_samples_of(len(clips[0].radii), fps) / latent_samples)
     sounds = [render_sound(clip, fps, num_latents * latent_samples) for clip in clips]
     waveforms = torch.stack(sounds)[:, None]
     return torch.cat([vae.encode(batch) for batch in waveforms.split(_BATCH)]).half()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import torch
 
 from train.face import FACE
+from train.pair import PairScene
 from train.world import Scene, caption
 
 _BEFORE_VOWEL = re.compile(r"\ba (?=[aeiou])")
@@ -130,8 +131,10 @@ _TEMPLATES = (
 )
 
 
-def any_caption(scene: Scene, generator: torch.Generator) -> str:
-    """A plain caption or a rich one, as often."""
+def any_caption(scene: Scene | PairScene, generator: torch.Generator) -> str:
+    """A plain caption or a rich one, as often; of two shapes always a rich one."""
+    if isinstance(scene, PairScene):
+        return rich_caption(scene.moving, generator, beside=scene.beside)
     is_rich = bool(torch.rand((), generator=generator) < 0.5)
     return rich_caption(scene, generator) if is_rich else caption(scene, generator)
 

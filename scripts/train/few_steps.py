@@ -23,16 +23,12 @@ from telecine.engine.families.toybox import ToyboxFamily
 from telecine.engine.guidance import GuidedVelocity
 from telecine.engine.latents import Latents
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
+from train.batches import tokenize
 from train.captions import any_caption
-from train.dit import (
-    CAPTION_TOKENS,
-    channel_weights_of,
-    tokenize,
-    weighted_error,
-)
+from train.dit import channel_weights_of, weighted_error
 from train.loop import Metrics, Plan, Trainer, save_whole, step_generator
 from train.precision import autocast
-from train.text import TextEncoders
+from train.text import MAX_PROMPT_TOKENS, TextEncoders
 from train.vae import NUM_FRAMES, SIDE
 from train.world import random_scene
 
@@ -50,7 +46,7 @@ def write_walks(weights: Path, folder: Path, num_shards: int) -> None:
     family = ToyboxFamily(weights)
     dit, text = family.load_dit(CPU), TextEncoders().eval()
     text.load(weights)
-    tokenizer = PromptTokenizer(weights / "tokenizer", CAPTION_TOKENS)
+    tokenizer = PromptTokenizer(weights / "tokenizer", MAX_PROMPT_TOKENS)
     config = _teacher(family)
     folder.mkdir(parents=True, exist_ok=True)
     for shard in trange(num_shards, mininterval=10):

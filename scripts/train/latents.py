@@ -2,19 +2,24 @@
 
 from dataclasses import astuple, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from tqdm import trange
 
 from telecine.engine.families import load_family
+from train.face import VOWELS
 from train.loop import save_whole
+from train.pair import PairScene, random_pair, random_pair_clip
 from train.precision import autocast
 from train.vae import NUM_FRAMES, SIDE
-from train.world import SHAPES, Clip, Scene, random_clip, random_scene, render
+from train.world import SHAPES, Clip, Scene, random_clip, random_face, random_scene, render
 
-PATHS = 128
-"""Paths of a shard; each is taken by every shape that may be trained on it."""
+SHAPE_PATHS, FACE_PATHS, PAIR_PATHS = 96, 20, 28
+"""Paths of a shard; each is taken by every shape, or vowel, that may be trained on it."""
+LONG_NUM_FRAMES = 49
+"""Of every third shard: the same two seconds at 24 frames a second."""
 
 
 def write_shards(weights: Path, folder: Path, num_shards: int) -> None:
@@ -26,50 +31,104 @@ def write_shards(weights: Path, folder: Path, num_shards: int) -> None:
         if path.exists():
             continue
         paths = paths_of_shard(shard)
-        clips = [clip for group in paths for clip in group]
+        shown = [one for group in paths for one in group]
         contents = {
-            "latents": torch.cat([_encode(vae, clip) for clip in clips]),
-            "scenes": [astuple(clip.scene) for clip in clips],
+            "latents": torch.cat([_encode(vae, clip) for _, clip in shown]),
+            "scenes": [_names(scene) for scene, _ in shown],
             "path_sizes": [len(group) for group in paths],
         }
         save_whole(contents, path)
 
 
-def paths_of_shard(shard: int) -> list[list[Clip]]:
-    """The clips of a shard; those that follow one path differ in their shape alone."""
+class Shown(NamedTuple):
+    """What a caption is drawn from, and the clip that shows it."""
+
+    scene: Scene | PairScene
+    clip: Clip
+
+
+def num_frames_of_shard(shard: int) -> int:
+    """How long the clips of a shard are."""
+    return LONG_NUM_FRAMES if shard % 3 == 2 else NUM_FRAMES
+
+
+def paths_of_shard(shard: int) -> list[list[Shown]]:
+    """The clips of a shard; those that follow one path differ in the shape, or vowel, alone."""
     generator = torch.Generator().manual_seed(1_000_000 + shard)
-    paths = []
-    for _ in range(PATHS):
-        clip = random_clip(random_scene(generator), NUM_FRAMES, generator)
-        scenes = [replace(clip.scene, shape=shape) for shape in SHAPES]
-        paths.append([replace(clip, scene=scene) for scene in scenes if not scene.is_held_out])
-    return paths
+    num_frames = num_frames_of_shard(shard)
+    paths = [_shapes_on_path(num_frames, generator) for _ in range(SHAPE_PATHS)]
+    paths += [_vowels_of_face(num_frames, generator) for _ in range(FACE_PATHS)]
+    paths += [_shapes_beside_another(num_frames, generator) for _ in range(PAIR_PATHS)]
+    return [path for path in paths if path]
+
+
+def _shapes_on_path(num_frames: int, generator: torch.Generator) -> list[Shown]:
+    clip = random_clip(random_scene(generator), num_frames, generator)
+    return [Shown(scene, replace(clip, scene=scene)) for scene in _trained_shapes(clip.scene)]
+
+
+def _vowels_of_face(num_frames: int, generator: torch.Generator) -> list[Shown]:
+    clip = random_clip(random_face(generator), num_frames, generator)
+    scenes = [replace(clip.scene, motion=vowel) for vowel in VOWELS]
+    return [Shown(scene, replace(clip, scene=scene)) for scene in scenes]
+
+
+def _shapes_beside_another(num_frames: int, generator: torch.Generator) -> list[Shown]:
+    pair = random_pair(generator)
+    clip = random_pair_clip(pair, num_frames, generator)
+    return [
+        Shown(replace(pair, moving=scene), replace(clip, scene=scene))
+        for scene in _trained_shapes(pair.moving)
+    ]
+
+
+def _trained_shapes(scene: Scene) -> list[Scene]:
+    scenes = [replace(scene, shape=shape) for shape in SHAPES]
+    return [scene for scene in scenes if not scene.is_held_out]
+
+
+def _names(scene: Scene | PairScene) -> tuple[str, ...]:
+    return astuple(scene.moving) + scene.beside if isinstance(scene, PairScene) else astuple(scene)
+
+
+def _scene_named(names: tuple[str, ...]) -> Scene | PairScene:
+    return PairScene(Scene(*names[:4]), *names[4:]) if len(names) > 4 else Scene(*names)
 
 
 class LatentClips:
-    """The shards written so far; `refresh` reads those that came since."""
+    """The clips of one length in the shards written so far; `refresh` reads new ones."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, num_frames: int = NUM_FRAMES) -> None:
         self._folder = folder
+        self._num_frames = num_frames
         self._num_shards = 0
         self.latents = torch.empty(0, dtype=torch.float16)
         """[N, C, T, H, W]"""
-        self.scenes: list[Scene] = []
+        self.scenes: list[Scene | PairScene] = []
         self.paths: list[range] = []
         """Which clips follow one path."""
 
     def refresh(self) -> None:
         """Read new shards."""
-        new = sorted(self._folder.glob("*.pt"))[self._num_shards :]
+        new = shards_of_length(self._folder, self._num_frames)[self._num_shards :]
         self._num_shards += len(new)
         for path in new:
             shard = torch.load(path, weights_only=True)
             latents: Tensor = shard["latents"]
             self.latents = torch.cat((self.latents.reshape(-1, *latents.shape[1:]), latents))
-            self.scenes += [Scene(*names) for names in shard["scenes"]]
+            self.scenes += [_scene_named(names) for names in shard["scenes"]]
             for size in shard["path_sizes"]:
                 start = self.paths[-1].stop if self.paths else 0
                 self.paths.append(range(start, start + size))
+
+
+def shards_of_length(folder: Path, num_frames: int) -> list[Path]:
+    """The shards in a folder, of latents or of sounds, whose clips are so long."""
+    return [
+        path
+        for path in sorted(folder.glob("*.pt"))
+        if num_frames_of_shard(int(path.stem)) == num_frames
+    ]
 
 
 @torch.no_grad()

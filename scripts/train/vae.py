@@ -1,6 +1,6 @@
 """Trains the causal VAE on rendered clips and writes weights/vae."""
 
-import dataclasses
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,9 +10,11 @@ from tqdm import tqdm
 
 from telecine.engine.families.toybox import ToyboxFamily, save_part
 from telecine.engine.vae.causal_vae import CausalVAE, CausalVAEConfig
+from train.face import Syllable
 from train.loop import Metrics, Plan, Trainer, step_generator
+from train.pair import random_pair, random_pair_clip
 from train.precision import autocast
-from train.world import Clip, random_clip, random_scene, render
+from train.world import Clip, random_clip, random_face, random_scene, render
 
 SIDE, NUM_FRAMES = 128, 33
 CROP_SIDE, CROP_FRAMES = 64, 13
@@ -81,9 +83,7 @@ def save(vae: CausalVAE, weights: Path) -> None:
     vae.eval()
     mean, std = _latent_statistics(vae)
     vae.train()
-    save_part(
-        vae, dataclasses.replace(vae.config, latents_mean=mean, latents_std=std), weights / "vae"
-    )
+    save_part(vae, replace(vae.config, latents_mean=mean, latents_std=std), weights / "vae")
 
 
 def _loss(error: Tensor) -> tuple[Tensor, Metrics]:
@@ -105,13 +105,22 @@ def _batch(generator: torch.Generator, *, is_whole: bool) -> Tensor:
 
 
 def _clip(generator: torch.Generator) -> Clip:
+    """One of the world's: half of them one shape, the others as often a face as two shapes."""
+    draw = float(torch.rand((), generator=generator))
+    if draw < 0.25:
+        return random_clip(random_face(generator), NUM_FRAMES, generator)
+    if draw < 0.5:
+        return random_pair_clip(random_pair(generator), NUM_FRAMES, generator)
     return random_clip(random_scene(generator, held_out=None), NUM_FRAMES, generator)
 
 
 def _crop(clip: Clip, generator: torch.Generator) -> Tensor:
     start = int(torch.randint(NUM_FRAMES - CROP_FRAMES + 1, (), generator=generator))
     moment = slice(start, start + CROP_FRAMES)
-    clip = Clip(clip.scene, clip.centres[moment], clip.radii[moment])
+    syllables = tuple(Syllable(one.start - start, one.end - start) for one in clip.syllables)
+    clip = replace(
+        clip, centres=clip.centres[moment], radii=clip.radii[moment], syllables=syllables
+    )
     focus = clip.centres[CROP_FRAMES // 2] * SIDE - CROP_SIDE / 2
     shift = (torch.rand(2, generator=generator) - 0.5) * CROP_SIDE
     left, top = (focus + shift).round().clamp(0, SIDE - CROP_SIDE).int().tolist()

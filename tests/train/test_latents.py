@@ -1,30 +1,74 @@
 """Clips come in groups that follow one path."""
 
+from pathlib import Path
+
+import pytest
 import torch
 
-from train.latents import paths_of_shard
+from train.face import FACE
+from train.latents import LONG_NUM_FRAMES, LatentClips, Shown, paths_of_shard
+from train.pair import PairScene
+from train.vae import NUM_FRAMES
+from train.world import Scene
 
 
-def test_clips_of_a_path_differ_in_their_shape_alone() -> None:
+def moving(shown: Shown) -> Scene:
+    return shown.scene.moving if isinstance(shown.scene, PairScene) else shown.scene
+
+
+def test_clips_of_a_path_differ_in_their_shape_or_vowel_alone() -> None:
     for path in paths_of_shard(0):
         first = path[0]
-        assert len({clip.scene.shape for clip in path}) == len(path)
-        for clip in path[1:]:
-            assert torch.equal(clip.centres, first.centres)
-            assert torch.equal(clip.radii, first.radii)
-            assert clip.scene.colour == first.scene.colour
-            assert clip.scene.motion == first.scene.motion
+        names = {(moving(one).shape, moving(one).motion) for one in path}
+        assert len(names) == len(path)
+        for one in path[1:]:
+            assert torch.equal(one.clip.centres, first.clip.centres)
+            assert torch.equal(one.clip.radii, first.clip.radii)
+            assert one.clip.syllables == first.clip.syllables
+            assert one.clip.companion == first.clip.companion
+            assert moving(one).colour == moving(first).colour
+            is_face = moving(one).shape == FACE
+            assert is_face or moving(one).motion == moving(first).motion
+
+
+def test_a_clip_shows_what_its_caption_is_drawn_from() -> None:
+    for path in paths_of_shard(0):
+        for one in path:
+            assert one.clip.scene == moving(one)
+            assert isinstance(one.scene, PairScene) == (one.clip.companion is not None)
 
 
 def test_no_clip_shows_a_combination_that_is_held_out() -> None:
-    clips = [clip for path in paths_of_shard(1) for clip in path]
-    assert len(clips) > 300
-    assert not any(clip.scene.is_held_out for clip in clips)
+    shown = [one for path in paths_of_shard(1) for one in path]
+    assert len(shown) > 300
+    assert not any(moving(one).is_held_out for one in shown if moving(one).shape != FACE)
+
+
+@pytest.mark.parametrize(("shard", "num_frames"), [(0, NUM_FRAMES), (2, LONG_NUM_FRAMES)])
+def test_every_third_shard_has_more_frames(shard: int, num_frames: int) -> None:
+    assert {len(one.clip.radii) for path in paths_of_shard(shard) for one in path} == {num_frames}
 
 
 def test_a_shard_is_drawn_the_same_again() -> None:
     once, again = paths_of_shard(2), paths_of_shard(2)
-    assert [[clip.scene for clip in path] for path in once] == [
-        [clip.scene for clip in path] for path in again
+    assert [[one.scene for one in path] for path in once] == [
+        [one.scene for one in path] for path in again
     ]
-    assert torch.equal(once[-1][0].centres, again[-1][0].centres)
+    assert torch.equal(once[-1][0].clip.centres, again[-1][0].clip.centres)
+
+
+def test_clips_of_each_length_are_read_with_their_scenes(tmp_path: Path) -> None:
+    alone = ("red", "star", "up", "white")
+    for shard, latent_frames in ((0, 9), (2, 13)):
+        contents = {
+            "latents": torch.full((2, 1, latent_frames, 1, 1), float(shard)),
+            "scenes": [alone, (*alone, "left of", "blue", "circle")],
+            "path_sizes": [2],
+        }
+        torch.save(contents, tmp_path / f"{shard:04d}.pt")
+    clips = LatentClips(tmp_path, LONG_NUM_FRAMES)
+    clips.refresh()
+    assert clips.latents.shape == (2, 1, 13, 1, 1)
+    scene = Scene(*alone)
+    assert clips.scenes == [scene, PairScene(scene, "left of", "blue", "circle")]
+    assert clips.paths == [range(2)]

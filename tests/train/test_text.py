@@ -12,8 +12,7 @@ from torch import Tensor
 from telecine.engine.families.toybox import ToyboxFamily
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.captions import any_caption
-from train.dit import CAPTION_TOKENS
-from train.text import renew_tokenizer
+from train.text import MAX_PROMPT_TOKENS, renew_tokenizer
 from train.world import random_scene
 
 
@@ -26,11 +25,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_caption_fits_into_what_training_reads(weights: Path) -> None:
-    tokenizer = PromptTokenizer(weights / "tokenizer", 4 * CAPTION_TOKENS)
+    tokenizer = PromptTokenizer(weights / "tokenizer", 4 * MAX_PROMPT_TOKENS)
     generator = torch.Generator().manual_seed(0)
     for _ in range(500):
         caption = any_caption(random_scene(generator, held_out=None), generator)
-        assert tokenizer.encode(caption).attention_mask.sum() <= CAPTION_TOKENS, caption
+        assert tokenizer.encode(caption).attention_mask.sum() <= MAX_PROMPT_TOKENS, caption
 
 
 def test_synonym_is_one_token(weights: Path) -> None:

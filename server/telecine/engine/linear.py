@@ -37,4 +37,5 @@ def suits_onednn(values: Tensor, weight: Tensor) -> bool:
         and not needs_gradients
         and not torch.is_autocast_enabled("cpu")
         and torch.backends.mkldnn.is_available()
+        and not torch.compiler.is_compiling()  # which chooses by itself, and knows no such call
     )

@@ -1,0 +1,166 @@
+"""Batches to train the DiT on: clips on their way to noise, with their captions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from telecine.engine.dit.attention import FULL_ATTENTION, TemporalMask
+from telecine.engine.text_encoders.tokenizer import PromptTokenizer
+from train.captions import any_caption
+from train.face import FACE, VOWELS
+from train.latents import LatentClips
+from train.own_steps import OwnSteps, by_frame, draw_fresh, draw_levels
+from train.pair import RELATIONS, PairScene
+from train.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, Scene
+
+BATCH = 32
+CLIPS_ON_SHARED_PATHS = 16
+"""Of a batch: clips that differ from their neighbours in the shape alone."""
+DROPPED_CAPTIONS = 0.1
+SIGMA_LEAN, SIGMA_SPREAD = 1.4, 1.2
+"""Noise levels are sigmoid(spread n + lean): between 0.8 and 0.97 the scene is decided.
+
+Outlines are below that: a lean of 0.3 is for a network that knows its scenes.
+"""
+SHIFT = 6.0
+CAUSAL_SHARE = 0.45
+"""Batches trained with the causal mask; in most of them the first frames are clean already."""
+OWN_STEPS_SHARE = 0.4
+"""Batches that begin where a few of the network's own steps lead."""
+OWN_STEPS_FLOOR = 0.3
+"""Where there is less noise, an error made before is too large a velocity."""
+CONTEXT_SIGMA = 0.1
+"""Frames that count as clean carry up to this much noise, so that their flaws do no harm."""
+_NOTHING = "nothing"
+ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "colour": tuple(COLOURS),
+    "shape": (*SHAPES, FACE),
+    "motion": (*MOTIONS, *VOWELS),
+    "background": tuple(BACKGROUNDS),
+    "relation": (*RELATIONS, _NOTHING),
+    "colour beside": (*COLOURS, _NOTHING),
+    "shape beside": (*SHAPES, _NOTHING),
+}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips on their way to noise, with their captions.
+
+    Attributes:
+        paths: the path of each clip [B]; those of one path share noise and noise level too.
+        sigmas: noise levels by frame [B, T].
+        is_context: frames [T] that are given rather than learnt.
+        nothing: the empty prompt's input_ids and attention_mask [1, L] each.
+        kept: captions [B] that are not dropped.
+        labels: what the captions say [B, 7], by the order of ATTRIBUTES.
+        own_steps: those that the network makes first, if it does.
+    """
+
+    clean: Tensor
+    noise: Tensor
+    paths: Tensor
+    sigmas: Tensor
+    input_ids: Tensor
+    attention_mask: Tensor
+    nothing: tuple[Tensor, Tensor]
+    temporal_mask: TemporalMask
+    is_context: Tensor
+    kept: Tensor
+    labels: Tensor
+    own_steps: OwnSteps | None
+
+    def noised(self, sigmas: Tensor) -> Tensor:
+        """The clips at noise levels [B, T]."""
+        level = by_frame(sigmas)
+        return (1 - level) * self.clean + level * self.noise
+
+
+def draw_batch(
+    clips: LatentClips, tokenizer: PromptTokenizer, sigma_lean: float, generator: torch.Generator
+) -> Batch:
+    """Draw a batch from clips of one length, with noise levels around `sigma_lean`."""
+    chosen, paths = _choose(clips, generator)
+    scenes = [clips.scenes[index] for index in chosen.tolist()]
+    clean = clips.latents[chosen].float()
+    captions = [any_caption(scene, generator) for scene in scenes]
+    kept = torch.rand(BATCH, generator=generator) >= DROPPED_CAPTIONS
+    input_ids, attention_mask = tokenize(tokenizer, captions, kept)
+    sigma = torch.sigmoid(SIGMA_SPREAD * torch.randn(BATCH, generator=generator) + sigma_lean)
+    noise = torch.randn(clean.shape, generator=generator)
+    temporal_mask, is_context = _draw_mask(clean.shape[2], generator)
+    context_sigma = CONTEXT_SIGMA * torch.rand(BATCH, generator=generator)
+    makes_steps = float(torch.rand((), generator=generator)) < OWN_STEPS_SHARE
+    if makes_steps:
+        sigma = sigma.clamp_min(OWN_STEPS_FLOOR)
+    sigmas = torch.where(is_context, context_sigma[:, None], sigma[:, None])
+    own_steps = None
+    if makes_steps:
+        levels = draw_levels(sigma, SHIFT, generator)[:, :, None]
+        fresh = draw_fresh(BATCH, generator)[:, None]
+        own_steps = OwnSteps(
+            torch.where(is_context, context_sigma[:, None], levels)[:, paths],
+            torch.where(is_context, 0.0, fresh)[paths],
+            torch.randn(clean.shape, generator=generator)[paths],
+        )
+    return Batch(
+        clean,
+        noise[paths],
+        paths,
+        sigmas[paths],
+        input_ids,
+        attention_mask,
+        tokenize(tokenizer, [""], torch.tensor([True])),
+        temporal_mask,
+        is_context,
+        kept,
+        torch.tensor([_labels(scene) for scene in scenes]),
+        own_steps,
+    )
+
+
+def _labels(scene: Scene | PairScene) -> list[int]:
+    """What a caption of the scene says, as numbers of ATTRIBUTES."""
+    moving = scene.moving if isinstance(scene, PairScene) else scene
+    beside = scene.beside if isinstance(scene, PairScene) else (_NOTHING,) * 3
+    said = (moving.colour, moving.shape, moving.motion, moving.background, *beside)
+    return [names.index(name) for names, name in zip(ATTRIBUTES.values(), said, strict=True)]
+
+
+def _choose(clips: LatentClips, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The clips of a batch [B], and the numbers within it of the paths they follow [B]."""
+
+    def draw(options: int) -> int:
+        return int(torch.randint(options, (), generator=generator))
+
+    groups: list[Sequence[int]] = []
+    while sum(map(len, groups)) < CLIPS_ON_SHARED_PATHS:
+        groups.append(clips.paths[draw(len(clips.paths))])
+    groups += [[draw(len(clips.scenes))] for _ in range(BATCH - sum(map(len, groups)))]
+    numbers = [number for number, group in enumerate(groups) for _ in group]
+    return torch.tensor([clip for group in groups for clip in group]), torch.tensor(numbers)
+
+
+def _draw_mask(latent_frames: int, generator: torch.Generator) -> tuple[TemporalMask, Tensor]:
+    """The mask of a batch, and which of its frames [T] are given as context."""
+    is_context = torch.zeros(latent_frames, dtype=torch.bool)
+    if float(torch.rand((), generator=generator)) >= CAUSAL_SHARE:
+        return FULL_ATTENTION, is_context
+    num_context = int(torch.randint(latent_frames, (), generator=generator))
+    is_context[:num_context] = True
+    return TemporalMask("causal"), is_context
+
+
+def tokenize(
+    tokenizer: PromptTokenizer, captions: list[str], kept: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Captions -> input_ids and attention_mask [B, L] each; empty where they are not kept."""
+    prompts = [text if keep else "" for text, keep in zip(captions, kept.tolist(), strict=True)]
+    encoded = [tokenizer.encode(prompt) for prompt in prompts]
+    return (
+        torch.from_numpy(np.concatenate([prompt.input_ids for prompt in encoded])),
+        torch.from_numpy(np.concatenate([prompt.attention_mask for prompt in encoded])),
+    )
