@@ -1,7 +1,7 @@
 """How often generated clips show what their captions say, as the judge reads their files."""
 
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +46,9 @@ def draw_captions(count: int, *, is_held_out: bool, word: Wording = caption) -> 
     return [(scene, word(scene, generator)) for scene in scenes]
 
 
-def make_clips(prompts: Prompts, weights: Path, settings: Settings, folder: Path) -> Iterator[Path]:
+def make_clips(
+    prompts: Sequence[tuple[object, str]], weights: Path, settings: Settings, folder: Path
+) -> Iterator[Path]:
     """Make the clips in one process a core: small models gain little from a second thread."""
     jobs = [
         (prompt, SEED + index, settings, folder / f"{index}.mp4")
@@ -68,7 +70,7 @@ def _open_generator(weights: Path) -> None:
 
 def _make_clip(job: tuple[str, int, Settings, Path]) -> Path:
     prompt, seed, settings, path = job
-    writer = Mp4Writer(path, EncodingOptions(fps=FPS))
+    writer = Mp4Writer(path, EncodingOptions(fps=settings.fps))
     if settings.audio_mode == "NONE":
         writer.write(_generator.frames(prompt, seed, settings).numpy())
     else:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -276,3 +277,24 @@ async def test_body_that_trickles_is_given_up(gateway: Any) -> None:
         await asyncio.sleep(0.05)
     assert b" 408 " in answer.result()
     writer.close()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [("size", "big", "such as 128x128"), ("seconds", "two", "such as 4 or 2.5")],
+)
+async def test_a_text_of_another_form_is_told_the_form_and_no_pattern(
+    http: httpx2.AsyncClient, field: str, value: str, words: str
+) -> None:
+    body = json.dumps({"prompt": "a red circle", field: value}).encode()
+    error = await refusal_of(http, body)
+    assert error["param"] == field
+    assert words in error["message"]
+    assert "[0-9]" not in error["message"]
+
+
+async def test_a_bad_id_and_a_bad_key_are_told_their_forms(http: httpx2.AsyncClient) -> None:
+    answer = await http.get("/v1/videos/-nothing-")
+    assert "must be an id" in answer.json()["error"]["message"]
+    error = await refusal_of(http, JSON, **{"idempotency-key": "two words"})
+    assert "without spaces" in error["message"]

@@ -10,8 +10,8 @@ from telecine.api.auth.credentials import only_headers
 from telecine.api.auth.method_scopes import require_scope
 from telecine.api.caller import Caller, Scope
 from telecine.api.gateway_parts import GatewayParts
+from telecine.api.http import text_forms
 from telecine.api.rate_limiter import rate_limit_headers
-from telecine.api.request_validation import RESOURCE_ID
 
 _READS = frozenset({"GET", "HEAD"})
 _READING_POSTS = frozenset({"/v1/videos/estimate"})
@@ -71,7 +71,7 @@ async def call_of(request: Request, response: Response, parts: Parts, caller: Ca
 
 CallOf = Annotated[Call, Depends(call_of)]
 VideoId = Annotated[
-    str, Path(pattern=f"^{RESOURCE_ID}$", description="The video's id, as in its `id` field.")
+    str, Path(pattern=text_forms.ID, description="The video's id, as in its `id` field.")
 ]
 IdempotencyKey = Annotated[
     str | None,
@@ -79,7 +79,7 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        pattern=r"^[\x21-\x7e]+$",
+        pattern=text_forms.PRINTABLE,
         description="Makes the request safe to repeat: the same key with the same body returns "
         "the same video, with another body 422.",
     ),

@@ -4,6 +4,7 @@ from typing import Annotated, NoReturn
 
 from fastapi import APIRouter, Path
 
+from telecine.api.http import text_forms
 from telecine.api.http.api_document import body_content
 from telecine.api.http.creation import Creation, Source, create, creation_of
 from telecine.api.http.dependencies import Call, CallOf, IdempotencyKey, VideoId
@@ -23,12 +24,11 @@ from telecine.api.http.video_request import (
     spec_of,
 )
 from telecine.api.http.video_routes import Made, answered_all
-from telecine.api.request_validation import RESOURCE_ID
 from telecine.errors import InvalidFieldError, NotImplementedYetError
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
-_CharacterId = Annotated[str, Path(pattern=f"^{RESOURCE_ID}$")]
+_CharacterId = Annotated[str, Path(pattern=text_forms.ID)]
 
 
 @router.post("/{video_id}/remix", status_code=202, openapi_extra=body_content("RemixBody"))

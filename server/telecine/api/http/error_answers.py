@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 
 from telecine import errors
 from telecine.api.error_status import http_status_of, log_unknown_error
+from telecine.api.http.text_forms import told
 from telecine.api.rate_limiter import rate_limit_headers
 
 _TYPES = {
@@ -122,7 +123,7 @@ async def answer_bad_parameter(_: HTTPConnection, error: Exception) -> JSONRespo
     assert isinstance(error, RequestValidationError | WebSocketRequestValidationError)
     first = error.errors()[0]
     place = [str(part) for part in first["loc"][1:]]
-    return answer_for(errors.InvalidFieldError(".".join(place) or "request", first["msg"]))
+    return answer_for(errors.InvalidFieldError(".".join(place) or "request", told(first)))
 
 
 async def answer_http_error(connection: HTTPConnection, error: Exception) -> JSONResponse:
@@ -167,7 +168,7 @@ def field_error(error: ValidationError, fields: Mapping[str, Any]) -> errors.Inv
         return errors.InvalidFieldError(name, "is not a field of this request")
     if first["type"] == "model_type":
         return errors.InvalidFieldError(name, "is not an object")
-    return errors.InvalidFieldError(name or "body", first["msg"])
+    return errors.InvalidFieldError(name or "body", told(first))
 
 
 def _path_of(detail: Any, fields: Any) -> list[str | int]:

@@ -11,10 +11,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from telecine.api import media_uploads as uploads
+from telecine.api.http import text_forms
 from telecine.api.http.dependencies import Call, CallOf
 from telecine.api.http.file_part import file_chunks
 from telecine.api.media_types import HEAD_BYTES, MEDIA_TYPES, type_of
-from telecine.api.request_validation import RESOURCE_ID
 from telecine.errors import InvalidFieldError, NotFoundError
 from telecine.v1 import video_pb2, video_service_pb2
 
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/media", tags=["media"])
 
 _FIELD = "file"
 _FORM = "multipart/form-data"
-_MediaId = Annotated[str, PathParameter(pattern=f"^{RESOURCE_ID}$", description="The upload's id.")]
+_MediaId = Annotated[str, PathParameter(pattern=text_forms.ID, description="The upload's id.")]
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,

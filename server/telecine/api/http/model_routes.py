@@ -7,15 +7,16 @@ from google.protobuf.json_format import MessageToDict
 from pydantic import BaseModel
 
 from telecine.api import models
+from telecine.api.http import text_forms
 from telecine.api.http.dependencies import Call, CallOf
 from telecine.api.http.enum_words import enum_word
 from telecine.api.http.video_object import seconds_text, size_text
-from telecine.api.request_validation import MAX_PAGE_SIZE, RESOURCE_ID
+from telecine.api.request_validation import MAX_PAGE_SIZE
 from telecine.v1 import model_pb2, model_service_pb2, video_pb2
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
-_ModelId = Annotated[str, Path(pattern=f"^{RESOURCE_ID}$", description="The model's id.")]
+_ModelId = Annotated[str, Path(pattern=text_forms.ID, description="The model's id.")]
 
 
 class ModelObject(BaseModel):

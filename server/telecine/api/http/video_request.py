@@ -1,6 +1,5 @@
 """The body that asks for a video, as the dialect has it and with every option of ours."""
 
-import re
 from typing import Annotated, Any, Literal
 
 from google.protobuf.duration_pb2 import Duration
@@ -8,13 +7,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 from starlette.datastructures import UploadFile
 
+from telecine.api.http import text_forms
 from telecine.api.request_validation import shown
 from telecine.api.video_batches import MAX_VIDEOS
 from telecine.errors import InvalidFieldError
 from telecine.v1 import video_pb2
 
-_SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
-_SECONDS = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9}))?")
 _INT32 = {"ge": -(2**31), "le": 2**31 - 1}
 
 TierWord = Literal["realtime", "premium", "standard", "batch"]
@@ -34,7 +32,7 @@ def _text_of(value: Any) -> Any:
 Seconds = Annotated[
     str,
     BeforeValidator(_text_of),
-    Field(pattern=rf"^{_SECONDS.pattern}$", json_schema_extra={"examples": ["4"]}),
+    Field(pattern=text_forms.SECONDS, json_schema_extra={"examples": ["4"]}),
 ]
 
 
@@ -75,7 +73,7 @@ class VideoOptions(Body):
     """What may be said of any video beside its prompt; unset fields take the model's defaults."""
 
     model: str | None = None
-    size: Annotated[str, Field(pattern=rf"^{_SIZE.pattern}$")] | None = None
+    size: Annotated[str, Field(pattern=text_forms.SIZE)] | None = None
     negative_prompt: str | None = None
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
     num_inference_steps: Count | None = None

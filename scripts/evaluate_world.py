@@ -1,0 +1,184 @@
+"""Judges the built-in model on the full world: more frames, speaking faces, two shapes.
+
+python scripts/evaluate_world.py [--count 50] [--only NAME ...] [--write]
+
+Of faces also the sound: from each mouth that opens to the voice that begins nearest to it.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from telecine.engine.families import BUILT_IN_WEIGHTS
+from telecine.media.sound import resample
+from telecine.media.track_file import read_track
+from train.accuracy import SEED, make_clips, read_frames
+from train.captions import any_caption
+from train.face_judge import judge_face
+from train.figures import Figure, add_figures
+from train.generate import Settings
+from train.judge import Frames, judge
+from train.pair import PairScene, random_pair
+from train.pair_judge import judge_pair
+from train.sound_judge import SAMPLE_RATE
+from train.sound_score import SoundVerdict, judge_sound, summary
+from train.world import Scene, random_face, random_scene
+
+ROOT = Path(__file__).resolve().parent.parent
+PATH = ROOT / "docs" / "benchmarks" / "toybox_world.json"
+LONG = Settings(num_frames=49, fps=24)
+"""Two seconds at the full world's rate."""
+SOUND_GOALS = {"JOINT": 120.0, "POST_SYNC": 500.0}
+"""Milliseconds at the 95th percentile."""
+
+AnyScene = Scene | PairScene
+Seen = dict[str, bool]
+"""What a caption says, and whether the clip shows it."""
+
+
+class Case(NamedTuple):
+    """What is drawn, how it is made, and how it is judged."""
+
+    draw: Callable[[torch.Generator], AnyScene]
+    judge: Callable[[AnyScene, Frames], Seen]
+    settings: Settings
+    goal: float | None = None
+
+
+def shape_seen(scene: AnyScene, frames: Frames) -> Seen:
+    """A shape's four attributes."""
+    assert isinstance(scene, Scene)
+    return _same(judge(frames), scene)
+
+
+def face_seen(scene: AnyScene, frames: Frames) -> Seen:
+    """A face's colour and background, and the vowel that its mouth says."""
+    assert isinstance(scene, Scene)
+    seen = _same(judge_face(frames).scene, scene)
+    return {"colour": seen["colour"], "vowel": seen["motion"], "background": seen["background"]}
+
+
+def pair_seen(scene: AnyScene, frames: Frames) -> Seen:
+    """What moves, what stays, and how they stand."""
+    assert isinstance(scene, PairScene)
+    seen = judge_pair(frames)
+    return {
+        **_same(seen.moving, scene.moving),
+        "still colour": seen.still.colour == scene.colour,
+        "still shape": seen.still.shape == scene.shape,
+        "relation": scene.relation in seen.relations,
+    }
+
+
+def _same(seen: Scene, scene: Scene) -> Seen:
+    names = "colour", "shape", "motion", "background"
+    return {name: getattr(seen, name) == getattr(scene, name) for name in names}
+
+
+CASES = {
+    "one shape, 49 frames": Case(random_scene, shape_seen, LONG, 0.95),
+    "a face": Case(random_face, face_seen, Settings(), 0.95),
+    "a face, 49 frames": Case(random_face, face_seen, LONG, 0.95),
+    "two shapes": Case(random_pair, pair_seen, Settings()),
+    "two shapes, 49 frames": Case(random_pair, pair_seen, LONG),
+    "a face with joint sound": Case(
+        random_face, face_seen, replace(Settings(), audio_mode="JOINT"), 0.95
+    ),
+    "a face with post-sync": Case(
+        random_face, face_seen, replace(Settings(), audio_mode="POST_SYNC"), 0.95
+    ),
+}
+
+
+def main() -> None:
+    """Read the command line, judge each case, write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", type=Path, default=BUILT_IN_WEIGHTS / "toybox")
+    parser.add_argument("--count", type=int, default=50, help="captions of each case")
+    parser.add_argument("--only", nargs="*", choices=tuple(CASES), default=tuple(CASES))
+    parser.add_argument("--write", action="store_true", help="write docs/ as well")
+    options = parser.parse_args()
+    figures = [
+        figure for name in options.only for figure in _judged(name, CASES[name], options=options)
+    ]
+    table = Table("", "value", "goal")
+    for figure in figures:
+        table.add_row(figure["metric"], f"{figure['value']:.3f}", str(figure["goal"] or ""))
+    Console().print(table)
+    if options.write:
+        add_figures(PATH, figures)
+
+
+def _judged(name: str, case: Case, *, options: argparse.Namespace) -> list[Figure]:
+    generator = torch.Generator().manual_seed(SEED + 3)
+    scenes = [case.draw(generator) for _ in range(options.count)]
+    prompts = [(scene, any_caption(scene, generator)) for scene in scenes]
+    seen, heard = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        videos = make_clips(prompts, options.weights, case.settings, Path(folder))
+        for scene, video in tqdm(zip(scenes, videos, strict=True), total=len(scenes)):
+            frames = read_frames(video)
+            seen.append(case.judge(scene, frames))
+            if case.settings.audio_mode != "NONE":
+                assert isinstance(scene, Scene)
+                heard.append(_heard(scene, frames, video, case.settings.fps))
+    figures = _accuracy_figures(name, case, seen)
+    return figures + (_sound_figures(name, case, heard) if heard else [])
+
+
+def _heard(scene: Scene, frames: Frames, video: Path, fps: int) -> SoundVerdict:
+    waveform = resample(read_track(video), SAMPLE_RATE).samples.mean(0)
+    return judge_sound(scene, frames, waveform, fps)
+
+
+def _accuracy_figures(name: str, case: Case, seen: list[Seen]) -> list[Figure]:
+    hits = {attribute: [one[attribute] for one in seen] for attribute in seen[0]}
+    hits["all of it"] = [all(one.values()) for one in seen]
+    return [
+        {
+            "metric": f"{name}: {attribute}",
+            "value": round(float(np.mean(truths)), 4),
+            "goal": None if attribute == "all of it" else case.goal,
+            "better": "higher",
+            "spread": round(float(np.std(truths) / np.sqrt(len(truths))), 4),
+            "conditions": _conditions(case, len(seen)),
+        }
+        for attribute, truths in hits.items()
+    ]
+
+
+def _sound_figures(name: str, case: Case, heard: list[SoundVerdict]) -> list[Figure]:
+    gaps = [1000 * gap for verdict in heard for gap in verdict.gaps] or [0.0]
+    return [
+        {
+            "metric": f"{name}: {figure}",
+            "value": round(value, 4),
+            "goal": SOUND_GOALS[case.settings.audio_mode] if "95th" in figure else None,
+            "better": "lower" if figure.endswith("ms") else "higher",
+            "spread": [round(min(gaps), 1), round(max(gaps), 1)] if figure.endswith("ms") else None,
+            "conditions": _conditions(case, len(heard)),
+        }
+        for figure, value in summary(heard).items()
+    ]
+
+
+def _conditions(case: Case, count: int) -> str:
+    settings = case.settings
+    return (
+        f"{count} clips of {settings.num_frames} frames at {settings.fps} a second, "
+        f"{settings.num_inference_steps} steps of {settings.sampler}, guidance "
+        f"{settings.guidance_scale}, judged from the decoded MP4"
+    )
+
+
+if __name__ == "__main__":
+    main()
