@@ -10,7 +10,6 @@ from tqdm import tqdm
 
 from telecine.engine.families.toybox import ToyboxFamily, save_part
 from telecine.engine.vae.causal_vae import CausalVAE, CausalVAEConfig
-from train.face import Syllable
 from train.loop import Metrics, Plan, Trainer, step_generator
 from train.pair import random_pair, random_pair_clip
 from train.precision import autocast
@@ -116,11 +115,7 @@ def _clip(generator: torch.Generator) -> Clip:
 
 def _crop(clip: Clip, generator: torch.Generator) -> Tensor:
     start = int(torch.randint(NUM_FRAMES - CROP_FRAMES + 1, (), generator=generator))
-    moment = slice(start, start + CROP_FRAMES)
-    syllables = tuple(Syllable(one.start - start, one.end - start) for one in clip.syllables)
-    clip = replace(
-        clip, centres=clip.centres[moment], radii=clip.radii[moment], syllables=syllables
-    )
+    clip = clip.part(start, start + CROP_FRAMES)
     focus = clip.centres[CROP_FRAMES // 2] * SIDE - CROP_SIDE / 2
     shift = (torch.rand(2, generator=generator) - 0.5) * CROP_SIDE
     left, top = (focus + shift).round().clamp(0, SIDE - CROP_SIDE).int().tolist()

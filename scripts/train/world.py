@@ -6,7 +6,7 @@ exactly and another program (the judge) can say what it shows.
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -129,6 +129,16 @@ class Clip:
     """What a face says."""
     companion: Companion | None = None
     """What stays still beside it."""
+
+    def part(self, start: int, end: int) -> "Clip":
+        """The frames from `start` to before `end` as a clip of their own."""
+        return replace(
+            self,
+            centres=self.centres[start:end],
+            radii=self.radii[start:end],
+            contacts=tuple(contact - start for contact in self.contacts),
+            syllables=tuple(Syllable(one.start - start, one.end - start) for one in self.syllables),
+        )
 
 
 def random_scene(generator: torch.Generator, *, held_out: bool | None = False) -> Scene:

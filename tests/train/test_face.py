@@ -90,3 +90,9 @@ def test_caption_says_that_a_face_says_the_vowel() -> None:
     scene = random_face(generator)
     words = set(caption(scene, generator).replace(",", "").replace(":", "").split())
     assert {scene.colour, "face", scene.motion, scene.background} <= words
+
+
+def test_a_part_of_a_clip_shows_what_the_whole_shows_then() -> None:
+    clip = _clip("ah")
+    whole, part = render([clip], 64), render([clip.part(7, 20)], 64)
+    torch.testing.assert_close(part, whole[:, :, 7:20])
