@@ -141,13 +141,13 @@ class InputReader:
             sent = await self._read_track(held, Path(folder) / "track")
             inputs = VideoInputs(held.video.spec, None, clip_frames=held.video.num_frames)
             if not field:
-                yield inputs if sent is None else _with_track(inputs, sent, held.video)
+                yield await asyncio.to_thread(_with_track, inputs, sent, held.video)
                 return
             path = Path(folder) / "input"
             with _blaming(field, name):
                 await self._fetch(held, name, path)
                 inputs = await asyncio.to_thread(_read, held.video, path)
-                yield inputs if sent is None else _with_track(inputs, sent, held.video)
+                yield await asyncio.to_thread(_with_track, inputs, sent, held.video)
 
     async def _read_track(self, held: HeldVideo, path: Path) -> Sound | None:
         """Reads the sound that was sent, before anything is made: it may be of no use."""
@@ -265,7 +265,9 @@ def _read(video: video_pb2.Video, path: Path) -> VideoInputs:
     )
 
 
-def _with_track(inputs: VideoInputs, sent: Sound, video: video_pb2.Video) -> VideoInputs:
+def _with_track(inputs: VideoInputs, sent: Sound | None, video: video_pb2.Video) -> VideoInputs:
+    if sent is None:
+        return inputs
     track = fit(sent, video.num_frames, video.spec.fps)
     if video.spec.audio_mode != video_pb2.AUDIO_MODE_JOINT:
         return replace(inputs, track=track)
