@@ -49,9 +49,12 @@ def model(*audio_modes: AudioMode) -> Model:
     )
 
 
-def resolve(*audio_modes: AudioMode, **fields: Any) -> ResolvedSpec:
+def resolve(*audio_modes: AudioMode, hears: bool = True, **fields: Any) -> ResolvedSpec:
     spec = video_pb2.VideoSpec(prompt="a red circle", **fields)
-    return resolve_spec(spec, model(*audio_modes))
+    asked = model(*audio_modes)
+    if hears:
+        asked.features.append(Model.FEATURE_AUDIO_TO_VIDEO)
+    return resolve_spec(spec, asked)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +113,16 @@ def test_track_of_one_s_own_takes_the_place_of_the_model_s_sound() -> None:
     assert resolve(*BOTH, input_audio="media/t", audio_mode=NONE).spec.audio_mode == NONE
 
 
+def test_picture_is_made_to_a_track_where_it_is_asked_for_and_the_model_can() -> None:
+    fields = {"input_audio": "media/t", "audio_mode": JOINT}
+    spec = resolve(*BOTH, **fields).spec
+    assert (spec.audio_mode, spec.input_audio) == (JOINT, "media/t")
+    with pytest.raises(InvalidFieldError, match="has no FEATURE_AUDIO_TO_VIDEO") as raised:
+        resolve(*BOTH, hears=False, **fields)
+    assert raised.value.field == "spec.audio_mode"
+
+
+TRACK = {"input_audio": "media/t"}
 REFUSED = [
     ({"audio_mode": 99}, BOTH, "99 is not a mode"),
     ({"audio_mode": JOINT}, (POST_SYNC,), "models/toybox has no JOINT; it has NONE, POST_SYNC"),
@@ -119,8 +132,13 @@ REFUSED = [
     ({"audio_mode": JOINT, **LONG}, BOTH, "full attention; this one has window"),
     ({"audio_mode": JOINT, **EDIT}, BOTH, "begins with noise"),
     ({"audio_mode": POST_SYNC, **EXTEND}, BOTH, "gone on with"),
-    ({"audio_mode": JOINT, "input_audio": "media/t"}, BOTH, "input_audio is taken as it is"),
-    ({"audio_mode": POST_SYNC, "input_audio": "media/t"}, BOTH, "input_audio is taken as it is"),
+    ({"audio_mode": POST_SYNC, **TRACK}, BOTH, "input_audio is taken as it is"),
+    ({"audio_mode": JOINT, **TRACK}, (POST_SYNC,), "models/toybox has no JOINT"),
+    ({"audio_mode": JOINT, **TRACK, "tier": REALTIME}, BOTH, "full attention; this one has causal"),
+    ({"audio_mode": JOINT, **TRACK, **FROM_IMAGE}, BOTH, "full attention; this one has causal"),
+    ({"audio_mode": JOINT, **TRACK, **LONG}, BOTH, "full attention; this one has window"),
+    ({"audio_mode": JOINT, **TRACK, **EDIT}, BOTH, "begins with noise"),
+    ({"audio_mode": JOINT, **TRACK, **EXTEND}, BOTH, "gone on with"),
 ]
 
 

@@ -1,14 +1,15 @@
 """Sound beside the picture: one pass for both, or the sound alone for a finished picture."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from telecine.engine.audio.audio_attention import audio_moments, video_moments
-from telecine.engine.audio.audio_stream import AudioStreamConfig
+from telecine.engine.audio.audio_stream import AudioBlock, AudioStreamConfig
 from telecine.engine.audio.joint import Picture, SoundOf, predict_jointly
 from telecine.engine.audio.post_sync import PostSync
 from telecine.engine.denoise import Conditioning, SamplingConfig, denoise_slice, initial_state
@@ -35,6 +36,18 @@ def joint_dit(open_gates: Callable[[nn.Module], None]) -> DiT:
     return model.eval().requires_grad_(requires_grad=False)
 
 
+@pytest.fixture(scope="module")
+def deaf_dit(joint_dit: DiT) -> DiT:
+    """The same, but that its picture takes no notice of the sound: as training begins."""
+    model = deepcopy(joint_dit)
+    assert model.audio is not None
+    for block in model.audio.blocks:
+        assert isinstance(block, AudioBlock)
+        nn.init.zeros_(block.hearing.output.weight)
+        nn.init.zeros_(block.hearing.output.bias)
+    return model
+
+
 def _config(sampler: str = "euler", *, num_steps: int = 4, seed: int = 3) -> SamplingConfig:
     return SamplingConfig(
         seed=seed,
@@ -55,9 +68,17 @@ def _latents() -> Latents:
     )
 
 
-def _predict(dit: DiT, latents: Latents, prompt: Conditioning, *, hears: bool = True) -> Latents:
-    timesteps = torch.full((1,), 0.5)
-    return predict_jointly(dit, latents, timesteps, read_prompt(prompt), fps=FPS, hears=hears)
+def _predict(
+    dit: DiT, latents: Latents, prompt: Conditioning, *, audio_timesteps: Tensor | None = None
+) -> Latents:
+    return predict_jointly(
+        dit,
+        latents,
+        torch.full((1,), 0.5),
+        read_prompt(prompt),
+        fps=FPS,
+        audio_timesteps=audio_timesteps,
+    )
 
 
 def test_both_velocities_have_the_shapes_of_their_latents(
@@ -83,25 +104,37 @@ def test_the_sound_sees_the_picture_and_the_picture_hears_the_sound(
 
 
 def test_a_picture_that_does_not_hear_is_that_of_the_network_without_sound(
+    deaf_dit: DiT, prompt: Conditioning
+) -> None:
+    latents = _latents()
+    alone = deaf_dit(latents.video, torch.full((1,), 0.5), **prompt)
+    torch.testing.assert_close(_predict(deaf_dit, latents, prompt).video, alone)
+
+
+def test_sound_is_as_noisy_as_the_picture_unless_another_level_is_named(
     joint_dit: DiT, prompt: Conditioning
 ) -> None:
     latents = _latents()
-    alone = joint_dit(latents.video, torch.full((1,), 0.5), **prompt)
-    torch.testing.assert_close(_predict(joint_dit, latents, prompt, hears=False).video, alone)
+    same, half, clean = (
+        _predict(joint_dit, latents, prompt, audio_timesteps=level)
+        for level in (None, torch.full((1,), 0.5), torch.zeros(1))
+    )
+    assert torch.equal(same.packed(), half.packed())
+    assert not torch.allclose(same.video, clean.video)
 
 
 def test_sound_for_a_picture_is_that_of_a_joint_pass_in_which_the_picture_does_not_hear(
-    joint_dit: DiT, prompt: Conditioning
+    deaf_dit: DiT, prompt: Conditioning
 ) -> None:
     latents, half = _latents(), torch.full((1,), 0.5)
     assert latents.audio is not None
     sound = SoundOf(
-        joint_dit,
+        deaf_dit,
         Picture(latents.video, half, FPS),
         read_prompt(prompt),
         num_latents=AUDIO_SHAPE[2],
     )
-    together = _predict(joint_dit, latents, prompt, hears=False)
+    together = _predict(deaf_dit, latents, prompt)
     torch.testing.assert_close(sound(latents.audio, half), together.audio)
 
 

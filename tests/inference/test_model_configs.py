@@ -115,6 +115,23 @@ def test_sound_has_roles_and_an_input_only_where_a_model_makes_it(
     assert inputs["audio_mode"].optional
 
 
+def test_given_sound_has_a_role_and_an_input_only_where_a_picture_is_made_to_it() -> None:
+    without = write_configs(replace(DESCRIPTION, audio_modes=("JOINT",)))
+    described = replace(DESCRIPTION, audio_modes=("JOINT",), given_audio_dims=2)
+    configs = write_configs(described)
+    assert set(configs) - set(without) == {"audio_encoder"}
+    assert {role for role in without if configs[role] != without[role]} == {"dit_sampler"}
+    inputs = {each.name: each for each in parse(configs["dit_sampler"]).input}
+    before = {each.name for each in parse(without["dit_sampler"]).input}
+    assert set(inputs) - before == {"given_audio_latents"}
+    assert inputs["given_audio_latents"].optional
+    encoder = parse(configs["audio_encoder"])
+    assert {each.name for each in encoder.input} == {"waveform", "num_frames", "fps"}
+    assert [(each.name, list(each.dims)) for each in encoder.output] == [
+        ("audio_latents", [-1, -1])
+    ]
+
+
 def test_sound_of_a_finished_picture_is_made_of_its_state_and_its_prompts() -> None:
     config = parse(write_configs(replace(DESCRIPTION, audio_modes=("POST_SYNC",)))["audio_dit"])
     conditioning = {"prompt_embeds", "attention_mask"}

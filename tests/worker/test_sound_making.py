@@ -167,6 +167,32 @@ async def test_track_of_one_s_own_is_in_the_file_as_it_is(
         assert silent.max() < 0.05
 
 
+async def test_picture_is_made_to_a_track_that_is_in_the_file_as_it_is(
+    jobs: JobStore, redis: Redis, tmp_path: Path
+) -> None:
+    samples = 0.5 * np.sin(np.arange(48_000, dtype=np.float32) / 10)[None]
+    path = write_track(tmp_path / "track", samples, 48_000, "wav")
+    await LocalObjectStore(tmp_path / "objects").put_file(media_key(MEDIA), path)
+    # The server dies once: the sound is encoded once all the same, and every slice has it.
+    triton = FakeTriton(deaths=frozenset({7}))
+    video = await made(jobs, redis, triton, tmp_path, audio_mode=JOINT, input_audio=MEDIA)
+    assert video.state == Video.STATE_SUCCEEDED, video.failure
+    (heard,) = triton.heard
+    # A second more than the video: its last latents of sound end after it.
+    assert heard.shape == (9_000 + 16_000,)
+    assert len(triton.given_audio) == 4
+    assert all(np.array_equal(given, heard[None, ::640]) for given in triton.given_audio)
+    assert triton.sounds == [], "nothing is decoded"
+    assert await stages(redis, video) == [
+        *("LOADING", "CONDITIONING", "DENOISING", "DECODING", "AUDIO", "UPLOADING")
+    ]
+    assert tracks_of(tmp_path, video) == {"video": SECONDS, "audio": SECONDS}
+    kept = slice(1_000, NUM_SAMPLES - 1_000)
+    assert np.abs(sound_of(tmp_path, video)[:, kept] - samples[:, kept]).max() < 0.05
+    assert video.lip_sync.visemes
+    assert "lip_sync.json" in [artifact.artifact_id for artifact in video.artifacts]
+
+
 async def test_track_that_cannot_be_read_fails_the_video_before_any_step(
     jobs: JobStore, redis: Redis, tmp_path: Path
 ) -> None:

@@ -156,6 +156,28 @@ async def test_track_is_read_as_long_as_the_video(tmp_path: Path) -> None:
         assert inputs.frames is None
         assert inputs.track is not None
         assert inputs.track.samples.shape == (1, 9 * 3_000)
+        assert inputs.heard is None
+
+
+@pytest.mark.parametrize("num_channels", [1, 2])
+async def test_track_that_the_picture_is_made_to_is_heard_beyond_its_end(
+    tmp_path: Path, num_channels: int
+) -> None:
+    store = LocalObjectStore(tmp_path / "objects")
+    tone = 0.5 * np.sin(np.arange(4_800_000, dtype=np.float32) / 40)[None]
+    # Of two channels the mean is heard.
+    samples = np.concatenate([tone, np.zeros_like(tone)])[:num_channels]
+    path = write_track(tmp_path / "track.wav", samples, 48_000, "wav")
+    await store.put_file(media_key(MEDIA), path)
+    spec = video_pb2.VideoSpec(input_audio=MEDIA, fps=16, audio_mode=video_pb2.AUDIO_MODE_JOINT)
+    reader = InputReader(store, NO_JOBS, patience_seconds=30.0)
+    async with reader.open(cast(HeldVideo, Held(spec))) as inputs:
+        assert inputs.track is not None
+        assert inputs.track.samples.shape == (num_channels, 9 * 3_000)
+        assert inputs.heard is not None
+        assert inputs.heard.shape == (9 * 1_000 + 16_000,)
+        expected = tone[0, ::3] / num_channels
+        assert np.abs(inputs.heard[100:20_000] - expected[100:20_000]).max() < 0.01
 
 
 @pytest.mark.parametrize(("content", "message"), [(None, "is gone"), (b"no sound", "none of WAV")])

@@ -94,10 +94,12 @@ function button(label, onclick) {
 
 /** @param {Video} video */
 function soundOf({ audio_mode, input_audio }) {
-  if (audio_mode === "none") {
-    return input_audio ? "a track of one's own" : "";
+  if (input_audio) {
+    return audio_mode === "joint"
+      ? "a track of one's own, which the picture is made to"
+      : "a track of one's own";
   }
-  return audio_mode.replaceAll("_", " ");
+  return audio_mode === "none" ? "" : audio_mode.replaceAll("_", " ");
 }
 
 /** @param {Video} video */

@@ -18,7 +18,10 @@ export interface VideoOptions {
   expandPrompt?: boolean;
   /** The first frame: the name of an upload, `media/...`. */
   inputImage?: string;
-  /** The sound, taken as it is: the name of an upload, `media/...`. */
+  /**
+   * The sound, taken as it is: the name of an upload, `media/...`. With the `audioMode` "joint" the
+   * picture is made to it.
+   */
   inputAudio?: string;
   outputFormats?: readonly ("mp4_h264" | "webm_vp9" | "mp4_av1")[];
   upscale?: number;

@@ -52,8 +52,11 @@ def _hindrance(
         return ""
     if mode not in _MODES:
         return f"{mode} is not a mode"
-    if sent.input_audio:
-        return f"{_word(mode)} makes a sound of its own; input_audio is taken as it is, with NONE"
+    if sent.input_audio and mode != JOINT:
+        return (
+            f"{_word(mode)} makes a sound of its own; input_audio is taken as it is, with NONE, or "
+            "the picture is made to it, with JOINT"
+        )
     if mode not in model.limits.audio_modes:
         taken = ", ".join(sorted({_word(NONE), *map(_word, model.limits.audio_modes)}))
         return f"{model.name} has no {_word(mode)}; it has {taken}"
@@ -62,10 +65,14 @@ def _hindrance(
             f"{_word(mode)} makes the sound of all frames, and one that is gone on with has "
             "others too"
         )
-    return _hindrance_of_joint(sent, attention) if mode == JOINT else ""
+    return _hindrance_of_joint(sent, model, attention) if mode == JOINT else ""
 
 
-def _hindrance_of_joint(sent: video_pb2.VideoSpec, attention: str) -> str:
+def _hindrance_of_joint(sent: video_pb2.VideoSpec, model: model_pb2.Model, attention: str) -> str:
+    if sent.input_audio and model_pb2.Model.FEATURE_AUDIO_TO_VIDEO not in model.features:
+        return (
+            f"{model.name} has no FEATURE_AUDIO_TO_VIDEO; input_audio is taken as it is, with NONE"
+        )
     if sent.HasField("edit"):
         return "JOINT begins with noise, and a video that is changed does not"
     if attention != FULL:

@@ -163,10 +163,21 @@ def _describe(
             **{name: _describe_tensor(tensor) for name, tensor in tensors.items()},
         },
         conditioning=family.conditioning,
-        image_conditioning=dict(family.image_conditioning) if family.card.features else None,
+        image_conditioning=(
+            dict(family.image_conditioning) if family.card.is_made_from_pictures else None
+        ),
         audio_modes=family.card.audio_modes,
+        given_audio_dims=_given_audio_dims(family),
         encoder_threads=encoder_threads,
     )
+
+
+def _given_audio_dims(family: Family) -> int:
+    if "AUDIO_TO_VIDEO" not in family.card.features:
+        return 0
+    shape = family.audio_latents_shape(num_frames=1, fps=1)
+    assert shape is not None
+    return len(shape) - 1
 
 
 def _describe_tensor(tensor: Tensor) -> TensorDescription:

@@ -26,11 +26,13 @@ def read_slice(request: RequestReader, sampler: SliceSampler) -> Slice:
         given_latent_frames=request.optional_integer("given_latent_frames", 0),
         strength=request.optional_number("strength", 1.0),
         audio_mode="JOINT" if _is_joint(request) else "NONE",
+        is_audio_given=request.has("given_audio_latents"),
     )
     prompt, negative_prompt = read_prompts(request, sampler.family, sampler.device)
     start = ClipStart(
         given=_latents(request, sampler, "given_latents"),
         source=_latents(request, sampler, "source_latents"),
+        given_audio=_latents(request, sampler, "given_audio_latents"),
     )
     return Slice(
         prompt={**prompt, **_image_conditioning(request, sampler)},

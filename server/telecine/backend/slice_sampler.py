@@ -48,7 +48,9 @@ class SliceSampler:
     @property
     def image_conditioning(self) -> tuple[str, ...]:
         """Names of what the denoiser may read of a first frame."""
-        return tuple(self.family.image_conditioning) if self.family.card.features else ()
+        return (
+            tuple(self.family.image_conditioning) if self.family.card.is_made_from_pictures else ()
+        )
 
     @torch.inference_mode()
     def run(self, read_slice: Callable[[], Slice]) -> Generator[Arrays, None, None]:

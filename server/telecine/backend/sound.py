@@ -1,4 +1,4 @@
-"""A video's sound in Triton's tensors: made for a finished picture, and decoded."""
+"""A video's sound in Triton's tensors: made for a finished picture, decoded, and encoded."""
 
 from collections.abc import Generator
 from dataclasses import replace
@@ -12,6 +12,7 @@ from telecine.backend.sampling_reader import read_prompts, read_sampling
 from telecine.engine.families.protocol import AudioDecoder, Family
 from telecine.engine.families.sampling import sampling_config
 from telecine.engine.state import DenoiseState
+from telecine.inference.requests import HEARD_SAMPLE_RATE
 
 _MAX_CHUNK_SAMPLES = 250_000
 """Of one channel in one response: a megabyte."""
@@ -37,6 +38,41 @@ def decode_sound(
             num_samples += chunk.shape[1]
             yield {"samples": chunk.cpu().numpy(), "sample_rate": sample_rate}
     yield {"num_samples": np.array([num_samples], np.int64), "sample_rate": sample_rate}
+
+
+class SoundEncoder:
+    """A family's encoder of sound on a device.
+
+    Raises:
+        ValueError: it takes another rate than every `audio_encoder` does.
+    """
+
+    def __init__(self, family: Family, device: torch.device) -> None:
+        self._family = family
+        self._device = device
+        self._encoder = family.load_audio_encoder(device)
+        if self._encoder.sample_rate != HEARD_SAMPLE_RATE:
+            raise ValueError(f"sample_rate: {self._encoder.sample_rate}, not {HEARD_SAMPLE_RATE}")
+
+    @torch.inference_mode()
+    def encode(self, request: RequestReader) -> Outputs:
+        """Return the `audio_latents` of a request's `waveform`, as many as the video has.
+
+        What lies behind the video's end in its last latent is heard as well; what the waveform
+        lacks is silence.
+
+        Raises:
+            ValueError: a tensor is missing.
+        """
+        shape = self._family.audio_latents_shape(
+            num_frames=request.integer("num_frames"), fps=request.integer("fps")
+        )
+        assert shape is not None
+        waveform = np.zeros(shape[2] * self._encoder.latent_samples, np.float32)
+        samples = request.array("waveform")[: len(waveform)]
+        waveform[: len(samples)] = samples
+        encoded = self._encoder.encode(torch.from_numpy(waveform)[None, None].to(self._device))
+        return {"audio_latents": encoded[0].float().cpu().numpy()}
 
 
 class SoundMaker:

@@ -64,7 +64,11 @@ AudioOption = Annotated[
     typer.Option(help="How sound is made: joint, post_sync or none. Default: as the tier has it."),
 ]
 InputAudioOption = Annotated[
-    str | None, typer.Option(help="The sound, as it is: a track's file, or media/MEDIA.")
+    str | None,
+    typer.Option(
+        help="The sound, as it is: a track's file, or media/MEDIA. With --audio joint the picture "
+        "is made to it."
+    ),
 ]
 ImageOption = Annotated[
     str | None, typer.Option(help="The first frame: a picture's file, or media/MEDIA.")

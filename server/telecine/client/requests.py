@@ -56,6 +56,7 @@ class VideoOptions(TypedDict, total=False):
     expand_prompt: bool
     input_image: str
     input_audio: str
+    """The sound, taken as it is; with `audio_mode` JOINT the picture is made to it."""
     output_formats: Sequence[video_pb2.OutputFormat.ValueType]
     upscale: int
     labels: Mapping[str, str]

@@ -40,6 +40,8 @@ class SamplingConfig:
     """[B, C, T, H, W]"""
     fps: int
     audio_latents_shape: tuple[int, ...] | None = None
+    is_audio_given: bool = False
+    """Whether the sound is there from the start and stays as it is: the picture hears it."""
     temporal_mask: TemporalMask = FULL_ATTENTION
     rollout: Rollout | None = None
     loras: tuple[LoraUse, ...] = ()
@@ -88,6 +90,8 @@ class ClipStart(NamedTuple):
     """Latents [1, C, T, H, W] of the frames that it begins with: `config.given_frames` of them."""
     source: Tensor | None = None
     """Latents [1, C, T, H, W] of the whole video that it changes, as `config.start_step` says."""
+    given_audio: Tensor | None = None
+    """Latents [1, C, A] of the sound that it is made to, where `config.is_audio_given`."""
 
 
 FROM_NOISE = ClipStart()
@@ -157,10 +161,12 @@ def initial_state(
     Raises:
         ValueError: the latents of `start` do not fit the job.
     """
-    noise = initial_noise(config.latents_shape, config.seed, audio_shape=config.audio_latents_shape)
+    noise_shape = None if config.is_audio_given else config.audio_latents_shape
+    noise = initial_noise(config.latents_shape, config.seed, audio_shape=noise_shape)
+    audio = _given_audio(config, start) if config.is_audio_given else noise.audio
     return DenoiseState(
         latents=_first_latents(noise.video, config, start).to(device),
-        audio_latents=None if noise.audio is None else noise.audio.to(device),
+        audio_latents=None if audio is None else audio.to(device),
         step_index=0,
         seed=config.seed,
         sampler=config.sampler,
@@ -185,6 +191,14 @@ def _first_latents(noise: Tensor, config: SamplingConfig, start: ClipStart) -> T
             raise ValueError(f"given: latents of the first {config.given_frames} frames are due")
         latents = torch.cat((start.given.cpu().float(), latents[:, :, config.given_frames :]), 2)
     return latents
+
+
+def _given_audio(config: SamplingConfig, start: ClipStart) -> Tensor:
+    audio = start.given_audio
+    if audio is None or tuple(audio.shape) != config.audio_latents_shape:
+        found = None if audio is None else tuple(audio.shape)
+        raise ValueError(f"given_audio: latents {found}, not {config.audio_latents_shape}")
+    return audio.cpu().float()
 
 
 def denoise_slice(
@@ -227,7 +241,9 @@ def denoise_slice(
 def _take_step(
     velocity: Velocity, state: DenoiseState, chunk: Chunk, *, config: SamplingConfig
 ) -> StepOutput:
-    latents = Latents(chunk.of(state.latents), state.audio_latents)
+    # Sound that is given is no part of what the sampler moves.
+    moving_audio = None if config.is_audio_given else state.audio_latents
+    latents = Latents(chunk.of(state.latents), moving_audio)
     packed, chunk_step = latents.packed(), state.step_index - chunk.first_step
     place = StepPlace(
         sigma=config.sigmas[chunk_step],
@@ -237,7 +253,10 @@ def _take_step(
     )
 
     def predict(values: Tensor, sigma: float) -> Tensor:
-        return velocity(latents.unpacked(values), sigma).packed()
+        noisy = latents.unpacked(values)
+        if not config.is_audio_given:
+            return velocity(noisy, sigma).packed()
+        return velocity(Latents(noisy.video, state.audio_latents), sigma).video
 
     step = SAMPLERS[config.sampler].step(predict, packed, place)
     moved, denoised = latents.unpacked(step.latents), latents.unpacked(step.denoised).video
@@ -249,7 +268,7 @@ def _take_step(
         state=replace(
             state,
             latents=_with_chunk(state.latents, chunk, moved.video),
-            audio_latents=moved.audio,
+            audio_latents=state.audio_latents if config.is_audio_given else moved.audio,
             step_index=step_index,
             sampler_state=step.sampler_state,
             numerics=describe_numerics(packed.device),

@@ -58,6 +58,8 @@ class ModelDescription:
         image_conditioning: what the sampler reads of pictures beside their latents, by name: how
             many dimensions; None for a model that makes videos of text alone.
         audio_modes: how it makes sound, `JOINT` or `POST_SYNC`; none for a silent model.
+        given_audio_dims: how many dimensions latents of a sound have that it makes a picture to; 0
+            where it cannot.
         encoder_threads: threads of each ONNX session.
         weights_mode: how the denoiser's are held; see `telecine.engine.offload.LoadOptions`.
         parallel_sizes: ranks that share the denoiser, by the names of
@@ -71,6 +73,7 @@ class ModelDescription:
     conditioning: tuple[str, ...]
     image_conditioning: Mapping[str, int] | None = None
     audio_modes: tuple[str, ...] = ()
+    given_audio_dims: int = 0
     encoder_threads: int = 1
     weights_mode: str = FULL_WEIGHTS
     parallel_sizes: Mapping[str, int] = field(default_factory=dict)
@@ -95,6 +98,8 @@ def write_configs(description: ModelDescription, target: Target = "cpu") -> dict
         configs["audio_decoder"] = _audio_decoder(description)
     if "POST_SYNC" in description.audio_modes:
         configs["audio_dit"] = _audio_dit(description)
+    if description.given_audio_dims:
+        configs["audio_encoder"] = _audio_encoder(description)
     return {role: _HEADER + text_format.MessageToString(pb) for role, pb in configs.items()}
 
 
@@ -164,6 +169,9 @@ def _dit_sampler(description: ModelDescription) -> Any:
         _add_clip_start(config, description.image_conditioning)
     if description.audio_modes:
         config.input.add(name="audio_mode", data_type=pb.TYPE_STRING, dims=[1], optional=True)
+    if dims := [_ANY] * description.given_audio_dims:
+        name = "given_audio_latents"
+        config.input.add(name=name, data_type=pb.TYPE_FP32, dims=dims, optional=True)
     config.input.add(name="state", data_type=pb.TYPE_UINT8, dims=[_ANY], optional=True)
     config.input.add(name="preview_steps", data_type=pb.TYPE_INT64, dims=[_ANY], optional=True)
     for name in ("step_index", "num_final_frames", "is_numerics_changed"):
@@ -266,6 +274,16 @@ def _audio_dit(description: ModelDescription) -> Any:
         config.input.add(name=name, data_type=pb.TYPE_STRING, dims=[1])
     config.input.add(name="state", data_type=pb.TYPE_UINT8, dims=[_ANY])
     config.output.add(name="state", data_type=pb.TYPE_UINT8, dims=[_ANY])
+    return config
+
+
+def _audio_encoder(description: ModelDescription) -> Any:
+    config = _python_model(description, "audio_encoder", max_batch_size=0)
+    config.input.add(name="waveform", data_type=pb.TYPE_FP32, dims=[_ANY])
+    for name in ("num_frames", "fps"):
+        config.input.add(name=name, data_type=pb.TYPE_INT64, dims=[1])
+    dims = [_ANY] * description.given_audio_dims
+    config.output.add(name="audio_latents", data_type=pb.TYPE_FP32, dims=dims)
     return config
 
 

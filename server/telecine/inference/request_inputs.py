@@ -34,7 +34,10 @@ async def _add_clip_inputs(
 ) -> None:
     for name, values in inputs.conditioning.items():
         await exchange.add_input(name, values)
-    await exchange.add_input("strength", scalar(inputs.strength, np.float64))
+    if inputs.given_audio_latents is not None:
+        await exchange.add_input("given_audio_latents", inputs.given_audio_latents)
+    if inputs.source_latents is not None:
+        await exchange.add_input("strength", scalar(inputs.strength, np.float64))
     if inputs.given_latents is not None:
         num_given = inputs.given_latents.shape[1]
         await exchange.add_input("given_latent_frames", scalar(num_given, np.int64))

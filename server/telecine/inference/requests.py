@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+HEARD_SAMPLE_RATE = 16_000
+"""Samples a second of the sound that a picture is made to, as every model's encoder takes it."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,14 @@ class ClipInputs:
         given_latents: of the frames that it begins with, [C, T, H, W].
         source_latents: of the whole video that it changes, [C, T, H, W].
         strength: the share of the steps that is done on that.
+        given_audio_latents: of the sound that its picture is made to, [C, A].
     """
 
     conditioning: Mapping[str, Array] = field(default_factory=dict)
     given_latents: Array | None = None
     source_latents: Array | None = None
     strength: float = 1.0
+    given_audio_latents: Array | None = None
 
 
 class LoraScale(NamedTuple):

@@ -10,6 +10,8 @@ from telecine.inference.triton_client import TritonClient
 from telecine.v1 import model_pb2, video_pb2
 
 _JOINT, _POST_SYNC = video_pb2.AUDIO_MODE_JOINT, video_pb2.AUDIO_MODE_POST_SYNC
+_AUDIO_TO_VIDEO = model_pb2.Model.FEATURE_AUDIO_TO_VIDEO
+_SILENCE = np.zeros(1, np.float32)
 _PROMPT = "a red circle moves left"
 
 
@@ -38,7 +40,7 @@ async def smoke_test(triton: TritonClient, model_id: str, card: model_pb2.Model)
         num_steps=1,
         audio_mode="JOINT" if _JOINT in card.limits.audio_modes else "NONE",
     )
-    if card.features:
+    if set(card.features) - {_AUDIO_TO_VIDEO}:
         request = replace(request, inputs=await _from_gray(triton, model_id, card, request))
     *_, last = [result async for result in triton.denoise_slice(model_id, request)]
     assert last.state is not None
@@ -69,6 +71,12 @@ async def _check_sound(
         sound = await triton.decode_sound(model_id, state)
         if not np.isfinite(sound.samples).all():
             raise ModelError("its sound is not of finite numbers")
+    if _AUDIO_TO_VIDEO in card.features:
+        latents = await triton.encode_sound(
+            model_id, _SILENCE, num_frames=finished.num_frames, fps=finished.fps
+        )
+        if not np.isfinite(latents).all():
+            raise ModelError("its latents of a given sound are not of finite numbers")
 
 
 async def _from_gray(

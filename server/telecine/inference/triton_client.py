@@ -1,7 +1,7 @@
 """The models of one Triton server as typed calls."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 
 import grpc
 import numpy as np
@@ -138,11 +138,8 @@ class TritonClient:
             ModelError: the model failed on this input.
         """
         name = f"{model}__prompt_encoder"
-        with self._loader.watching():
-            try:
-                return await self._encode(name, prompt)
-            except (InferenceServerException, grpc.RpcError) as error:
-                raise translate(error, called=name) from error
+        with self._calling(name):
+            return await self._encode(name, prompt)
 
     async def encode_images(
         self, model: str, frames: NDArray[np.uint8], *, size: tuple[int, int], num_frames: int
@@ -156,11 +153,29 @@ class TritonClient:
             num_frames: of the video.
         """
         name = f"{model}__image_conditioner"
-        with self._loader.watching():
-            try:
-                return await self._encode_images(name, frames, size=size, num_frames=num_frames)
-            except (InferenceServerException, grpc.RpcError) as error:
-                raise translate(error, called=name) from error
+        with self._calling(name):
+            return await self._encode_images(name, frames, size=size, num_frames=num_frames)
+
+    async def encode_sound(
+        self, model: str, waveform: NDArray[np.float32], *, num_frames: int, fps: int
+    ) -> Array:
+        """Encode the sound that a picture is made to; returns its latents [C, A].
+
+        Args:
+            model: a model that can, by `FEATURE_AUDIO_TO_VIDEO`.
+            waveform: [n] of HEARD_SAMPLE_RATE; silence is put behind one that is too short.
+            num_frames: of the video.
+            fps: of the video.
+        """
+        name = f"{model}__audio_encoder"
+        with self._calling(name):
+            async with TensorExchange(self._triton) as exchange:
+                await exchange.add_input("waveform", waveform)
+                await exchange.add_input("num_frames", scalar(num_frames, np.int64))
+                await exchange.add_input("fps", scalar(fps, np.int64))
+                await exchange.add_output("audio_latents")
+                result = await self._infer(name, exchange, self._timeouts.first_seconds)
+                return _required(exchange, result, "audio_latents")
 
     async def denoise_slice(
         self, model: str, request: SliceRequest
@@ -271,18 +286,26 @@ class TritonClient:
                 async for result in results:
                     yield result
 
+    @contextmanager
+    def _calling(self, name: str) -> Iterator[None]:
+        with self._loader.watching():
+            try:
+                yield
+            except (InferenceServerException, grpc.RpcError) as error:
+                raise translate(error, called=name) from error
+
+    async def _infer(self, name: str, exchange: TensorExchange, seconds: float) -> InferResult:
+        return await self._triton.infer(
+            name, exchange.inputs, outputs=exchange.outputs, client_timeout=seconds
+        )
+
     async def _encode(self, name: str, prompt: str) -> PromptEmbeds:
         output_bytes = await self._fixed_output_bytes(name)
         async with TensorExchange(self._triton) as exchange:
             await exchange.add_input("prompt", text([prompt], (1, 1)))
             for output, num_bytes in output_bytes.items():
                 await exchange.add_output(output, max_bytes=num_bytes)
-            result = await self._triton.infer(
-                name,
-                exchange.inputs,
-                outputs=exchange.outputs,
-                client_timeout=self._call_timeout_seconds,
-            )
+            result = await self._infer(name, exchange, self._call_timeout_seconds)
             outputs = {output: _required(exchange, result, output)[0] for output in output_bytes}
             num_tokens, max_tokens, is_truncated = (
                 outputs.pop(fact).item() for fact in PROMPT_FACTS
@@ -310,12 +333,7 @@ class TritonClient:
                 await exchange.add_input(field, scalar(value, np.int64))
             for output in output_names:
                 await exchange.add_output(output, max_bytes=max_bytes)
-            result = await self._triton.infer(
-                name,
-                exchange.inputs,
-                outputs=exchange.outputs,
-                client_timeout=self._timeouts.first_seconds,
-            )
+            result = await self._infer(name, exchange, self._timeouts.first_seconds)
             outputs = {output: _required(exchange, result, output) for output in output_names}
             return EncodedImages(latents=outputs.pop("latents"), conditioning=outputs)
 

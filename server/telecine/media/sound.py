@@ -86,6 +86,11 @@ def resample(sound: Sound, sample_rate: int) -> Sound:
     return Sound(np.concatenate(pieces, axis=1, dtype=np.float32), sample_rate)
 
 
+def mono(sound: Sound) -> Sound:
+    """Returns the sound in one channel, the mean of those that it has."""
+    return Sound(sound.samples.mean(axis=0, keepdims=True), sound.sample_rate)
+
+
 def layout_of(sound: Sound) -> str:
     """Returns what FFmpeg calls the sound's channels."""
     return "mono" if sound.num_channels == 1 else "stereo"

@@ -27,7 +27,7 @@ from telecine.worker.live_file import (
     remove_pieces,
 )
 from telecine.worker.patient_upload import upload_patiently
-from telecine.worker.sound_making import is_sound_made
+from telecine.worker.sound_making import goes_with_picture
 from telecine.worker.sound_sync import SyncedSound, synchronise
 from telecine.worker.video_files import open_video_files, video_files
 from telecine.worker.worker_state import WorkerState
@@ -103,8 +103,8 @@ class Finishing:
         self._num_frames = 0
         self._still: Frames | None = None
         self._sound: Sound | None = None
-        # What is made of sound is compared with what is seen.
-        self._pictures = SmallPictures() if is_sound_made(held.video.spec) else None
+        # What goes with what is seen is compared with it.
+        self._pictures = SmallPictures() if goes_with_picture(held.video.spec) else None
         self._sheet = SpriteSheet(held.video.num_frames)
 
     async def write(self, frames: Frames) -> None:
@@ -159,7 +159,7 @@ class Finishing:
         return files
 
     async def _add_track(self) -> SyncedSound | None:
-        """Hands the sound to the files; returns how sound that was made goes with the pictures."""
+        """Hands the sound to the files; returns how sound that should go with the pictures does."""
         if self._sound is None:
             return None
         if self._pictures is None:

@@ -200,8 +200,16 @@ class GpuLane:
         )
 
     async def _encode_inputs(self, held: HeldVideo, inputs: VideoInputs) -> ClipInputs | None:
-        if inputs.frames is None:
-            return None
+        clip = None if inputs.frames is None else await self._encode_pictures(held, inputs)
+        if inputs.heard is None:
+            return clip
+        latents = await self._triton.encode_sound(
+            held.model_id, inputs.heard, num_frames=inputs.clip_frames, fps=held.video.spec.fps
+        )
+        return replace(clip or ClipInputs(), given_audio_latents=latents)
+
+    async def _encode_pictures(self, held: HeldVideo, inputs: VideoInputs) -> ClipInputs:
+        assert inputs.frames is not None
         size = held.video.spec.size
         encoded = await self._triton.encode_images(
             held.model_id,

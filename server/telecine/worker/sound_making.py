@@ -8,12 +8,17 @@ from telecine.inference.triton_client import TritonClient
 from telecine.media.sound import Sound
 from telecine.v1 import video_pb2
 
-_MADE = frozenset({video_pb2.AUDIO_MODE_JOINT, video_pb2.AUDIO_MODE_POST_SYNC})
+_BOUND = frozenset({video_pb2.AUDIO_MODE_JOINT, video_pb2.AUDIO_MODE_POST_SYNC})
 
 
 def is_sound_made(spec: video_pb2.VideoSpec) -> bool:
     """Whether the model makes the sound of a video, rather than nobody or its owner."""
-    return spec.audio_mode in _MADE
+    return goes_with_picture(spec) and not spec.input_audio
+
+
+def goes_with_picture(spec: video_pb2.VideoSpec) -> bool:
+    """Whether one of sound and picture is made to the other, or both together."""
+    return spec.audio_mode in _BOUND
 
 
 def slice_audio_mode(spec: video_pb2.VideoSpec) -> str:

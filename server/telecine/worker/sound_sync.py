@@ -1,4 +1,4 @@
-"""Voice and mouth of a video whose sound its model made: measured, and brought together."""
+"""Voice and mouth of a video whose sound goes with it: measured, and brought together."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ class SyncedSound(NamedTuple):
 def synchronise(sound: Sound, pictures: SmallPictures, video: video_pb2.Video) -> SyncedSound:
     """Measures how a sound lies beside the pictures; moves one that was made for them there.
 
-    A sound that was denoised along with the picture stays as it is.
+    A sound that was denoised along with the picture, or that the picture was made to, stays.
 
     Args:
         sound: the whole video's.

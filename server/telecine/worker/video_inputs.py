@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from telecine.errors import InputUnusableError, NotFoundError, ObjectStoreUnavailableError
-from telecine.inference.requests import ClipInputs, EncodedImages
+from telecine.inference.requests import HEARD_SAMPLE_RATE, ClipInputs, EncodedImages
 from telecine.jobs.job_store import JobStore
 from telecine.media.clip_file import ClipFile
 from telecine.media.picture_file import read_picture
-from telecine.media.sound import Sound, fit
+from telecine.media.sound import Sound, fit, mono, resample
 from telecine.media.track_file import read_track
 from telecine.media.transcoder import Frames
 from telecine.storage.keys import artifact_key, media_key
@@ -45,7 +46,9 @@ class VideoInputs:
         num_spare_frames: frames at the clip's end that are not shown.
         source: where an extended video is read from, as far as it is kept.
         first_kept_frame: of the source, at the video's frame rate.
-        track: the sound that the video's owner sent.
+        track: the sound that the video's owner sent, as it goes into the file.
+        heard: the same as the model's encoder takes it, [n] of HEARD_SAMPLE_RATE; where the picture
+            is made to it.
     """
 
     spec: video_pb2.VideoSpec
@@ -58,6 +61,7 @@ class VideoInputs:
     first_kept_frame: int = 0
     source: ClipFile | None = None
     track: Sound | None = None
+    heard: NDArray[np.float32] | None = None
 
     def for_sampler(self, encoded: EncodedImages, *, is_image_required: bool) -> ClipInputs:
         """Says what the sampler makes of the encoded frames."""
@@ -134,15 +138,16 @@ class InputReader:
         """
         field, name = input_of(held.video.spec)
         with tempfile.TemporaryDirectory(prefix="telecine-input-") as folder:
-            track = await self._read_track(held, Path(folder) / "track")
+            sent = await self._read_track(held, Path(folder) / "track")
+            inputs = VideoInputs(held.video.spec, None, clip_frames=held.video.num_frames)
             if not field:
-                spec, num_frames = held.video.spec, held.video.num_frames
-                yield VideoInputs(spec, None, clip_frames=num_frames, track=track)
+                yield await asyncio.to_thread(_with_track, inputs, sent, held.video)
                 return
             path = Path(folder) / "input"
             with _blaming(field, name):
                 await self._fetch(held, name, path)
-                yield replace(await asyncio.to_thread(_read, held.video, path), track=track)
+                inputs = await asyncio.to_thread(_read, held.video, path)
+                yield await asyncio.to_thread(_with_track, inputs, sent, held.video)
 
     async def _read_track(self, held: HeldVideo, path: Path) -> Sound | None:
         """Reads the sound that was sent, before anything is made: it may be of no use."""
@@ -151,8 +156,7 @@ class InputReader:
             return None
         with _blaming("spec.input_audio", name):
             await self._patiently(held, partial(_download, self._store, media_key(name), path))
-            track = await asyncio.to_thread(read_track, path)
-        return fit(track, held.video.num_frames, held.video.spec.fps)
+            return await asyncio.to_thread(read_track, path)
 
     async def _fetch(self, held: HeldVideo, name: str, path: Path) -> None:
         key = media_key(name)
@@ -259,6 +263,18 @@ def _read(video: video_pb2.Video, path: Path) -> VideoInputs:
         first_kept_frame=has_frames - num_kept,
         source=source,
     )
+
+
+def _with_track(inputs: VideoInputs, sent: Sound | None, video: video_pb2.Video) -> VideoInputs:
+    if sent is None:
+        return inputs
+    track = fit(sent, video.num_frames, video.spec.fps)
+    if video.spec.audio_mode != video_pb2.AUDIO_MODE_JOINT:
+        return replace(inputs, track=track)
+    # The last latent of the sound ends after the picture: what goes on there is heard too.
+    longer = fit(sent, video.num_frames + video.spec.fps, video.spec.fps)
+    heard = resample(mono(longer), HEARD_SAMPLE_RATE).samples[0]
+    return replace(inputs, track=track, heard=heard)
 
 
 def _take(source: ClipFile, spec: video_pb2.VideoSpec, *, first: int, count: int) -> Frames:

@@ -6,7 +6,7 @@ import pytest
 from httpx2 import AsyncClient
 
 from telecine.storage.keys import artifact_key
-from telecine.v1 import video_pb2
+from telecine.v1 import model_pb2, video_pb2
 
 PROMPT = "a red circle"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
@@ -32,6 +32,24 @@ async def test_track_of_a_form_is_stored_as_an_upload_beside_a_picture(
     assert await stored(gateway) == [WAV, PNG]
     named = await http.post("/v1/videos", json={"prompt": PROMPT, "input_audio": spec.input_audio})
     assert named.json()["input_audio"] == spec.input_audio
+
+
+async def test_picture_is_made_to_a_track_of_a_form_by_a_model_that_can(
+    gateway: Any, http: AsyncClient
+) -> None:
+    model = model_pb2.Model()
+    model.CopyFrom(await gateway.directory.get("toybox"))
+    model.limits.audio_modes.append(video_pb2.AUDIO_MODE_JOINT)
+    model.features.append(model_pb2.Model.FEATURE_AUDIO_TO_VIDEO)
+    await gateway.directory.publish(model, worker_id="w", ttl_seconds=60)
+    data = {"prompt": PROMPT, "audio_mode": "joint"}
+    answer = await http.post("/v1/videos", data=data, files=TRACK)
+    assert answer.status_code == 202, answer.text
+    video = answer.json()
+    assert video["audio_mode"] == "joint"
+    assert video["input_audio"].startswith("media/")
+    (shown,) = (await http.get("/v1/models")).json()["data"]
+    assert "audio_to_video" in shown["features"]
 
 
 async def test_same_key_and_files_make_one_video_and_another_track_is_another_request(

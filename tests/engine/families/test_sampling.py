@@ -23,7 +23,7 @@ def ltx2(tmp_path_factory: pytest.TempPathFactory) -> Family:
 
 
 @pytest.fixture(scope="module")
-def silent() -> Family:
+def toybox() -> Family:
     return load_family(str(BUILT_IN_WEIGHTS / "toybox"))
 
 
@@ -36,8 +36,8 @@ def test_network_that_cannot_be_without_sound_denoises_it_unheard_too(ltx2: Fami
     assert joint.audio_latents_shape == (1, 8, 18, 4)
 
 
-def test_silent_video_has_no_sound_to_denoise(silent: Family) -> None:
-    assert sampling_config(silent, SIZE, REQUEST).audio_latents_shape is None
+def test_silent_video_has_no_sound_to_denoise(toybox: Family) -> None:
+    assert sampling_config(toybox, SIZE, REQUEST).audio_latents_shape is None
 
 
 @pytest.mark.parametrize("mode", ["POST_SYNC", "LOUD"])
@@ -53,3 +53,17 @@ def test_sound_is_denoised_with_whole_videos_made_from_noise_alone(
     request = REQUEST._replace(audio_mode="JOINT")._replace(**change)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="audio_mode: JOINT is for videos of full attention"):
         sampling_config(ltx2, SIZE, request)
+
+
+def test_picture_is_made_to_a_sound_only_by_a_model_that_can_and_only_jointly(
+    toybox: Family, ltx2: Family
+) -> None:
+    given = REQUEST._replace(audio_mode="JOINT", is_audio_given=True)
+    config = sampling_config(toybox, SIZE, given)
+    assert config.is_audio_given
+    assert config.audio_latents_shape == (1, 16, 18)
+    message = "given_audio_latents: {} makes no picture to a sound"
+    with pytest.raises(ValueError, match=message.format("LTX-2")):
+        sampling_config(ltx2, SIZE, given)
+    with pytest.raises(ValueError, match=message.format("Toybox")):
+        sampling_config(toybox, SIZE, given._replace(audio_mode="NONE"))

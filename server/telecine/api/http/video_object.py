@@ -51,7 +51,7 @@ class VisemeObject(BaseModel):
 
 
 class LipSyncObject(BaseModel):
-    """How voice and mouth go together, where the model made the sound."""
+    """How voice and mouth go together, where the model made the sound or the picture to a track."""
 
     offset_seconds: float
     confidence: float

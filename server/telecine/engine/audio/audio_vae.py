@@ -119,6 +119,11 @@ class AudioVAE(NormalisingVAE):
         """Samples a second."""
         return self.config.sample_rate
 
+    @property
+    def latent_samples(self) -> int:
+        """Samples that a latent stands for."""
+        return self.config.latent_samples
+
     def encode(self, waveform: Tensor) -> Tensor:
         """[B, 1, samples] in [-1, 1] -> the mean of its normalised latents [B, C, T].
 

@@ -16,11 +16,18 @@ from telecine.engine.latents import Latents
 
 
 def predict_jointly(
-    dit: DiT, latents: Latents, timesteps: Tensor, prompt: Prompt, *, fps: int, hears: bool = True
+    dit: DiT,
+    latents: Latents,
+    timesteps: Tensor,
+    prompt: Prompt,
+    *,
+    fps: int,
+    audio_timesteps: Tensor | None = None,
 ) -> Latents:
     """Noisy latents of both and timesteps [B] in 0..1 -> the velocity of both.
 
-    Every frame sees every other. Without `hears` the picture takes no notice of the sound.
+    Every frame sees every other. The sound is as noisy as the picture, or as `audio_timesteps` [B]
+    say: 0 for sound that is given.
 
     Raises:
         ValueError: the network has no sound.
@@ -31,15 +38,15 @@ def predict_jointly(
     video = dit.patch_embed(latents.video)
     num_latents = audio_latents.shape[2]
     moments = stream.moments(num_latents, grid, video.device)
-    temb = stream.temb(timesteps, prompt.pooled_prompt_embeds, num_latents)
+    audio_timesteps = timesteps if audio_timesteps is None else audio_timesteps
+    temb = stream.temb(audio_timesteps, prompt.pooled_prompt_embeds, num_latents)
     audio_context = AudioContext(temb, prompt.prompt_embeds, prompt.attention_mask, moments)
     audio = stream.tokens(audio_latents)
     for block, audio_block in zip(dit.blocks, stream.blocks, strict=True):
         assert isinstance(audio_block, AudioBlock)
         video, _ = block(video, context)
         audio = audio_block(audio, audio_block.watch(video, moments), audio_context)
-        if hears:
-            video = audio_block.hear(video, audio, moments)
+        video = audio_block.hear(video, audio, moments)
     return Latents(dit.velocity(video, context, latents.video), stream.velocity(audio, temb))
 
 

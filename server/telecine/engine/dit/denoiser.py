@@ -105,13 +105,22 @@ class JointVelocity:
         self._dit = dit
         self._prompt = read_prompt(conditioning)
         self._fps = config.fps
+        self._is_audio_given = config.is_audio_given
 
     def __call__(self, latents: Latents, sigma: float) -> Latents:
-        """Both latents of one video and their noise level -> velocities of both."""
+        """Both latents of one video and their noise level -> velocities of both.
+
+        Sound that is given has no noise, whatever the level of the picture's.
+        """
         num_rows = len(self._prompt.prompt_embeds)
         timesteps = torch.full((num_rows,), sigma, device=latents.video.device)
         return predict_jointly(
-            self._dit, latents.rows(num_rows), timesteps, self._prompt, fps=self._fps
+            self._dit,
+            latents.rows(num_rows),
+            timesteps,
+            self._prompt,
+            fps=self._fps,
+            audio_timesteps=torch.zeros_like(timesteps) if self._is_audio_given else timesteps,
         )
 
 

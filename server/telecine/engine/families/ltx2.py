@@ -178,6 +178,10 @@ class LTX2Family:
 
         return LTX2VideoVAE(self._load("vae", device, default_dtype(device)))
 
+    def load_audio_encoder(self, device: torch.device) -> NoReturn:  # noqa: ARG002
+        """Its sound is made, never given."""
+        raise ValueError("given_audio_latents: LTX-2 makes no picture to a sound")
+
     def load_audio_decoder(self, device: torch.device) -> "LTX2AudioDecoder":
         """The audio VAE and the vocoder, which are small: in float32 everywhere."""
         from telecine.engine.ltx2.audio_decoder import LTX2AudioDecoder  # noqa: PLC0415

@@ -154,6 +154,10 @@ class MochiFamily:
         """The network was not trained on pictures."""
         raise ValueError("image: this model makes videos of text alone")
 
+    def load_audio_encoder(self, device: torch.device) -> NoReturn:  # noqa: ARG002
+        """No sound."""
+        raise ValueError("audio_mode: this model makes silent videos")
+
     def load_audio_decoder(self, device: torch.device) -> NoReturn:  # noqa: ARG002
         """No sound."""
         raise ValueError("audio_mode: this model makes silent videos")

@@ -15,7 +15,7 @@ from telecine.engine.rollout import Rollout
 from telecine.engine.text_encoders.tokenizer import Tokenizer
 from telecine.engine.vae.layers import FeatCache
 
-Feature = Literal["IMAGE_TO_VIDEO", "EDIT", "EXTEND"]
+Feature = Literal["IMAGE_TO_VIDEO", "EDIT", "EXTEND", "AUDIO_TO_VIDEO"]
 """What a network can make a video from, beside a prompt: Model.Feature of the contract."""
 SoundMode = Literal["JOINT", "POST_SYNC"]
 """How a model makes sound: along with the picture, or for the finished picture."""
@@ -92,6 +92,11 @@ class FamilyCard:
     attention_strategies: tuple[AttentionKind, ...] = ("full",)
     window_memory_bytes_per_megapixel: int = 0
 
+    @property
+    def is_made_from_pictures(self) -> bool:
+        """Whether a video can be made from pictures: its first frame, say."""
+        return bool({*self.features} - {"AUDIO_TO_VIDEO"})
+
 
 class VideoVAE(Protocol):
     """Latents to frames."""
@@ -107,6 +112,24 @@ class VideoVAE(Protocol):
 
         What `feat_cache` was left with by an earlier call is gone on from.
         """
+        ...
+
+
+class AudioEncoder(Protocol):
+    """A waveform to latents of sound."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second of what it encodes."""
+        ...
+
+    @property
+    def latent_samples(self) -> int:
+        """Samples that a latent stands for."""
+        ...
+
+    def encode(self, waveform: Tensor) -> Tensor:
+        """[B, 1, n] in [-1, 1], of whole latents -> latents as the denoiser reads them."""
         ...
 
 
@@ -255,6 +278,10 @@ class Family(Protocol):
 
     def load_image_encoder(self, device: torch.device) -> ImageEncoder:
         """What encodes pictures; for families whose card has features."""
+        ...
+
+    def load_audio_encoder(self, device: torch.device) -> AudioEncoder:
+        """What encodes sound; for families whose card has `AUDIO_TO_VIDEO`."""
         ...
 
     def load_audio_decoder(self, device: torch.device) -> AudioDecoder:

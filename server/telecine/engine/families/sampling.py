@@ -33,6 +33,8 @@ class SamplingRequest(NamedTuple):
     strength: float = 1.0
     """The share of the steps that is done, where another video is changed."""
     audio_mode: Literal["NONE", "JOINT", "POST_SYNC"] = "NONE"
+    is_audio_given: bool = False
+    """Whether the picture is made to a sound that is there."""
 
 
 def sampling_config(family: Family, size: VideoSize, request: SamplingRequest) -> SamplingConfig:
@@ -56,6 +58,7 @@ def sampling_config(family: Family, size: VideoSize, request: SamplingRequest) -
         sigmas=family.sigmas(request.sampler, request.num_inference_steps, shape),
         latents_shape=shape,
         audio_latents_shape=_audio_latents_shape(family, size, request),
+        is_audio_given=request.is_audio_given,
         fps=fps,
         loras=request.loras,
         temporal_mask=_TEMPORAL_MASKS[request.attention],
@@ -73,6 +76,8 @@ def _audio_latents_shape(
     card, mode = family.card, request.audio_mode
     if mode not in ("NONE", *card.audio_modes):
         raise ValueError(f"audio_mode: {card.display_name} has no {mode!r}")
+    if request.is_audio_given and (mode != "JOINT" or "AUDIO_TO_VIDEO" not in card.features):
+        raise ValueError(f"given_audio_latents: {card.display_name} makes no picture to a sound")
     if mode == "JOINT" and (request.attention != "full" or request.strength < 1.0):
         raise ValueError("audio_mode: JOINT is for videos of full attention, made from noise")
     if mode == "NONE" and not card.is_sound_always_denoised:

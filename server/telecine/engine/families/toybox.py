@@ -65,7 +65,10 @@ class ToyboxFamily:
             default_negative_prompt="",
             max_prompt_tokens=int(self._index["max_prompt_tokens"]),
             chunk_latent_frames=rollout.chunk_frames if rollout else 0,
-            features=("IMAGE_TO_VIDEO", "EDIT", "EXTEND") if rollout else ("EDIT",),
+            features=(
+                *(("IMAGE_TO_VIDEO", "EDIT", "EXTEND") if rollout else ("EDIT",)),
+                *(("AUDIO_TO_VIDEO",) if self._dit_config.audio else ()),
+            ),
             max_context_frames=temporal_scale * (rollout.context_frames - 1) + 1 if rollout else 0,
             # Guidance makes motion faster than the source's, which is seen where they meet.
             extend_guidance_scale=1.0 if rollout else 0.0,
@@ -169,6 +172,10 @@ class ToyboxFamily:
     def load_denoiser(self, device: torch.device, options: LoadOptions = FULL) -> DiTDenoiser:
         """The DiT."""
         return DiTDenoiser(self.load_dit(device, options))
+
+    def load_audio_encoder(self, device: torch.device) -> AudioVAE:
+        """The audio VAE."""
+        return self.load_audio_vae(device)
 
     def load_audio_decoder(self, device: torch.device) -> AudioVAE:
         """The audio VAE."""

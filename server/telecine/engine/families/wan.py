@@ -191,6 +191,10 @@ class WanFamily:
             clip=ClipVision.from_folder(self._folder, device) if has_clip else None,
         )
 
+    def load_audio_encoder(self, device: torch.device) -> NoReturn:  # noqa: ARG002
+        """No sound."""
+        raise ValueError("audio_mode: this model makes silent videos")
+
     def load_audio_decoder(self, device: torch.device) -> NoReturn:  # noqa: ARG002
         """No sound."""
         raise ValueError("audio_mode: this model makes silent videos")
