@@ -6,6 +6,7 @@ Of faces also the sound: from each mouth that opens to the voice that begins nea
 """
 
 import argparse
+import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 from tqdm import tqdm
 
 from telecine.engine.families import BUILT_IN_WEIGHTS
@@ -31,7 +33,8 @@ from train.pair import PairScene, random_pair
 from train.pair_judge import judge_pair
 from train.sound_judge import SAMPLE_RATE
 from train.sound_score import SoundVerdict, judge_sound, summary
-from train.world import Scene, random_face, random_scene
+from train.world import Scene, random_clip, random_face, random_scene
+from train.world_sound import NOTE_SAMPLES, num_samples_of, render_sound
 
 ROOT = Path(__file__).resolve().parent.parent
 PATH = ROOT / "docs" / "benchmarks" / "toybox_world.json"
@@ -52,6 +55,8 @@ class Case(NamedTuple):
     judge: Callable[[AnyScene, Frames], Seen]
     settings: Settings
     goal: float | None = None
+    has_track: bool = False
+    """Whether it is made to the voice of a clip that was drawn."""
 
 
 def shape_seen(scene: AnyScene, frames: Frames) -> Seen:
@@ -96,6 +101,9 @@ CASES = {
     "a face with post-sync": Case(
         random_face, face_seen, replace(Settings(), audio_mode="POST_SYNC"), 0.95
     ),
+    "a face made to a track": Case(
+        random_face, face_seen, replace(Settings(), audio_mode="JOINT"), 0.95, has_track=True
+    ),
 }
 
 
@@ -122,9 +130,12 @@ def _judged(name: str, case: Case, *, options: argparse.Namespace) -> list[Figur
     generator = torch.Generator().manual_seed(SEED + 3)
     scenes = [case.draw(generator) for _ in range(options.count)]
     prompts = [(scene, any_caption(scene, generator)) for scene in scenes]
+    tracks = [_voice(scene, case.settings, generator) for scene in scenes if case.has_track]
     seen, heard = [], []
     with tempfile.TemporaryDirectory() as folder:
-        videos = make_clips(prompts, options.weights, case.settings, Path(folder))
+        videos = make_clips(
+            prompts, options.weights, case.settings, Path(folder), tracks=tracks or None
+        )
         for scene, video in tqdm(zip(scenes, videos, strict=True), total=len(scenes)):
             frames = read_frames(video)
             seen.append(case.judge(scene, frames))
@@ -133,6 +144,14 @@ def _judged(name: str, case: Case, *, options: argparse.Namespace) -> list[Figur
                 heard.append(_heard(scene, frames, video, case.settings.fps))
     figures = _accuracy_figures(name, case, seen)
     return figures + (_sound_figures(name, case, heard) if heard else [])
+
+
+def _voice(scene: AnyScene, settings: Settings, generator: torch.Generator) -> Tensor:
+    """The voice of a face that says the same at moments of its own, of whole latents."""
+    assert isinstance(scene, Scene)
+    clip = random_clip(scene, settings.num_frames, generator)
+    num_latents = math.ceil(num_samples_of(settings.num_frames, settings.fps) / NOTE_SAMPLES)
+    return render_sound(clip, settings.fps, num_latents * NOTE_SAMPLES)
 
 
 def _heard(scene: Scene, frames: Frames, video: Path, fps: int) -> SoundVerdict:

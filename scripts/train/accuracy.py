@@ -4,18 +4,22 @@ import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 from tqdm import tqdm
 
+from telecine.media.sound import Sound, fit
 from telecine.media.transcoder import EncodingOptions, Mp4Writer
 from train.generate import Generator, Settings
 from train.judge import Frames, judge
 from train.world import Scene, caption, random_scene
+from train.world_sound import SAMPLE_RATE
 
 ATTRIBUTES = ("colour", "shape", "motion", "background")
 FPS = 16
@@ -46,13 +50,31 @@ def draw_captions(count: int, *, is_held_out: bool, word: Wording = caption) -> 
     return [(scene, word(scene, generator)) for scene in scenes]
 
 
+class _Job(NamedTuple):
+    prompt: str
+    seed: int
+    settings: Settings
+    path: Path
+    track: Tensor | None
+
+
 def make_clips(
-    prompts: Sequence[tuple[object, str]], weights: Path, settings: Settings, folder: Path
+    prompts: Sequence[tuple[object, str]],
+    weights: Path,
+    settings: Settings,
+    folder: Path,
+    *,
+    tracks: Sequence[Tensor | None] | None = None,
 ) -> Iterator[Path]:
-    """Make the clips in one process a core: small models gain little from a second thread."""
+    """Make the clips in one process a core: small models gain little from a second thread.
+
+    With `tracks`, waveforms [samples] of whole latents, each is made to its own.
+    """
     jobs = [
-        (prompt, SEED + index, settings, folder / f"{index}.mp4")
-        for index, (_, prompt) in enumerate(prompts)
+        _Job(prompt, SEED + index, settings, folder / f"{index}.mp4", track)
+        for index, ((_, prompt), track) in enumerate(
+            zip(prompts, tracks or [None] * len(prompts), strict=True)
+        )
     ]
     context = multiprocessing.get_context("spawn")
     with context.Pool(initializer=_open_generator, initargs=(weights,)) as pool:
@@ -68,10 +90,15 @@ def _open_generator(weights: Path) -> None:
     _generator = Generator(weights)
 
 
-def _make_clip(job: tuple[str, int, Settings, Path]) -> Path:
-    prompt, seed, settings, path = job
+def _make_clip(job: _Job) -> Path:
+    prompt, seed, settings, path, track = job
     writer = Mp4Writer(path, EncodingOptions(fps=settings.fps))
-    if settings.audio_mode == "NONE":
+    if track is not None:
+        frames = _generator.frames_made_to(track, prompt, seed, settings=settings)
+        writer.write(frames.numpy())
+        sound = Sound(track[None].numpy(), SAMPLE_RATE)
+        writer.add_sound(fit(sound, settings.num_frames, settings.fps))
+    elif settings.audio_mode == "NONE":
         writer.write(_generator.frames(prompt, seed, settings).numpy())
     else:
         frames, sound = _generator.frames_and_sound(prompt, seed, settings)

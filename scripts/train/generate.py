@@ -11,11 +11,17 @@ from torch import Tensor
 from telecine.engine.adapters.lora import applied
 from telecine.engine.adapters.lora_shelf import LoraShelf
 from telecine.engine.adapters.use import LoraUse
-from telecine.engine.denoise import SamplingConfig, denoise_slice, initial_state
+from telecine.engine.denoise import (
+    FROM_NOISE,
+    ClipStart,
+    SamplingConfig,
+    denoise_slice,
+    initial_state,
+)
 from telecine.engine.dit.attention import AttentionKind
 from telecine.engine.families import load_family
 from telecine.engine.families.prompt_encoder import PromptEncoder
-from telecine.engine.families.protocol import AudioDecoder, AudioDenoiser, Family
+from telecine.engine.families.protocol import AudioDecoder, AudioDenoiser, AudioEncoder, Family
 from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 from telecine.engine.state import DenoiseState
 from telecine.media.sound import Sound, fit
@@ -51,6 +57,10 @@ class Generator:
     @cached_property
     def _audio_denoiser(self) -> AudioDenoiser:
         return self._family.load_audio_denoiser(CPU)
+
+    @cached_property
+    def _audio_encoder(self) -> AudioEncoder:
+        return self._family.load_audio_encoder(CPU)
 
     @cached_property
     def _audio_decoder(self) -> AudioDecoder:
@@ -90,8 +100,23 @@ class Generator:
         assert audio_latents is not None
         return self._decoded(latents), self._sound(audio_latents, settings)
 
-    def _denoised(self, prompt: str, config: SamplingConfig) -> DenoiseState:
-        state = initial_state(config, CPU)
+    @torch.no_grad()
+    def frames_made_to(
+        self, waveform: Tensor, prompt: str, seed: int, *, settings: Settings
+    ) -> Tensor:
+        """One clip as [T, H, W, 3] uint8, made to a sound [samples] of whole latents.
+
+        Raises:
+            ValueError: the settings ask for no joint sound, or the waveform is of another length.
+        """
+        config = replace(_config(self._family, seed, settings), is_audio_given=True)
+        given = ClipStart(given_audio=self._audio_encoder.encode(waveform[None, None]))
+        return self._decoded(self._denoised(prompt, config, given).latents)
+
+    def _denoised(
+        self, prompt: str, config: SamplingConfig, start: ClipStart = FROM_NOISE
+    ) -> DenoiseState:
+        state = initial_state(config, CPU, start)
         is_guided = config.guidance_scale != 1.0
         prompts = self._encoder.encode(prompt), self._encoder.encode("") if is_guided else None
         with applied(self._denoiser.networks, self._shelf.take(config.loras)):
