@@ -2,7 +2,8 @@
 
 python scripts/evaluate_world.py [--count 50] [--only NAME ...] [--write]
 
-Of faces also the sound: from each mouth that opens to the voice that begins nearest to it.
+Where there is sound, also that: from each mouth that opens to the voice that begins nearest to
+it, and from each contact to the nearest thump.
 """
 
 import argparse
@@ -56,7 +57,12 @@ class Case(NamedTuple):
     settings: Settings
     goal: float | None = None
     has_track: bool = False
-    """Whether it is made to the voice of a clip that was drawn."""
+    """Whether it is made to the sound of another clip of the scene, which was drawn."""
+
+
+def random_bounce(generator: torch.Generator) -> Scene:
+    """Draw a shape that bounces: its contacts tell the moment."""
+    return replace(random_scene(generator, held_out=None), motion="bounce")
 
 
 def shape_seen(scene: AnyScene, frames: Frames) -> Seen:
@@ -89,21 +95,17 @@ def _same(seen: Scene, scene: Scene) -> Seen:
     return {name: getattr(seen, name) == getattr(scene, name) for name in names}
 
 
+_JOINT = Settings(audio_mode="JOINT")
 CASES = {
     "one shape, 49 frames": Case(random_scene, shape_seen, LONG, 0.95),
     "a face": Case(random_face, face_seen, Settings(), 0.95),
     "a face, 49 frames": Case(random_face, face_seen, LONG, 0.95),
     "two shapes": Case(random_pair, pair_seen, Settings()),
     "two shapes, 49 frames": Case(random_pair, pair_seen, LONG),
-    "a face with joint sound": Case(
-        random_face, face_seen, replace(Settings(), audio_mode="JOINT"), 0.95
-    ),
-    "a face with post-sync": Case(
-        random_face, face_seen, replace(Settings(), audio_mode="POST_SYNC"), 0.95
-    ),
-    "a face made to a track": Case(
-        random_face, face_seen, replace(Settings(), audio_mode="JOINT"), 0.95, has_track=True
-    ),
+    "a face with joint sound": Case(random_face, face_seen, _JOINT, 0.95),
+    "a face with post-sync": Case(random_face, face_seen, Settings(audio_mode="POST_SYNC"), 0.95),
+    "a face made to a track": Case(random_face, face_seen, _JOINT, 0.95, has_track=True),
+    "a bounce made to a track": Case(random_bounce, shape_seen, _JOINT, has_track=True),
 }
 
 
@@ -130,7 +132,7 @@ def _judged(name: str, case: Case, *, options: argparse.Namespace) -> list[Figur
     generator = torch.Generator().manual_seed(SEED + 3)
     scenes = [case.draw(generator) for _ in range(options.count)]
     prompts = [(scene, any_caption(scene, generator)) for scene in scenes]
-    tracks = [_voice(scene, case.settings, generator) for scene in scenes if case.has_track]
+    tracks = [_track(scene, case.settings, generator) for scene in scenes if case.has_track]
     seen, heard = [], []
     with tempfile.TemporaryDirectory() as folder:
         videos = make_clips(
@@ -146,8 +148,8 @@ def _judged(name: str, case: Case, *, options: argparse.Namespace) -> list[Figur
     return figures + (_sound_figures(name, case, heard) if heard else [])
 
 
-def _voice(scene: AnyScene, settings: Settings, generator: torch.Generator) -> Tensor:
-    """The voice of a face that says the same at moments of its own, of whole latents."""
+def _track(scene: AnyScene, settings: Settings, generator: torch.Generator) -> Tensor:
+    """What the scene sounds like at moments that nothing else tells, of whole latents."""
     assert isinstance(scene, Scene)
     clip = random_clip(scene, settings.num_frames, generator)
     num_latents = math.ceil(num_samples_of(settings.num_frames, settings.fps) / NOTE_SAMPLES)
