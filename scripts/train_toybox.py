@@ -2,14 +2,14 @@
 
 The picture: `vae`, `latents`, `dit`; later `vae-decoder`, and `tokenizer` when captions have
 new words. The sound: `audio-vae`, `audio-latents` of the clips that `latents` has drawn,
-`audio-dit`, and then `audio-decoder`. For few steps: `walks`, `fast`.
+`audio-dit`, `hearing`, and then `audio-decoder`. For few steps: `walks`, `fast`.
 """
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from train import audio_dit, audio_latents, audio_vae, dit, few_steps, latents, text, vae
+from train import audio_dit, audio_latents, audio_vae, dit, few_steps, hearing, latents, text, vae
 
 ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = ROOT / "server" / "telecine" / "weights" / "toybox"
@@ -45,6 +45,16 @@ def _train_audio_dit(options: argparse.Namespace) -> None:
     )
 
 
+def _train_hearing(options: argparse.Namespace) -> None:
+    hearing.train(
+        options.weights,
+        options.state / "latents",
+        options.state / "audio",
+        options.state / "hearing.pt",
+        num_steps=options.steps,
+    )
+
+
 _STAGES: dict[str, Callable[[argparse.Namespace], None]] = {
     "vae": lambda o: vae.train(o.weights, o.state / "vae.pt", num_steps=o.steps),
     "vae-decoder": lambda o: vae.train_decoder(
@@ -65,6 +75,7 @@ _STAGES: dict[str, Callable[[argparse.Namespace], None]] = {
     "audio-vae": lambda o: audio_vae.train(o.weights, o.state / "audio_vae.pt", num_steps=o.steps),
     "audio-latents": _write_audio_latents,
     "audio-dit": _train_audio_dit,
+    "hearing": _train_hearing,
     "audio-decoder": lambda o: audio_vae.train_decoder(
         o.weights, o.state / "audio_decoder.pt", num_steps=o.steps
     ),

@@ -1,8 +1,7 @@
 """Trains the sound's part of the DiT; the picture's part stays as it is.
 
 Half of the batches are of finished pictures (post-sync), half of pictures as noisy as their
-sound (joint). In some of the joint ones the picture learns to hear too, in others it alone learns,
-from sound that is given.
+sound (joint). In some of the joint ones the picture learns to hear too.
 """
 
 from dataclasses import dataclass, replace
@@ -30,8 +29,8 @@ from train.vae import NUM_FRAMES
 BATCH, DRAWS = 24, 3
 """Clips of a batch, and noise levels at which the sound of each is learnt."""
 POST_SYNC_SHARE = 0.5
-HEARING_SHARE, GIVEN_SHARE = 0.35, 0.35
-"""Of the other batches, those in which the picture hears, and hears what is given."""
+HEARING_SHARE = 0.5
+"""Of the other batches, those in which the picture hears."""
 AUDIO_SIGMA_LEAN = 0.5
 FROM_NOTHING = Plan(0, adamw_lr=0.0015, decay_share=0.5, ema_decay=0.995, save_every=100)
 FURTHER = Plan(0, muon_lr=0.01, adamw_lr=0.0008, decay_share=1.0, ema_decay=0.995, save_every=100)
@@ -75,12 +74,9 @@ def train(
         with torch.no_grad():
             embeds, pooled = text(batch.input_ids, batch.attention_mask)
         prompt = Prompt(embeds, pooled, batch.attention_mask.bool())
-        draw = float(torch.rand((), generator=generator))
-        if batch.is_post_sync or draw >= HEARING_SHARE + GIVEN_SHARE:
-            return _sound_loss(dit, batch, prompt)
-        if draw < HEARING_SHARE:
+        if not batch.is_post_sync and float(torch.rand((), generator=generator)) < HEARING_SHARE:
             return _joint_loss(dit, batch, prompt, channel_weights)
-        return _given_loss(dit, batch, prompt, channel_weights)
+        return _sound_loss(dit, batch, prompt)
 
     def after_save() -> None:
         averaged = DiT(dit.config)
@@ -195,21 +191,6 @@ def _joint_loss(
     error = velocity.video.float() - (batch.video_noise - batch.video)
     picture = weighted_error(error, channel_weights)
     return loss + picture, {"joint": loss.item(), "picture": picture.item()}
-
-
-def _given_loss(
-    dit: DiT, batch: _Batch, prompt: Prompt, channel_weights: Tensor
-) -> tuple[Tensor, Metrics]:
-    """The sound is there, nearly clean, and the picture learns what it says."""
-    audio_sigmas = CONTEXT_SIGMA * batch.sigmas.flip(0)  # no clip's own, which would tell it
-    latents = Latents(batch.noisy_video, _noisy_audio(batch, batch.audio_noises[0], audio_sigmas))
-    with autocast():
-        velocity = predict_jointly(
-            dit, latents, batch.sigmas, prompt, fps=batch.fps, audio_timesteps=audio_sigmas
-        )
-    error = velocity.video.float() - (batch.video_noise - batch.video)
-    loss = weighted_error(error, channel_weights)
-    return loss, {"given": loss.item()}
 
 
 def _noisy_audio(batch: _Batch, noise: Tensor, sigmas: Tensor) -> Tensor:
