@@ -12,7 +12,6 @@ from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.captions import any_caption
 from train.face import FACE, VOWELS
 from train.latents import LatentClips
-from train.own_steps import OwnSteps, by_frame, draw_fresh, draw_levels
 from train.pair import RELATIONS, PairScene
 from train.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, Scene
 
@@ -25,13 +24,8 @@ SIGMA_LEAN, SIGMA_SPREAD = 1.4, 1.2
 
 Outlines are below that: a lean of 0.3 is for a network that knows its scenes.
 """
-SHIFT = 6.0
 CAUSAL_SHARE = 0.45
 """Batches trained with the causal mask; in most of them the first frames are clean already."""
-OWN_STEPS_SHARE = 0.4
-"""Batches that begin where a few of the network's own steps lead."""
-OWN_STEPS_FLOOR = 0.3
-"""Where there is less noise, an error made before is too large a velocity."""
 CONTEXT_SIGMA = 0.1
 """Frames that count as clean carry up to this much noise, so that their flaws do no harm."""
 _NOTHING = "nothing"
@@ -54,10 +48,8 @@ class Batch:
         paths: the path of each clip [B]; those of one path share noise and noise level too.
         sigmas: noise levels by frame [B, T].
         is_context: frames [T] that are given rather than learnt.
-        nothing: the empty prompt's input_ids and attention_mask [1, L] each.
         kept: captions [B] that are not dropped.
         labels: what the captions say [B, 7], by the order of ATTRIBUTES.
-        own_steps: those that the network makes first, if it does.
     """
 
     clean: Tensor
@@ -66,17 +58,10 @@ class Batch:
     sigmas: Tensor
     input_ids: Tensor
     attention_mask: Tensor
-    nothing: tuple[Tensor, Tensor]
     temporal_mask: TemporalMask
     is_context: Tensor
     kept: Tensor
     labels: Tensor
-    own_steps: OwnSteps | None
-
-    def noised(self, sigmas: Tensor) -> Tensor:
-        """The clips at noise levels [B, T]."""
-        level = by_frame(sigmas)
-        return (1 - level) * self.clean + level * self.noise
 
 
 def draw_batch(
@@ -93,19 +78,7 @@ def draw_batch(
     noise = torch.randn(clean.shape, generator=generator)
     temporal_mask, is_context = _draw_mask(clean.shape[2], generator)
     context_sigma = CONTEXT_SIGMA * torch.rand(BATCH, generator=generator)
-    makes_steps = float(torch.rand((), generator=generator)) < OWN_STEPS_SHARE
-    if makes_steps:
-        sigma = sigma.clamp_min(OWN_STEPS_FLOOR)
     sigmas = torch.where(is_context, context_sigma[:, None], sigma[:, None])
-    own_steps = None
-    if makes_steps:
-        levels = draw_levels(sigma, SHIFT, generator)[:, :, None]
-        fresh = draw_fresh(BATCH, generator)[:, None]
-        own_steps = OwnSteps(
-            torch.where(is_context, context_sigma[:, None], levels)[:, paths],
-            torch.where(is_context, 0.0, fresh)[paths],
-            torch.randn(clean.shape, generator=generator)[paths],
-        )
     return Batch(
         clean,
         noise[paths],
@@ -113,12 +86,10 @@ def draw_batch(
         sigmas[paths],
         input_ids,
         attention_mask,
-        tokenize(tokenizer, [""], torch.tensor([True])),
         temporal_mask,
         is_context,
         kept,
         torch.tensor([_labels(scene) for scene in scenes]),
-        own_steps,
     )
 
 

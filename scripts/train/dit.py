@@ -8,15 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from telecine.engine.dit.attention import TemporalMask
-from telecine.engine.dit.model import DiT, DiTConfig, Prompt
+from telecine.engine.dit.model import DiT, DiTConfig
 from telecine.engine.families.toybox import ToyboxFamily, save_part
 from telecine.engine.rollout import Rollout
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
-from train.batches import ATTRIBUTES, BATCH, SHIFT, SIGMA_LEAN, Batch, draw_batch
+from train.batches import ATTRIBUTES, SIGMA_LEAN, Batch, draw_batch
 from train.latents import LONG_NUM_FRAMES, LatentClips
 from train.loop import Metrics, Plan, Trainer, step_generator
-from train.own_steps import Predict, by_frame, make_steps
 from train.precision import autocast
 from train.text import MAX_PROMPT_TOKENS, TextEncoders, train_tokenizer
 from train.vae import NUM_FRAMES
@@ -25,18 +23,16 @@ SHAPE_WEIGHT = 4.0
 """What makes shapes differ is small beside what all clips of a path have in common."""
 LONG_SHARE = 0.2
 """Batches of clips of LONG_NUM_FRAMES."""
+SHIFT = 6.0
 SHIFT_OF_SAMPLERS = {"euler_ancestral": 4.0}
 """Where noise is drawn anew, what early steps decide is mended by later ones."""
 GUIDANCE_FLOOR = 0.7
 """Guidance below this noise level spoils colours and outlines."""
 ROLLOUT = Rollout(chunk_frames=3, context_frames=6)
-GUIDANCE_SCALE = 4.0
 READING_WEIGHT = 0.05
 FROM_NOTHING = Plan(0, adamw_lr=0.0015, decay_share=0.5, ema_decay=0.998)
 FURTHER = Plan(0, muon_lr=0.01, adamw_lr=0.0008, decay_share=1.0, ema_decay=0.998, save_every=100)
 """Weights that are good already would first be spoilt by the full rates."""
-NUM_VARIANTS = 32
-"""A block is compiled for each length and mask, with gradients and without."""
 
 
 class TextToLatents(nn.Module):
@@ -113,7 +109,6 @@ def train(weights: Path, latents_folder: Path, state_path: Path, course: Course)
         model, plan = TextToLatents(DiT(DiTConfig(num_blocks=6))), FROM_NOTHING
     trainer = Trainer(model, state_path, replace(plan, num_steps=course.num_steps))
     trainer.resume()
-    torch._dynamo.config.recompile_limit = NUM_VARIANTS
     for block in model.dit.blocks:
         block.compile(dynamic=False)
 
@@ -143,56 +138,27 @@ def trained_before(weights: Path) -> TextToLatents:
 
 
 def _loss(model: TextToLatents, batch: Batch, channel_weights: Tensor) -> tuple[Tensor, Metrics]:
+    level = batch.sigmas[:, None, :, None, None]
     with autocast():
         embeds, pooled = model.text(batch.input_ids, batch.attention_mask)
-        prompt = Prompt(embeds, pooled, batch.attention_mask)
-        noisy = _noisy(model, batch, prompt)
-        velocity = _velocity(model.dit, (noisy, batch.sigmas), prompt, batch.temporal_mask)
+        velocity = model.dit(
+            (1 - level) * batch.clean + level * batch.noise,
+            batch.sigmas,
+            embeds,
+            pooled,
+            attention_mask=batch.attention_mask,
+            temporal_mask=batch.temporal_mask,
+        )
         reading = model.reading_loss(embeds, pooled, batch)
-    wanted = (noisy - batch.clean) / by_frame(batch.sigmas)
-    error = (velocity - wanted)[:, :, ~batch.is_context]
+    error = (velocity.float() - (batch.noise - batch.clean))[:, :, ~batch.is_context]
     loss = weighted_error(error, channel_weights)
     shape = weighted_error(error - _path_mean(error, batch.paths), channel_weights)
-    name = "own_steps" if batch.own_steps else f"loss_{batch.temporal_mask.kind}"
-    metrics = {name: loss.item(), "shape": shape.item(), "reading": reading.item()}
+    metrics = {
+        f"loss_{batch.temporal_mask.kind}": loss.item(),
+        "shape": shape.item(),
+        "reading": reading.item(),
+    }
     return loss + (SHAPE_WEIGHT - 1) * shape + READING_WEIGHT * reading, metrics
-
-
-def _noisy(model: TextToLatents, batch: Batch, prompt: Prompt) -> Tensor:
-    """The clips at the batch's noise levels: noise on truth, or what own steps make of that."""
-    if batch.own_steps is None:
-        return batch.noised(batch.sigmas)
-    predict = _guided(model, batch, Prompt(*(tensor.detach() for tensor in prompt)))
-    return make_steps(predict, batch.noised(batch.own_steps.sigmas[0]), batch.own_steps)
-
-
-@torch.no_grad()
-def _guided(model: TextToLatents, batch: Batch, prompt: Prompt) -> Predict:
-    """The velocity as sampling takes it."""
-    ids, mask = batch.nothing
-    embeds, pooled = model.text(ids, mask)
-    nothing = Prompt(*(one.repeat_interleave(BATCH, 0) for one in (embeds, pooled, mask)))
-
-    def predict(latents: Tensor, sigmas: Tensor) -> Tensor:
-        away, towards = (
-            _velocity(model.dit, (latents, sigmas), one, batch.temporal_mask)
-            for one in (nothing, prompt)
-        )
-        scale = torch.where(by_frame(sigmas) >= GUIDANCE_FLOOR, GUIDANCE_SCALE, 1.0)
-        return away + scale * (towards - away)
-
-    return predict
-
-
-def _velocity(
-    dit: DiT, noised: tuple[Tensor, Tensor], prompt: Prompt, temporal_mask: TemporalMask
-) -> Tensor:
-    """Latents [B, C, T, H, W] with their noise levels [B, T] -> velocity in float32."""
-    embeds, pooled, attention_mask = prompt
-    velocity: Tensor = dit(
-        *noised, embeds, pooled, attention_mask=attention_mask, temporal_mask=temporal_mask
-    )
-    return velocity.float()
 
 
 def weighted_error(error: Tensor, channel_weights: Tensor) -> Tensor:
