@@ -16,7 +16,7 @@ from telecine.client import AsyncClient, VideoOptions
 from telecine.v1 import model_pb2, video_pb2
 
 from .conftest import CARD, Service
-from .engine_reference import SAME_DB, context_of, made_by_the_engine, stitched
+from .engine_reference import SAME_FADE_DB, context_of, made_by_the_engine, stitched
 from .input_files import (
     SIDE,
     as_file,
@@ -79,7 +79,7 @@ async def test_pictures_and_videos_become_other_videos(
     clip = await made_by_the_engine(
         weights, video, context_of(made, extend), triton_url=service.triton_url
     )
-    assert psnr(longer, as_file(stitched(made, clip, extend), tmp_path)) > SAME_DB
+    assert psnr(longer, as_file(stitched(made, clip, extend), tmp_path)) > SAME_FADE_DB
 
     # An upload of 20 frames, of which the last 15 begin the result.
     upload = await client.upload_media(write_video(tmp_path / "upload.mp4", 20))
@@ -96,7 +96,7 @@ async def test_pictures_and_videos_become_other_videos(
     clip = await made_by_the_engine(
         weights, video, context_of(kept, extend), triton_url=service.triton_url
     )
-    assert psnr(longer, as_file(stitched(kept, clip, extend), tmp_path)) > SAME_DB
+    assert psnr(longer, as_file(stitched(kept, clip, extend), tmp_path)) > SAME_FADE_DB
 
 
 async def test_a_lost_worker_s_videos_go_on_bit_for_bit(
