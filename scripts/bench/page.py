@@ -27,6 +27,7 @@ _OTHER_SCRIPTS = {
     "families_avx2": "bench/families.py",
     "toybox": "evaluate.py",
     "toybox_settings": "evaluate_settings.py",
+    "toybox_world": "evaluate_world.py",
     "minutes": "evaluate_minutes.py",
     "audio_vae": "evaluate_audio_vae.py",
     "sound": "evaluate.py",
