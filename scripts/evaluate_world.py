@@ -179,13 +179,16 @@ def _accuracy_figures(name: str, case: Case, seen: list[Seen]) -> list[Figure]:
 
 def _sound_figures(name: str, case: Case, heard: list[SoundVerdict]) -> list[Figure]:
     gaps = [1000 * gap for verdict in heard for gap in verdict.gaps] or [0.0]
+    gap_range = [round(min(gaps), 1), round(max(gaps), 1)]
     return [
         {
             "metric": f"{name}: {figure}",
             "value": round(value, 4),
             "goal": SOUND_GOALS[case.settings.audio_mode] if "95th" in figure else None,
             "better": "lower" if figure.endswith("ms") else "higher",
-            "spread": [round(min(gaps), 1), round(max(gaps), 1)] if figure.endswith("ms") else None,
+            "spread": gap_range
+            if figure.endswith("ms")
+            else round(math.sqrt(value * (1 - value) / len(heard)), 4),
             "conditions": _conditions(case, len(heard)),
         }
         for figure, value in summary(heard).items()
