@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from telecine.engine.audio.audio_stream import AudioStreamConfig
 from telecine.engine.denoise import Conditioning
 from telecine.engine.dit.model import DiT, DiTConfig
 from telecine.engine.vae.causal_vae import CausalVAE, CausalVAEConfig
@@ -28,15 +29,31 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture(scope="session")
-def dit() -> DiT:
+def _dit(audio: AudioStreamConfig | None = None) -> DiT:
     torch.manual_seed(0)
     config = DiTConfig(
-        in_channels=4, width=32, num_blocks=2, num_heads=2, prompt_width=16, pooled_width=16
+        in_channels=4,
+        width=32,
+        num_blocks=2,
+        num_heads=2,
+        prompt_width=16,
+        pooled_width=16,
+        audio=audio,
     )
     model = DiT(config)
     _open_gates(model)
     return model.eval().requires_grad_(requires_grad=False)
+
+
+@pytest.fixture(scope="session")
+def dit() -> DiT:
+    return _dit()
+
+
+@pytest.fixture(scope="session")
+def joint_dit() -> DiT:
+    """One with sound, whose picture hears it."""
+    return _dit(AudioStreamConfig(in_channels=6, width=16, num_heads=2, window_frames=12.0))
 
 
 @pytest.fixture(scope="session")

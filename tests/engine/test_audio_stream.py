@@ -1,6 +1,5 @@
 """Sound beside the picture: one pass for both, or the sound alone for a finished picture."""
 
-from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 
@@ -9,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from telecine.engine.audio.audio_attention import audio_moments, video_moments
-from telecine.engine.audio.audio_stream import AudioBlock, AudioStreamConfig
+from telecine.engine.audio.audio_stream import AudioBlock
 from telecine.engine.audio.joint import Picture, SoundOf, predict_jointly
 from telecine.engine.audio.post_sync import PostSync
 from telecine.engine.denoise import Conditioning, SamplingConfig, denoise_slice, initial_state
 from telecine.engine.dit.attention import TemporalMask
 from telecine.engine.dit.denoiser import DiTDenoiser, read_prompt
-from telecine.engine.dit.model import DiT, DiTConfig
+from telecine.engine.dit.model import DiT
 from telecine.engine.latents import Latents
 from telecine.engine.rollout import Rollout
 from telecine.engine.samplers import SAMPLERS
@@ -24,16 +23,6 @@ from telecine.engine.state import DenoiseState
 CPU = torch.device("cpu")
 FPS = 8
 VIDEO_SHAPE, AUDIO_SHAPE = (1, 4, 3, 4, 4), (1, 6, 28)
-
-
-@pytest.fixture(scope="module")
-def joint_dit(open_gates: Callable[[nn.Module], None]) -> DiT:
-    torch.manual_seed(0)
-    audio = AudioStreamConfig(in_channels=6, width=16, num_heads=2, window_frames=12.0)
-    sizes = {"width": 32, "num_blocks": 2, "num_heads": 2, "prompt_width": 16, "pooled_width": 16}
-    model = DiT(DiTConfig(in_channels=4, audio=audio, **sizes))
-    open_gates(model)
-    return model.eval().requires_grad_(requires_grad=False)
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,11 @@
 """A picture that is made to a given sound: that stays as it is, and is heard in every step."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from telecine.engine.audio.audio_stream import AudioStreamConfig
 from telecine.engine.audio.joint import predict_jointly
 from telecine.engine.denoise import (
     ClipStart,
@@ -17,7 +15,7 @@ from telecine.engine.denoise import (
     initial_state,
 )
 from telecine.engine.dit.denoiser import DiTDenoiser, in_one_batch, read_prompt
-from telecine.engine.dit.model import DiT, DiTConfig
+from telecine.engine.dit.model import DiT
 from telecine.engine.guidance import guided
 from telecine.engine.latents import Latents
 from telecine.engine.noise import initial_noise
@@ -28,16 +26,6 @@ CPU = torch.device("cpu")
 FPS, NUM_STEPS, GUIDANCE_SCALE = 8, 4, 3.0
 VIDEO_SHAPE, AUDIO_SHAPE = (1, 4, 3, 4, 4), (1, 6, 28)
 Prompts = tuple[Conditioning, Conditioning | None]
-
-
-@pytest.fixture(scope="module")
-def joint_dit(open_gates: Callable[[nn.Module], None]) -> DiT:
-    torch.manual_seed(0)
-    audio = AudioStreamConfig(in_channels=6, width=16, num_heads=2, window_frames=12.0)
-    sizes = {"width": 32, "num_blocks": 2, "num_heads": 2, "prompt_width": 16, "pooled_width": 16}
-    model = DiT(DiTConfig(in_channels=4, audio=audio, **sizes))
-    open_gates(model)
-    return model.eval().requires_grad_(requires_grad=False)
 
 
 def config(sampler: str = "euler") -> SamplingConfig:
