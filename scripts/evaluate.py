@@ -28,8 +28,7 @@ from telecine.engine.families.random_weights import write_random_weights
 from telecine.engine.samplers import SAMPLERS
 from telecine.engine.vae.causal_vae import CausalVAEConfig
 from telecine.media.post_sync import align
-from telecine.media.sound import Sound, resample
-from telecine.media.track_file import read_track
+from telecine.media.sound import Sound
 from telecine.v1 import video_pb2
 from train.accuracy import (
     ATTRIBUTES,
@@ -42,11 +41,12 @@ from train.accuracy import (
     make_clips,
     print_rows,
     read_frames,
+    read_sound,
 )
 from train.figures import Figure, add_figures
 from train.generate import Settings
 from train.judge import Frames
-from train.sound_judge import SAMPLE_RATE, Waveform
+from train.sound_judge import SAMPLE_RATE
 from train.sound_score import SoundVerdict, judge_sound, summary
 from train.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, caption, random_scene
 
@@ -176,7 +176,7 @@ def _judge_sounds(options: argparse.Namespace, settings: Settings) -> None:
     with tempfile.TemporaryDirectory() as folder:
         videos = _maker(options, settings, Path(folder))(prompts)
         for (scene, _), video in tqdm(zip(prompts, videos, strict=True), total=len(prompts)):
-            frames, sound = read_frames(video), _read_sound(video)
+            frames, sound = read_frames(video), read_sound(video)
             verdicts[name].append(judge_sound(scene, frames, sound, FPS))
             if options.audio == "post-sync" and not options.server:
                 aligned, _ = align(frames, Sound(sound[None], SAMPLE_RATE), FPS)
@@ -205,12 +205,6 @@ def _sounding_captions(count: int) -> Prompts:
     scenes = [random_scene(generator, held_out=None) for _ in range(count)]
     scenes[::2] = [replace(scene, motion="bounce") for scene in scenes[::2]]
     return [(scene, caption(scene, generator)) for scene in scenes]
-
-
-def _read_sound(video: Path) -> Waveform:
-    """The file's sound [samples] as the judge hears it."""
-    samples: Waveform = resample(read_track(video), SAMPLE_RATE).samples.mean(0)
-    return samples
 
 
 def _sound_figures(

@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -22,9 +21,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from telecine.engine.families import BUILT_IN_WEIGHTS
-from telecine.media.sound import resample
-from telecine.media.track_file import read_track
-from train.accuracy import SEED, make_clips, read_frames
+from train.accuracy import SEED, make_clips, read_frames, read_sound, standard_error
 from train.captions import any_caption
 from train.face_judge import judge_face
 from train.figures import Figure, add_figures
@@ -32,7 +29,6 @@ from train.generate import Settings
 from train.judge import Frames, judge
 from train.pair import PairScene, random_pair
 from train.pair_judge import judge_pair
-from train.sound_judge import SAMPLE_RATE
 from train.sound_score import SoundVerdict, judge_sound, summary
 from train.world import Scene, random_clip, random_face, random_scene
 from train.world_sound import NOTE_SAMPLES, num_samples_of, render_sound
@@ -143,7 +139,7 @@ def _judged(name: str, case: Case, *, options: argparse.Namespace) -> list[Figur
             seen.append(case.judge(scene, frames))
             if case.settings.audio_mode != "NONE":
                 assert isinstance(scene, Scene)
-                heard.append(_heard(scene, frames, video, case.settings.fps))
+                heard.append(judge_sound(scene, frames, read_sound(video), case.settings.fps))
     figures = _accuracy_figures(name, case, seen)
     return figures + (_sound_figures(name, case, heard) if heard else [])
 
@@ -156,25 +152,24 @@ def _track(scene: AnyScene, settings: Settings, generator: torch.Generator) -> T
     return render_sound(clip, settings.fps, num_latents * NOTE_SAMPLES)
 
 
-def _heard(scene: Scene, frames: Frames, video: Path, fps: int) -> SoundVerdict:
-    waveform = resample(read_track(video), SAMPLE_RATE).samples.mean(0)
-    return judge_sound(scene, frames, waveform, fps)
-
-
 def _accuracy_figures(name: str, case: Case, seen: list[Seen]) -> list[Figure]:
     hits = {attribute: [one[attribute] for one in seen] for attribute in seen[0]}
     hits["all of it"] = [all(one.values()) for one in seen]
     return [
         {
             "metric": f"{name}: {attribute}",
-            "value": round(float(np.mean(truths)), 4),
+            "value": round(_share(truths), 4),
             "goal": None if attribute == "all of it" else case.goal,
             "better": "higher",
-            "spread": round(float(np.std(truths) / np.sqrt(len(truths))), 4),
+            "spread": round(standard_error(_share(truths), len(truths)), 4),
             "conditions": _conditions(case, len(seen)),
         }
         for attribute, truths in hits.items()
     ]
+
+
+def _share(truths: list[bool]) -> float:
+    return sum(truths) / len(truths)
 
 
 def _sound_figures(name: str, case: Case, heard: list[SoundVerdict]) -> list[Figure]:
@@ -188,7 +183,7 @@ def _sound_figures(name: str, case: Case, heard: list[SoundVerdict]) -> list[Fig
             "better": "lower" if figure.endswith("ms") else "higher",
             "spread": gap_range
             if figure.endswith("ms")
-            else round(math.sqrt(value * (1 - value) / len(heard)), 4),
+            else round(standard_error(value, len(heard)), 4),
             "conditions": _conditions(case, len(heard)),
         }
         for figure, value in summary(heard).items()

@@ -14,10 +14,12 @@ from rich.table import Table
 from torch import Tensor
 from tqdm import tqdm
 
-from telecine.media.sound import Sound, fit
+from telecine.media.sound import Sound, fit, mono, resample
+from telecine.media.track_file import read_track
 from telecine.media.transcoder import EncodingOptions, Mp4Writer
 from train.generate import Generator, Settings
 from train.judge import Frames, judge
+from train.sound_judge import Waveform
 from train.world import Scene, caption, random_scene
 from train.world_sound import SAMPLE_RATE
 
@@ -40,7 +42,12 @@ class Row:
 
     def spread(self, accuracy: float) -> float:
         """The standard error of one of the accuracies."""
-        return float(np.sqrt(accuracy * (1 - accuracy) / self.count)) if self.count else 0.0
+        return standard_error(accuracy, self.count)
+
+
+def standard_error(share: float, count: int) -> float:
+    """Of a share of so many; 0 where none were counted."""
+    return float(np.sqrt(share * (1 - share) / count)) if count else 0.0
 
 
 def draw_captions(count: int, *, is_held_out: bool, word: Wording = caption) -> Prompts:
@@ -122,6 +129,12 @@ def read_frames(video: Path) -> Frames:
     """A file's frames [T, H, W, 3]."""
     with av.open(str(video)) as container:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def read_sound(video: Path) -> Waveform:
+    """A file's sound [samples] as the judge hears it."""
+    samples: Waveform = mono(resample(read_track(video), SAMPLE_RATE)).samples[0]
+    return samples
 
 
 def print_rows(rows: list[Row]) -> None:

@@ -23,7 +23,7 @@ from train.dit import LONG_SHARE, channel_weights_of, weighted_error
 from train.latents import LONG_NUM_FRAMES, LatentClips
 from train.loop import Metrics, Plan, Trainer, step_generator
 from train.precision import autocast
-from train.text import MAX_PROMPT_TOKENS, TextEncoders
+from train.text import load_text
 from train.vae import NUM_FRAMES
 
 BATCH, DRAWS = 24, 3
@@ -55,9 +55,7 @@ def train(
     ]
     for clips, _ in data:
         clips.refresh()
-    tokenizer = PromptTokenizer(weights / "tokenizer", MAX_PROMPT_TOKENS)
-    text = TextEncoders()
-    text.load(weights)
+    tokenizer, text = load_text(weights)
     picture = ToyboxFamily(weights).load_dit(CPU)
     had_sound = picture.audio is not None
     dit = with_sound(picture, data[0][1].latents[FPS[0]].shape[1])
@@ -71,9 +69,7 @@ def train(
         generator = step_generator(seed, step)
         is_long = bool(torch.rand((), generator=generator) < LONG_SHARE)
         batch = _draw_batch(*data[is_long], tokenizer, generator=generator)
-        with torch.no_grad():
-            embeds, pooled = text(batch.input_ids, batch.attention_mask)
-        prompt = Prompt(embeds, pooled, batch.attention_mask.bool())
+        prompt = text.prompt(batch.input_ids, batch.attention_mask)
         if not batch.is_post_sync and float(torch.rand((), generator=generator)) < HEARING_SHARE:
             return _joint_loss(dit, batch, prompt, channel_weights)
         return _sound_loss(dit, batch, prompt)

@@ -12,7 +12,7 @@ from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.captions import any_caption
 from train.face import FACE, VOWELS
 from train.latents import LatentClips
-from train.pair import RELATIONS, PairScene
+from train.pair import RELATIONS, PairScene, moving_of
 from train.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, Scene
 
 BATCH = 32
@@ -95,7 +95,7 @@ def draw_batch(
 
 def _labels(scene: Scene | PairScene) -> list[int]:
     """What a caption of the scene says, as numbers of ATTRIBUTES."""
-    moving = scene.moving if isinstance(scene, PairScene) else scene
+    moving = moving_of(scene)
     beside = scene.beside if isinstance(scene, PairScene) else (_NOTHING,) * 3
     said = (moving.colour, moving.shape, moving.motion, moving.background, *beside)
     return [names.index(name) for names, name in zip(ATTRIBUTES.values(), said, strict=True)]

@@ -23,9 +23,10 @@ from train.dit import channel_weights_of, weighted_error
 from train.face import VOWELS
 from train.latents import LatentClips
 from train.loop import Metrics, Plan, Trainer, step_generator
-from train.pair import PairScene
+from train.pair import PairScene, moving_of
 from train.precision import autocast
-from train.text import MAX_PROMPT_TOKENS, TextEncoders
+from train.text import load_text
+from train.world import Scene
 
 BATCH = 16
 TIMED_SHARE = 0.75
@@ -49,19 +50,17 @@ def train(
     torch.manual_seed(seed)
     clips, sounds = LatentClips(latents_folder), AudioClips(audio_folder)
     clips.refresh()
-    tokenizer = PromptTokenizer(weights / "tokenizer", MAX_PROMPT_TOKENS)
-    text = TextEncoders()
-    text.load(weights)
+    tokenizer, text = load_text(weights)
     dit = ToyboxFamily(weights).load_dit(CPU)
     channel_weights = channel_weights_of(weights)
     trainer = Trainer(Ears(dit), state_path, replace(PLAN, num_steps=num_steps))
     trainer.resume()
+    scenes = clips.scenes[: min(map(len, sounds.latents.values()))]
+    timed = torch.tensor([index for index, scene in enumerate(scenes) if _is_timed(scene)])
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
-        batch = _draw_batch(clips, sounds, tokenizer, step_generator(seed, step))
-        with torch.no_grad():
-            embeds, pooled = text(batch.input_ids, batch.attention_mask)
-        prompt = Prompt(embeds, pooled, batch.attention_mask.bool())
+        batch = _draw_batch((clips, sounds), timed, tokenizer, step_generator(seed, step))
+        prompt = text.prompt(batch.input_ids, batch.attention_mask)
         return _loss(dit, batch, prompt, channel_weights)
 
     def after_save() -> None:
@@ -106,10 +105,14 @@ class _Batch:
 
 
 def _draw_batch(
-    clips: LatentClips, sounds: AudioClips, tokenizer: PromptTokenizer, generator: torch.Generator
+    data: tuple[LatentClips, AudioClips],
+    timed: Tensor,
+    tokenizer: PromptTokenizer,
+    generator: torch.Generator,
 ) -> _Batch:
+    clips, sounds = data
     fps = FPS[int(torch.randint(len(FPS), (), generator=generator))]
-    chosen = _choose(clips, len(sounds.latents[fps]), generator)
+    chosen = _choose(timed, len(sounds.latents[fps]), generator)
     video, audio = clips.latents[chosen].float(), sounds.latents[fps][chosen].float()
     sigmas = torch.sigmoid(SIGMA_SPREAD * torch.randn(BATCH, generator=generator) + SIGMA_LEAN)
     is_given = bool(torch.rand((), generator=generator) < GIVEN_SHARE)
@@ -129,18 +132,16 @@ def _draw_batch(
     )
 
 
-def _choose(clips: LatentClips, num_clips: int, generator: torch.Generator) -> Tensor:
-    """The clips of a batch [B], of the first so many."""
-    timed = [index for index, scene in enumerate(clips.scenes[:num_clips]) if _is_timed(scene)]
+def _choose(timed: Tensor, num_clips: int, generator: torch.Generator) -> Tensor:
+    """The clips of a batch [B]: of the timed ones, and any of so many."""
     num_timed = round(TIMED_SHARE * BATCH)
     draws = torch.randint(len(timed), (num_timed,), generator=generator)
     others = torch.randint(num_clips, (BATCH - num_timed,), generator=generator)
-    return torch.cat((torch.tensor(timed)[draws], others))
+    return torch.cat((timed[draws], others))
 
 
-def _is_timed(scene: object) -> bool:
-    moving = scene.moving if isinstance(scene, PairScene) else scene
-    return getattr(moving, "motion", "") in ("bounce", *VOWELS)
+def _is_timed(scene: Scene | PairScene) -> bool:
+    return moving_of(scene).motion in ("bounce", *VOWELS)
 
 
 def _loss(

@@ -42,6 +42,11 @@ class PairScene:
         return self.relation, self.colour, self.shape
 
 
+def moving_of(scene: Scene | PairScene) -> Scene:
+    """What moves, alone or beside another."""
+    return scene.moving if isinstance(scene, PairScene) else scene
+
+
 def random_pair(generator: torch.Generator) -> PairScene:
     """Draw two shapes of different colours, and how they stand."""
 

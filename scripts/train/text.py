@@ -16,9 +16,11 @@ from transformers import (
     logging,
 )
 
+from telecine.engine.dit.model import Prompt
 from telecine.engine.families.toybox import ToyboxFamily, save_part
 from telecine.engine.text_encoders.encoders import CLIPTextEncoder, T5Encoder
 from telecine.engine.text_encoders.projection import TextProjection, TextProjectionConfig
+from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.captions import rich_caption
 from train.pair import random_pair
 from train.world import all_captions, caption, random_face, random_scene
@@ -30,6 +32,13 @@ WIDTH, NUM_LAYERS, NUM_HEADS = 128, 2, 4
 PAD, BEGIN, UNKNOWN, END = "<pad>", "<bos>", "<unk>", "<eos>"
 
 logging.set_verbosity_error()
+
+
+def load_text(weights: Path) -> tuple[PromptTokenizer, "TextEncoders"]:
+    """What reads prompts, as it was trained."""
+    text = TextEncoders()
+    text.load(weights)
+    return PromptTokenizer(weights / "tokenizer", MAX_PROMPT_TOKENS), text
 
 
 def train_tokenizer(weights: Path) -> None:
@@ -122,6 +131,11 @@ class TextEncoders(nn.Module):
         pooled = self.clip(input_ids, attention_mask)
         prompt_embeds, pooled_prompt_embeds = self.projection(hidden, pooled)
         return prompt_embeds, pooled_prompt_embeds
+
+    @torch.no_grad()
+    def prompt(self, input_ids: Tensor, attention_mask: Tensor) -> Prompt:
+        """[B, L] each -> the encoded prompts, for networks that learn while the encoders do not."""
+        return Prompt(*self(input_ids, attention_mask), attention_mask.bool())
 
     def load(self, weights: Path) -> None:
         """Undo `save`."""

@@ -7,13 +7,13 @@ import torch
 
 from train.face import FACE
 from train.latents import LONG_NUM_FRAMES, LatentClips, Shown, paths_of_shard
-from train.pair import PairScene
+from train.pair import PairScene, moving_of
 from train.vae import NUM_FRAMES
 from train.world import Scene
 
 
 def moving(shown: Shown) -> Scene:
-    return shown.scene.moving if isinstance(shown.scene, PairScene) else shown.scene
+    return moving_of(shown.scene)
 
 
 def test_clips_of_a_path_differ_in_their_shape_or_vowel_alone() -> None:
