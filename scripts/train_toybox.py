@@ -3,13 +3,26 @@
 The picture: `vae`, `latents`, `dit`; later `vae-decoder`, and `tokenizer` when captions have
 new words. The sound: `audio-vae`, `audio-latents` of the clips that `latents` has drawn,
 `audio-dit`, `hearing`, and then `audio-decoder`. For few steps: `walks`, `fast`.
+A GPU is used where there is one. On several cores or GPUs torchrun starts a process on each,
+and a step has the batches of all.
 """
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from train import audio_dit, audio_latents, audio_vae, dit, few_steps, hearing, latents, text, vae
+from train import (
+    audio_dit,
+    audio_latents,
+    audio_vae,
+    dit,
+    few_steps,
+    hearing,
+    latents,
+    ranks,
+    text,
+    vae,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = ROOT / "server" / "telecine" / "weights" / "toybox"
@@ -24,9 +37,13 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--state", type=Path, default=ROOT / "var" / "train")
     parser.add_argument("--sigma-lean", type=float, default=dit.SIGMA_LEAN, help="of `dit`")
+    parser.add_argument("--batch", type=int, default=32, help="clips of a step, of `dit`")
+    parser.add_argument("--width", type=int, default=192, help="of a new network of `dit`")
+    parser.add_argument("--blocks", type=int, default=6, help="of a new network of `dit`")
     parser.add_argument("--seed", type=int, default=0, help="of `dit`")
     options = parser.parse_args()
-    _STAGES[options.stage](options)
+    with ranks.joined():
+        _STAGES[options.stage](options)
 
 
 def _write_audio_latents(options: argparse.Namespace) -> None:
@@ -65,7 +82,7 @@ _STAGES: dict[str, Callable[[argparse.Namespace], None]] = {
         o.weights,
         o.state / "latents",
         o.state / "dit.pt",
-        dit.Course(o.steps, o.sigma_lean, o.seed),
+        dit.Course(o.steps, o.batch, o.width, o.blocks, o.sigma_lean, o.seed),
     ),
     "walks": lambda o: few_steps.write_walks(o.weights, o.state / "walks", o.shards),
     "fast": lambda o: few_steps.train(

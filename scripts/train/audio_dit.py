@@ -19,7 +19,8 @@ from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.audio_latents import FPS, AudioClips
 from train.batches import CONTEXT_SIGMA, DROPPED_CAPTIONS, SIGMA_LEAN, SIGMA_SPREAD, tokenize
 from train.captions import any_caption
-from train.dit import LONG_SHARE, channel_weights_of, weighted_error
+from train.device import device, moved
+from train.dit import LONG_EVERY, channel_weights_of, weighted_error
 from train.latents import LONG_NUM_FRAMES, LatentClips
 from train.loop import Metrics, Plan, Trainer, step_generator
 from train.precision import autocast
@@ -35,7 +36,6 @@ AUDIO_SIGMA_LEAN = 0.5
 FROM_NOTHING = Plan(0, adamw_lr=0.0015, decay_share=0.5, ema_decay=0.995, save_every=100)
 FURTHER = Plan(0, muon_lr=0.01, adamw_lr=0.0008, decay_share=1.0, ema_decay=0.995, save_every=100)
 """What has learnt to hear another picture's features learns faster than it did at first."""
-CPU = torch.device("cpu")
 
 
 def train(
@@ -56,7 +56,7 @@ def train(
     for clips, _ in data:
         clips.refresh()
     tokenizer, text = load_text(weights)
-    picture = ToyboxFamily(weights).load_dit(CPU)
+    picture = ToyboxFamily(weights).load_dit(device())
     had_sound = picture.audio is not None
     dit = with_sound(picture, data[0][1].latents[FPS[0]].shape[1])
     stream = sound_of(dit).requires_grad_(requires_grad=True)
@@ -67,15 +67,15 @@ def train(
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
         generator = step_generator(seed, step)
-        is_long = bool(torch.rand((), generator=generator) < LONG_SHARE)
-        batch = _draw_batch(*data[is_long], tokenizer, generator=generator)
+        some = data[step % LONG_EVERY == 0]
+        batch = moved(_draw_batch(*some, tokenizer, generator=generator))
         prompt = text.prompt(batch.input_ids, batch.attention_mask)
         if not batch.is_post_sync and float(torch.rand((), generator=generator)) < HEARING_SHARE:
             return _joint_loss(dit, batch, prompt, channel_weights)
         return _sound_loss(dit, batch, prompt)
 
     def after_save() -> None:
-        averaged = DiT(dit.config)
+        averaged = DiT(dit.config).to(device())
         averaged.load_state_dict(dit.state_dict())
         sound_of(averaged).load_state_dict(trainer.averaged.module.state_dict())
         save_part(averaged, averaged.config, weights / "transformer")
@@ -88,7 +88,7 @@ def with_sound(dit: DiT, audio_channels: int) -> DiT:
     if dit.audio is not None:
         return dit
     config = replace(dit.config, audio=AudioStreamConfig(in_channels=audio_channels))
-    joint = DiT(config)
+    joint = DiT(config).to(device())
     joint.requires_grad_(requires_grad=False)
     missing, unexpected = joint.load_state_dict(dit.state_dict(), strict=False)
     assert not unexpected

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from telecine.engine.audio.audio_vae import AudioVAE
 from telecine.engine.families.toybox import ToyboxFamily
+from train.device import device
 from train.latents import paths_of_shard, shards_of_length
 from train.loop import save_whole
 from train.vae import NUM_FRAMES
@@ -22,7 +23,7 @@ _BATCH = 32
 
 def write_audio_shards(weights: Path, latents_folder: Path, folder: Path) -> None:
     """Write the sounds of every shard of latents that has none yet."""
-    vae = ToyboxFamily(weights).load_audio_vae(torch.device("cpu"))
+    vae = ToyboxFamily(weights).load_audio_vae(device())
     folder.mkdir(parents=True, exist_ok=True)
     for latents_path in tqdm(sorted(latents_folder.glob("*.pt")), mininterval=10):
         path = folder / latents_path.name
@@ -50,5 +51,5 @@ def _encode(vae: AudioVAE, clips: list[Clip], fps: int) -> Tensor:
     latent_samples = vae.config.latent_samples
     num_latents = math.ceil(num_samples_of(len(clips[0].radii), fps) / latent_samples)
     sounds = [render_sound(clip, fps, num_latents * latent_samples) for clip in clips]
-    waveforms = torch.stack(sounds)[:, None]
-    return torch.cat([vae.encode(batch) for batch in waveforms.split(_BATCH)]).half()
+    waveforms = torch.stack(sounds)[:, None].to(device())
+    return torch.cat([vae.encode(batch) for batch in waveforms.split(_BATCH)]).half().cpu()

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from telecine.engine.audio.audio_vae import AudioVAE, AudioVAEConfig
 from telecine.engine.families.toybox import TENSORS, save_part
+from train.device import device
 from train.loop import Metrics, Plan, Trainer, step_generator
 from train.precision import autocast
 from train.world import random_clip, random_face, random_scene
@@ -34,11 +35,12 @@ def train(weights: Path, state_path: Path, *, num_steps: int, seed: int = 0) -> 
     torch.manual_seed(seed)
     channels = AudioVAEConfig.latent_channels
     vae = AudioVAE(AudioVAEConfig(latents_mean=(0.0,) * channels, latents_std=(1.0,) * channels))
+    vae.to(device())
     trainer = Trainer(vae, state_path, Plan(num_steps, ema_decay=0.99))
     trainer.resume()
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
-        sound = random_sounds(BATCH_SIZE, step_generator(seed, step))
+        sound = random_sounds(BATCH_SIZE, step_generator(seed, step)).to(device())
         with autocast():
             mean, log_variance = vae.encoder(sound)
             latents = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
@@ -55,12 +57,12 @@ def train(weights: Path, state_path: Path, *, num_steps: int, seed: int = 0) -> 
 def train_decoder(weights: Path, state_path: Path, *, num_steps: int, seed: int = 1) -> None:
     """Train the decoder on; the encoder stays, so that latents made with it stay true."""
     torch.manual_seed(seed)
-    vae = load(weights)
+    vae = load(weights).to(device())
     trainer = Trainer(vae.decoder, state_path, Plan(num_steps, decay_share=1.0, ema_decay=0.99))
     trainer.resume()
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
-        sound = random_sounds(BATCH_SIZE, step_generator(seed, step))
+        sound = random_sounds(BATCH_SIZE, step_generator(seed, step)).to(device())
         with autocast():
             with torch.no_grad():
                 latents = vae.encode(sound)
@@ -68,7 +70,7 @@ def train_decoder(weights: Path, state_path: Path, *, num_steps: int, seed: int 
             heard = vae.decode(latents + noise).float()
         return _loss(heard, sound)
 
-    whole = AudioVAE(vae.config)
+    whole = AudioVAE(vae.config).to(device())
     whole.encoder, whole.decoder = vae.encoder, trainer.averaged.module
     trainer.run(
         loss_of_step, after_save=lambda: save_part(whole, vae.config, weights / "audio_vae")
@@ -140,7 +142,7 @@ def multi_resolution_error(heard: Tensor, truth: Tensor) -> Tensor:
 
 
 def _magnitudes(sound: Tensor, window: int) -> Tensor:
-    shape = torch.hann_window(window)
+    shape = torch.hann_window(window, device=sound.device)
     spectrum = torch.stft(sound, window, window // 4, window=shape, return_complex=True)
     return (spectrum.abs().square() + 1e-10).sqrt() * (2 / shape.sum())
 
@@ -156,7 +158,7 @@ def si_sdr(heard: Tensor, truth: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _latent_statistics(vae: AudioVAE) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    latents, _ = vae.encoder(random_sounds(64, torch.Generator().manual_seed(1)))
+    latents, _ = vae.encoder(random_sounds(64, torch.Generator().manual_seed(1)).to(device()))
     # Nearly empty channels keep a floor, or normalising would blow their noise up.
     return tuple(latents.mean((0, 2)).tolist()), tuple(latents.std((0, 2)).clamp_min(0.05).tolist())
 
@@ -164,7 +166,7 @@ def _latent_statistics(vae: AudioVAE) -> tuple[tuple[float, ...], tuple[float, .
 @torch.no_grad()
 def quality(vae: AudioVAE, num_clips: int, seed: int = 7) -> Metrics:
     """How the VAE gives back sounds it has not heard."""
-    sound = random_sounds(num_clips, torch.Generator().manual_seed(seed))
+    sound = random_sounds(num_clips, torch.Generator().manual_seed(seed)).to(device())
     heard = vae.decode(vae.encode(sound))
     return {
         "si_sdr": float(si_sdr(heard, sound)),

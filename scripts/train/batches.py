@@ -15,8 +15,7 @@ from train.latents import LatentClips
 from train.pair import RELATIONS, PairScene, moving_of
 from train.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, Scene
 
-BATCH = 32
-CLIPS_ON_SHARED_PATHS = 16
+SHARED_PATHS_SHARE = 0.5
 """Of a batch: clips that differ from their neighbours in the shape alone."""
 DROPPED_CAPTIONS = 0.1
 SIGMA_LEAN, SIGMA_SPREAD = 1.4, 1.2
@@ -65,19 +64,24 @@ class Batch:
 
 
 def draw_batch(
-    clips: LatentClips, tokenizer: PromptTokenizer, sigma_lean: float, generator: torch.Generator
+    clips: LatentClips,
+    tokenizer: PromptTokenizer,
+    generator: torch.Generator,
+    *,
+    batch_size: int,
+    sigma_lean: float,
 ) -> Batch:
     """Draw a batch from clips of one length, with noise levels around `sigma_lean`."""
-    chosen, paths = _choose(clips, generator)
+    chosen, paths = _choose(clips, batch_size, generator)
     scenes = [clips.scenes[index] for index in chosen.tolist()]
     clean = clips.latents[chosen].float()
     captions = [any_caption(scene, generator) for scene in scenes]
-    kept = torch.rand(BATCH, generator=generator) >= DROPPED_CAPTIONS
+    kept = torch.rand(batch_size, generator=generator) >= DROPPED_CAPTIONS
     input_ids, attention_mask = tokenize(tokenizer, captions, kept)
-    sigma = torch.sigmoid(SIGMA_SPREAD * torch.randn(BATCH, generator=generator) + sigma_lean)
+    sigma = torch.sigmoid(SIGMA_SPREAD * torch.randn(batch_size, generator=generator) + sigma_lean)
     noise = torch.randn(clean.shape, generator=generator)
     temporal_mask, is_context = _draw_mask(clean.shape[2], generator)
-    context_sigma = CONTEXT_SIGMA * torch.rand(BATCH, generator=generator)
+    context_sigma = CONTEXT_SIGMA * torch.rand(batch_size, generator=generator)
     sigmas = torch.where(is_context, context_sigma[:, None], sigma[:, None])
     return Batch(
         clean,
@@ -101,18 +105,21 @@ def _labels(scene: Scene | PairScene) -> list[int]:
     return [names.index(name) for names, name in zip(ATTRIBUTES.values(), said, strict=True)]
 
 
-def _choose(clips: LatentClips, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _choose(
+    clips: LatentClips, batch_size: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """The clips of a batch [B], and the numbers within it of the paths they follow [B]."""
 
     def draw(options: int) -> int:
         return int(torch.randint(options, (), generator=generator))
 
     groups: list[Sequence[int]] = []
-    while sum(map(len, groups)) < CLIPS_ON_SHARED_PATHS:
+    while sum(map(len, groups)) < SHARED_PATHS_SHARE * batch_size:
         groups.append(clips.paths[draw(len(clips.paths))])
-    groups += [[draw(len(clips.scenes))] for _ in range(BATCH - sum(map(len, groups)))]
+    groups += [[draw(len(clips.scenes))] for _ in range(batch_size - sum(map(len, groups)))]
+    chosen = [clip for group in groups for clip in group]
     numbers = [number for number, group in enumerate(groups) for _ in group]
-    return torch.tensor([clip for group in groups for clip in group]), torch.tensor(numbers)
+    return torch.tensor(chosen[:batch_size]), torch.tensor(numbers[:batch_size])
 
 
 def _draw_mask(latent_frames: int, generator: torch.Generator) -> tuple[TemporalMask, Tensor]:

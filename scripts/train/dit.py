@@ -13,6 +13,7 @@ from telecine.engine.families.toybox import ToyboxFamily, save_part
 from telecine.engine.rollout import Rollout
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.batches import ATTRIBUTES, SIGMA_LEAN, Batch, draw_batch
+from train.device import device, moved
 from train.latents import LONG_NUM_FRAMES, LatentClips
 from train.loop import Metrics, Plan, Trainer, step_generator
 from train.precision import autocast
@@ -21,8 +22,9 @@ from train.vae import NUM_FRAMES
 
 SHAPE_WEIGHT = 4.0
 """What makes shapes differ is small beside what all clips of a path have in common."""
-LONG_SHARE = 0.2
-"""Batches of clips of LONG_NUM_FRAMES."""
+LONG_EVERY = 5
+"""Steps, one of which has clips of LONG_NUM_FRAMES: the same one on every rank."""
+HEAD_DIM = 32
 SHIFT = 6.0
 SHIFT_OF_SAMPLERS = {"euler_ancestral": 4.0}
 """Where noise is drawn anew, what early steps decide is mended by later ones."""
@@ -85,6 +87,11 @@ class Course:
     """What a run is about."""
 
     num_steps: int
+    batch_size: int
+    """Of each rank."""
+    width: int
+    num_blocks: int
+    """Both of a network that begins from nothing."""
     sigma_lean: float = SIGMA_LEAN
     seed: int = 0
 
@@ -97,8 +104,6 @@ def train(weights: Path, latents_folder: Path, state_path: Path, course: Course)
     """
     torch.manual_seed(course.seed)
     clips = [LatentClips(latents_folder, length) for length in (NUM_FRAMES, LONG_NUM_FRAMES)]
-    for some in clips:
-        some.refresh()
     if not (weights / "tokenizer" / "tokenizer.json").exists():
         train_tokenizer(weights)
     tokenizer = PromptTokenizer(weights / "tokenizer", MAX_PROMPT_TOKENS)
@@ -106,29 +111,34 @@ def train(weights: Path, latents_folder: Path, state_path: Path, course: Course)
     if (weights / "transformer" / "config.json").exists():
         model, plan = trained_before(weights), FURTHER
     else:
-        model, plan = TextToLatents(DiT(DiTConfig(num_blocks=6))), FROM_NOTHING
+        config = DiTConfig(
+            width=course.width, num_heads=course.width // HEAD_DIM, num_blocks=course.num_blocks
+        )
+        model, plan = TextToLatents(DiT(config)), FROM_NOTHING
+    model.to(device())
     trainer = Trainer(model, state_path, replace(plan, num_steps=course.num_steps))
     trainer.resume()
     for block in model.dit.blocks:
         block.compile(dynamic=False)
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
-        generator = step_generator(course.seed, step)
-        is_long = bool(torch.rand((), generator=generator) < LONG_SHARE)
-        batch = draw_batch(clips[is_long], tokenizer, course.sigma_lean, generator)
-        return _loss(model, batch, channel_weights)
+        some = clips[step % LONG_EVERY == 0]
+        some.refresh()
+        batch = draw_batch(
+            some,
+            tokenizer,
+            step_generator(course.seed, step),
+            batch_size=course.batch_size,
+            sigma_lean=course.sigma_lean,
+        )
+        return _loss(model, moved(batch), channel_weights)
 
-    def after_save() -> None:
-        trainer.averaged.module.save(weights)
-        for some in clips:
-            some.refresh()
-
-    trainer.run(loss_of_step, after_save)
+    trainer.run(loss_of_step, after_save=lambda: trainer.averaged.module.save(weights))
 
 
 def trained_before(weights: Path) -> TextToLatents:
     """The weights of an earlier training, of which the picture's part learns on."""
-    dit = ToyboxFamily(weights).load_dit(torch.device("cpu")).train()
+    dit = ToyboxFamily(weights).load_dit(device()).train()
     dit.requires_grad_(requires_grad=True)
     if dit.audio is not None:
         dit.audio.requires_grad_(requires_grad=False)
@@ -175,7 +185,9 @@ def _path_mean(error: Tensor, paths: Tensor) -> Tensor:
 
 def channel_weights_of(weights: Path) -> Tensor:
     """Nearly empty latent channels count little: weights by variance, one on average."""
-    std = torch.tensor(json.loads((weights / "vae" / "config.json").read_text())["latents_std"])
+    std = torch.tensor(
+        json.loads((weights / "vae" / "config.json").read_text())["latents_std"], device=device()
+    )
     variance = std.square()
     return (variance / variance.mean()).clamp_min(0.05)
 

@@ -22,13 +22,14 @@ from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampli
 from telecine.engine.families.toybox import ToyboxFamily
 from telecine.engine.guidance import GuidedVelocity
 from telecine.engine.latents import Latents
-from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.batches import tokenize
 from train.captions import any_caption
+from train.device import device
 from train.dit import channel_weights_of, weighted_error
 from train.loop import Metrics, Plan, Trainer, save_whole, step_generator
 from train.precision import autocast
-from train.text import MAX_PROMPT_TOKENS, TextEncoders
+from train.ranks import num_ranks, rank
+from train.text import load_text
 from train.vae import NUM_FRAMES, SIDE
 from train.world import random_scene
 
@@ -38,18 +39,19 @@ STEPS_OF_TEACHER = 4
 """For each of the few."""
 RANK = 24
 BATCH = 32
-CPU = torch.device("cpu")
 
 
 def write_walks(weights: Path, folder: Path, num_shards: int) -> None:
-    """Write shards of 32 walks that are not there yet; a shard's number is its seed."""
+    """Write shards of 32 walks that are not there yet, each rank its own.
+
+    A shard's number is its seed.
+    """
     family = ToyboxFamily(weights)
-    dit, text = family.load_dit(CPU), TextEncoders().eval()
-    text.load(weights)
-    tokenizer = PromptTokenizer(weights / "tokenizer", MAX_PROMPT_TOKENS)
+    dit = family.load_dit(device())
+    tokenizer, text = load_text(weights)
     config = _teacher(family)
     folder.mkdir(parents=True, exist_ok=True)
-    for shard in trange(num_shards, mininterval=10):
+    for shard in trange(rank(), num_shards, num_ranks(), mininterval=10):
         path = folder / f"{shard:04d}.pt"
         if path.exists():
             continue
@@ -60,10 +62,10 @@ def write_walks(weights: Path, folder: Path, num_shards: int) -> None:
         )
         noise = torch.randn(BATCH, *config.latents_shape[1:], generator=generator)
         with torch.no_grad(), autocast():
-            prompts = *text(input_ids, attention_mask), attention_mask
-            points = walk(dit, config, noise, prompts)
+            prompts = text.prompt(input_ids.to(device()), attention_mask.to(device()))
+            points = walk(dit, config, noise.to(device()), prompts)
         walks = {
-            "points": points.half(),
+            "points": points.half().cpu(),
             "ids": input_ids[BATCH:],
             "mask": attention_mask[BATCH:],
         }
@@ -74,23 +76,24 @@ def train(weights: Path, folder: Path, state_path: Path, *, num_steps: int, seed
     """Train the adapter for `num_steps` in all and write loras/fast.safetensors."""
     torch.manual_seed(seed)
     family = ToyboxFamily(weights)
-    dit, text = family.load_dit(CPU), TextEncoders().eval()
-    text.load(weights)
-    additions = Additions(dit)
+    dit = family.load_dit(device())
+    _, text = load_text(weights)
+    additions = Additions(dit).to(device())
     plan = Plan(num_steps, muon_lr=0.01, decay_share=0.8, ema_decay=0.995)
     trainer = Trainer(additions, state_path, plan)
     trainer.resume()
     shards = [torch.load(path, weights_only=True) for path in sorted(folder.glob("*.pt"))]
     points, ids, mask = (
-        torch.cat([shard[name] for shard in shards]) for name in ("points", "ids", "mask")
+        torch.cat([shard[name] for shard in shards]).to(device())
+        for name in ("points", "ids", "mask")
     )
-    sigmas = torch.tensor(_teacher(family).sigmas[::STEPS_OF_TEACHER])
+    sigmas = torch.tensor(_teacher(family).sigmas[::STEPS_OF_TEACHER], device=device())
     channel_weights = channel_weights_of(weights)
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
         generator = step_generator(seed, step)
-        chosen = torch.randint(len(points), (BATCH,), generator=generator)
-        at = torch.randint(NUM_STEPS, (BATCH,), generator=generator)
+        chosen = torch.randint(len(points), (BATCH,), generator=generator).to(device())
+        at = torch.randint(NUM_STEPS, (BATCH,), generator=generator).to(device())
         here, there = points[chosen, at].float(), points[chosen, at + 1].float()
         width = (sigmas[at + 1] - sigmas[at])[:, None, None, None, None]
         with autocast():
@@ -181,5 +184,5 @@ def walk(dit: nn.Module, config: SamplingConfig, latents: Tensor, prompts: Encod
 def _predict(dit: nn.Module, prompts: Encoded, latents: Latents, sigma: float) -> Latents:
     embeds, pooled, mask = prompts
     video = latents.video.repeat(len(embeds) // len(latents.video), 1, 1, 1, 1)
-    timesteps = torch.full((len(video),), sigma)
+    timesteps = torch.full((len(video),), sigma, device=video.device)
     return Latents(dit(video, timesteps, embeds, pooled, attention_mask=mask).float())

@@ -19,6 +19,7 @@ from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.audio_latents import FPS, AudioClips
 from train.batches import CONTEXT_SIGMA, SIGMA_LEAN, SIGMA_SPREAD, tokenize
 from train.captions import any_caption
+from train.device import device, moved
 from train.dit import channel_weights_of, weighted_error
 from train.face import VOWELS
 from train.latents import LatentClips
@@ -34,7 +35,6 @@ TIMED_SHARE = 0.75
 GIVEN_SHARE = 0.75
 """Batches whose sound is there; in the others it is as noisy as the picture."""
 PLAN = Plan(0, adamw_lr=0.0015, decay_share=0.6, ema_decay=0.99, save_every=50)
-CPU = torch.device("cpu")
 
 
 def train(
@@ -51,7 +51,7 @@ def train(
     clips, sounds = LatentClips(latents_folder), AudioClips(audio_folder)
     clips.refresh()
     tokenizer, text = load_text(weights)
-    dit = ToyboxFamily(weights).load_dit(CPU)
+    dit = ToyboxFamily(weights).load_dit(device())
     channel_weights = channel_weights_of(weights)
     trainer = Trainer(Ears(dit), state_path, replace(PLAN, num_steps=num_steps))
     trainer.resume()
@@ -59,12 +59,13 @@ def train(
     timed = torch.tensor([index for index, scene in enumerate(scenes) if _is_timed(scene)])
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
-        batch = _draw_batch((clips, sounds), timed, tokenizer, step_generator(seed, step))
+        generator = step_generator(seed, step)
+        batch = moved(_draw_batch((clips, sounds), timed, tokenizer, generator))
         prompt = text.prompt(batch.input_ids, batch.attention_mask)
         return _loss(dit, batch, prompt, channel_weights)
 
     def after_save() -> None:
-        averaged = ToyboxFamily(weights).load_dit(CPU)
+        averaged = ToyboxFamily(weights).load_dit(device())
         Ears(averaged).load_state_dict(trainer.averaged.module.state_dict())
         save_part(averaged, averaged.config, weights / "transformer")
 

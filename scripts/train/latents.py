@@ -9,10 +9,12 @@ from torch import Tensor
 from tqdm import trange
 
 from telecine.engine.families import load_family
+from train.device import device
 from train.face import VOWELS
 from train.loop import save_whole
 from train.pair import PairScene, random_pair, random_pair_clip
 from train.precision import autocast
+from train.ranks import num_ranks, rank
 from train.vae import NUM_FRAMES, SIDE
 from train.world import SHAPES, Clip, Scene, random_clip, random_face, random_scene, render
 
@@ -23,10 +25,10 @@ LONG_NUM_FRAMES = 49
 
 
 def write_shards(weights: Path, folder: Path, num_shards: int) -> None:
-    """Write shards that are not there yet; a shard's number is its seed."""
-    vae = load_family(str(weights)).load_vae(torch.device("cpu"))
+    """Write shards that are not there yet, each rank its own; a shard's number is its seed."""
+    vae = load_family(str(weights)).load_vae(device())
     folder.mkdir(parents=True, exist_ok=True)
-    for shard in trange(num_shards, mininterval=10):
+    for shard in trange(rank(), num_shards, num_ranks(), mininterval=10):
         path = folder / f"{shard:04d}.pt"
         if path.exists():
             continue
@@ -134,5 +136,5 @@ def shards_of_length(folder: Path, num_frames: int) -> list[Path]:
 @torch.no_grad()
 def _encode(vae: torch.nn.Module, clip: Clip) -> Tensor:
     with autocast():
-        mean, _ = vae.encoder(render([clip], SIDE))
-    return vae.normalise(mean.float()).half()
+        mean, _ = vae.encoder(render([clip], SIDE).to(device()))
+    return vae.normalise(mean.float()).half().cpu()

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from train.device import device
+from train.ranks import average_gradients, num_ranks, rank, shared_optimizer, state_of
+
 Metrics = dict[str, float]
 
 
@@ -28,8 +31,9 @@ class Plan:
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
-    """What a run's step is drawn from; of its seed a generator on the CPU reads 32 bits."""
-    return torch.Generator().manual_seed((1_000_003 * seed + step) % 2**32)
+    """What this rank's step is drawn from; of its seed a generator on the CPU reads 32 bits."""
+    draw = step * num_ranks() + rank()
+    return torch.Generator().manual_seed((1_000_003 * seed + draw) % 2**32)
 
 
 class Trainer:
@@ -51,7 +55,9 @@ class Trainer:
         matrices = [p for name, p in module.named_parameters() if _is_matrix(name, p)]
         others = [p for name, p in module.named_parameters() if not _is_matrix(name, p)]
         self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(matrices, lr=plan.muon_lr, weight_decay=0.01, momentum=0.95)
+            shared_optimizer(
+                torch.optim.Muon, matrices, lr=plan.muon_lr, weight_decay=0.01, momentum=0.95
+            )
         ]
         if others:
             self.optimizers.append(
@@ -66,7 +72,9 @@ class Trainer:
     def resume(self) -> None:
         """Go on from the saved state, if there is one."""
         if self.state_path.exists():
-            self.load_state_dict(torch.load(self.state_path, weights_only=True))
+            self.load_state_dict(
+                torch.load(self.state_path, map_location=device(), weights_only=True)
+            )
 
     def state_dict(self) -> dict[str, object]:
         """All that a run needs to go on."""
@@ -74,7 +82,7 @@ class Trainer:
             "step": self.step,
             "module": self.module.state_dict(),
             "averaged": self.averaged.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "optimizers": [state_of(optimizer) for optimizer in self.optimizers],
             "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
         }
 
@@ -93,12 +101,22 @@ class Trainer:
         loss_of_step: Callable[[int], tuple[Tensor, Metrics]],
         after_save: Callable[[], None],
     ) -> None:
-        """Train to the last step; `loss_of_step` draws a batch and returns its loss."""
-        progress = tqdm(initial=self.step, total=self.plan.num_steps, mininterval=5, smoothing=0.02)
+        """Train to the last step; `loss_of_step` draws a batch and returns its loss.
+
+        `after_save` is called on rank 0 alone.
+        """
+        progress = tqdm(
+            initial=self.step,
+            total=self.plan.num_steps,
+            mininterval=5,
+            smoothing=0.02,
+            disable=rank() > 0,
+        )
         averages: Metrics = {}
         for step in range(self.step, self.plan.num_steps):
             loss, metrics = loss_of_step(step)
             loss.backward()
+            average_gradients(self.module.parameters())
             nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
             for optimizer, scheduler in zip(self.optimizers, self.schedulers, strict=True):
                 optimizer.step()
@@ -112,12 +130,15 @@ class Trainer:
             self.step = step + 1
             if self.step % self.plan.save_every == 0 or self.step == self.plan.num_steps:
                 self.save()
-                after_save()
+                if rank() == 0:
+                    after_save()
 
     def save(self) -> None:
-        """Write the state beside the old one and swap them."""
-        self.state_path.parent.mkdir(parents=True, exist_ok=True)
-        save_whole(self.state_dict(), self.state_path)
+        """Write the state beside the old one and swap them; every rank has to call it."""
+        state = self.state_dict()
+        if rank() == 0:
+            self.state_path.parent.mkdir(parents=True, exist_ok=True)
+            save_whole(state, self.state_path)
 
 
 def save_whole(contents: dict[str, object], path: Path) -> None:

@@ -22,6 +22,7 @@ from telecine.engine.text_encoders.encoders import CLIPTextEncoder, T5Encoder
 from telecine.engine.text_encoders.projection import TextProjection, TextProjectionConfig
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.captions import rich_caption
+from train.device import device
 from train.pair import random_pair
 from train.world import all_captions, caption, random_face, random_scene
 
@@ -36,7 +37,7 @@ logging.set_verbosity_error()
 
 def load_text(weights: Path) -> tuple[PromptTokenizer, "TextEncoders"]:
     """What reads prompts, as it was trained."""
-    text = TextEncoders()
+    text = TextEncoders().to(device())
     text.load(weights)
     return PromptTokenizer(weights / "tokenizer", MAX_PROMPT_TOKENS), text
 

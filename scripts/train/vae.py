@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from telecine.engine.families.toybox import ToyboxFamily, save_part
 from telecine.engine.vae.causal_vae import CausalVAE, CausalVAEConfig
+from train.device import device
 from train.loop import Metrics, Plan, Trainer, step_generator
 from train.pair import random_pair, random_pair_clip
 from train.precision import autocast
@@ -29,7 +30,7 @@ def train(weights: Path, state_path: Path, *, num_steps: int, seed: int = 0) -> 
     """Train for `num_steps` in all and write the VAE with its latents' statistics."""
     torch.manual_seed(seed)
     unit = (0.0,) * CausalVAEConfig.latent_channels, (1.0,) * CausalVAEConfig.latent_channels
-    vae = CausalVAE(CausalVAEConfig(latents_mean=unit[0], latents_std=unit[1]))
+    vae = CausalVAE(CausalVAEConfig(latents_mean=unit[0], latents_std=unit[1])).to(device())
     trainer = Trainer(vae, state_path, Plan(num_steps))
     trainer.resume()
     encoder, decoder = (torch.compile(part, dynamic=False) for part in (vae.encoder, vae.decoder))
@@ -51,9 +52,9 @@ def train(weights: Path, state_path: Path, *, num_steps: int, seed: int = 0) -> 
 def train_decoder(weights: Path, state_path: Path, *, num_steps: int, seed: int = 1) -> None:
     """Train the decoder on; the encoder stays, so that latents made with it stay true."""
     torch.manual_seed(seed)
-    vae = ToyboxFamily(weights).load_vae(torch.device("cpu")).train()
+    vae = ToyboxFamily(weights).load_vae(device()).train()
     vae.decoder.requires_grad_(requires_grad=True)
-    std = torch.tensor(vae.config.latents_std)[:, None, None, None]
+    std = torch.tensor(vae.config.latents_std, device=device())[:, None, None, None]
     trainer = Trainer(vae.decoder, state_path, DECODER_PLAN(num_steps))
     trainer.resume()
     encoder, decoder = (torch.compile(part, dynamic=False) for part in (vae.encoder, vae.decoder))
@@ -73,7 +74,7 @@ def train_decoder(weights: Path, state_path: Path, *, num_steps: int, seed: int 
         save_part(whole, whole.config, weights / "vae")
 
     trainer.run(loss_of_step, after_save)
-    trained = ToyboxFamily(weights).load_vae(torch.device("cpu"))
+    trained = ToyboxFamily(weights).load_vae(device())
     tqdm.write(f"{psnr_of_whole_clips(trained, 12):.1f} dB on whole clips")
 
 
@@ -93,7 +94,7 @@ def _loss(error: Tensor) -> tuple[Tensor, Metrics]:
 
 def _batch_of_step(seed: int, step: int) -> Tensor:
     generator = step_generator(seed, step)
-    return _batch(generator, is_whole=step % 4 == 3)
+    return _batch(generator, is_whole=step % 4 == 3).to(device())
 
 
 def _batch(generator: torch.Generator, *, is_whole: bool) -> Tensor:
@@ -131,7 +132,7 @@ def _gradient_error(error: Tensor) -> Tensor:
 def _latent_statistics(vae: CausalVAE) -> tuple[tuple[float, ...], tuple[float, ...]]:
     generator = torch.Generator().manual_seed(1)
     clips = [_clip(generator) for _ in range(32)]
-    latents = torch.cat([vae.encoder(render([clip], SIDE))[0] for clip in clips])
+    latents = torch.cat([vae.encoder(render([clip], SIDE).to(device()))[0] for clip in clips])
     mean = latents.mean((0, 2, 3, 4))
     # Nearly empty channels keep a floor, or normalising would blow their noise up.
     std = latents.std((0, 2, 3, 4)).clamp_min(0.05)
@@ -144,7 +145,7 @@ def psnr_of_whole_clips(vae: CausalVAE, num_clips: int, seed: int = 7) -> float:
     errors = []
     with torch.no_grad():
         for _ in range(num_clips):
-            video = render([_clip(generator)], SIDE)
+            video = render([_clip(generator)], SIDE).to(device())
             latents = vae.normalise(vae.encoder(video)[0])
             errors.append((vae.decode(latents) - video).square().mean())
     return float(-10 * torch.log10(torch.stack(errors).mean() / 4))
