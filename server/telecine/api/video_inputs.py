@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from google.protobuf.duration_pb2 import Duration
 
 from telecine.api.caller import Caller
+from telecine.api.frame_counts import at_most, duration_of, frames_of, nearest_multiple
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.media_names import check_media_name, check_owned_media
 from telecine.api.media_types import HEAD_BYTES, MediaKind, kind_of
@@ -110,10 +111,17 @@ def defaults_of(
         return defaults
     defaults.fps = source.spec.fps
     if sent.HasField("edit"):
-        multiple = model.limits.frames_multiple
-        num_frames = _at_most(source.num_frames, multiple)
-        defaults.duration.CopyFrom(duration_of(num_frames, source.spec.fps))
+        defaults.duration.CopyFrom(_length_of(source, model.limits.frames_multiple))
     return defaults
+
+
+def _length_of(source: video_pb2.Video, multiple: int) -> Duration:
+    """Returns the length as it was asked for, where it is that of all frames that can be made."""
+    num_frames = at_most(source.num_frames, multiple)
+    asked, fps = source.spec.duration, source.spec.fps
+    if frames_of(asked, fps, multiple=multiple) == num_frames:
+        return asked
+    return duration_of(num_frames, fps)
 
 
 def copy_inputs(sent: video_pb2.VideoSpec, spec: video_pb2.VideoSpec) -> None:
@@ -158,7 +166,7 @@ def plan_extension(
         InvalidFieldError: the lengths do not fit each other or the model.
     """
     limits, extend = model.limits, spec.extend
-    extend.num_frames = _nearest(extend.duration, spec.fps, limits.frames_multiple)
+    extend.num_frames = nearest_multiple(extend.duration, spec.fps, limits.frames_multiple)
     if extend.num_frames > limits.max_num_frames:
         raise InvalidFieldError(
             "spec.extend.duration",
@@ -198,7 +206,7 @@ def _num_extended_frames(
     """Returns how many frames the result has: as asked for, else the source's and the new ones."""
     if sent.HasField("duration"):
         _check_more_than_zero(sent.duration, "spec.duration")
-        return _nearest(sent.duration, spec.fps, 1)
+        return nearest_multiple(sent.duration, spec.fps, 1)
     if source is None:
         raise InvalidFieldError(
             "spec.duration", "must say how long the result is: the source's own length is unknown"
@@ -211,7 +219,7 @@ def _plan_context(extend: video_pb2.Extend, num_kept: int, limits: model_pb2.Mod
     multiple = limits.frames_multiple
     # All but one of a latent frame, so that the first new frame lies in the midst of one.
     for num_overlap in (multiple - 1, 0):
-        num_context = _at_most(min(num_kept - num_overlap, limits.max_context_frames), multiple)
+        num_context = at_most(min(num_kept - num_overlap, limits.max_context_frames), multiple)
         num_latent = num_context + extend.num_frames + (multiple if num_overlap else 0)
         # One frame alone says nothing of the motion, which the overlap goes on with.
         if num_context > 1 and num_latent <= limits.max_num_frames:
@@ -235,12 +243,6 @@ def strength_of(sent: video_pb2.VideoSpec) -> float:
 def num_frames_at(source: video_pb2.Video, fps: int) -> int:
     """Returns how many frames a video has at another frame rate, whole ones, at least 1."""
     return max(1, source.num_frames * fps // source.spec.fps)
-
-
-def duration_of(num_frames: int, fps: int) -> Duration:
-    """Returns how long so many frames last."""
-    seconds, nanos = divmod(num_frames * _NANOS // fps, _NANOS)
-    return Duration(seconds=seconds, nanos=nanos)
 
 
 def _is_given(sent: video_pb2.VideoSpec, field: str) -> bool:
@@ -285,15 +287,3 @@ def _check_more_than_zero(duration: Duration, field: str) -> None:
     is_valid = duration.seconds >= 0 and 0 <= duration.nanos < _NANOS
     if not is_valid or duration.seconds == duration.nanos == 0:
         raise InvalidFieldError(field, "must be more than 0")
-
-
-def _nearest(duration: Duration, fps: int, multiple: int) -> int:
-    """Returns the multiple nearest to duration x fps, exactly, at least one."""
-    nano_frames = (duration.seconds * _NANOS + duration.nanos) * fps
-    step = multiple * _NANOS
-    return multiple * max(1, (2 * nano_frames + step) // (2 * step))
-
-
-def _at_most(num_frames: int, multiple: int) -> int:
-    """Returns the largest number of the form multiple x k + 1 that is not more."""
-    return (max(num_frames, 1) - 1) // multiple * multiple + 1

@@ -8,6 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from telecine.api.audio_mode import choose_audio_mode
 from telecine.api.device_memory import UNLIMITED
+from telecine.api.frame_counts import frames_of
 from telecine.api.request_validation import check_labels, shown
 from telecine.api.video_adapters import copy_loras
 from telecine.api.video_inputs import (
@@ -144,18 +145,6 @@ def _resolve_fields(
         labels=_labels(sent),
         expand_prompt=sent.expand_prompt,
     )
-
-
-def frames_of(duration: Duration, fps: int, *, multiple: int) -> int:
-    """Returns the frames of a video of about `duration`.
-
-    That is the number of the form `multiple` x k + 1 nearest to duration x fps, the larger
-    one of two equally near, and at least 1. Computed exactly: no rounding decides a tie.
-    """
-    nano_frames = (duration.seconds * _NANOS + duration.nanos) * fps
-    # floor((frames - 1) / multiple + 1/2), in integers
-    k = (2 * (nano_frames - _NANOS) + multiple * _NANOS) // (2 * multiple * _NANOS)
-    return multiple * max(k, 0) + 1
 
 
 def _refuse_later_features(sent: video_pb2.VideoSpec) -> None:

@@ -27,6 +27,7 @@ async def test_remix_edits_the_source_with_its_options(gateway: Any, http: Async
     spec = (await gateway.jobs.get(f"videos/{video['id']}")).spec
     assert spec.edit.source == f"videos/{source}"
     assert spec.edit.strength == 0.7
+    assert video["seconds"] == (await http.get(f"/v1/videos/{source}")).json()["seconds"]
 
 
 async def test_edit_takes_a_video_by_its_id(gateway: Any, http: AsyncClient) -> None:

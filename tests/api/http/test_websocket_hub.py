@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from httpx2 import AsyncClient
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -95,6 +96,13 @@ async def test_bad_watch_is_refused_before_it_opens(
     assert raised.value.response.status_code == status
     assert json.loads(raised.value.response.body)["error"]["message"]
     assert caplog.messages == []  # a client's fault is none of the gateway's
+
+
+async def test_plain_http_is_told_to_upgrade(http: AsyncClient) -> None:
+    answer = await http.get("/v1/videos/ID/ws")
+    assert answer.status_code == 426
+    assert answer.headers["upgrade"] == "websocket"
+    assert "/events" in answer.json()["error"]["message"]
 
 
 async def test_page_of_another_origin_may_not_watch(gateway: Any) -> None:

@@ -3,9 +3,10 @@
 import asyncio
 import json
 from contextlib import aclosing, suppress
-from typing import Annotated
+from http import HTTPStatus
+from typing import Annotated, NoReturn
 
-from fastapi import APIRouter, Path, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, HTTPException, Path, WebSocket, WebSocketDisconnect
 from starlette.status import (
     WS_1000_NORMAL_CLOSURE,
     WS_1008_POLICY_VIOLATION,
@@ -51,6 +52,16 @@ async def watch_by_websocket(
         await _close_with(websocket, error)
     except WebSocketDisconnect:
         return
+
+
+@router.get("/{video_id}/ws", include_in_schema=False, response_model=None)
+async def ask_for_upgrade(video_id: Annotated[str, Path()]) -> NoReturn:  # noqa: ARG001
+    """Say to one who came by plain HTTP what is here."""
+    raise HTTPException(
+        HTTPStatus.UPGRADE_REQUIRED,
+        "this is a WebSocket; by plain HTTP the same events are at .../events",
+        headers={"upgrade": "websocket", "connection": "upgrade"},
+    )
 
 
 async def _send_until_moved(websocket: WebSocket, events: Events | None) -> str | None:
