@@ -99,7 +99,7 @@ class SimulatedLibrary(FunctionLibrary):
         if function == "submit":
             # The id is the only thing that the store draws by chance: a replay needs the same.
             video = f"v{self._random.getrandbits(60):015x}"
-            arguments = {**reorder(arguments, self._order), "video": video}
+            arguments = {**reorder(arguments, self._order), "video:1": video}
         return await super().call(function, arguments)
 
 

@@ -45,6 +45,7 @@ async def test_repeat_with_the_same_request_id_returns_the_same_videos(gateway: 
         ("num_videos", batch(17)),
         ("request_id", batch(2, "a" * 61)),
         ("spec.prompt", batch(2, prompt="")),
+        ("request_id", batch(2, "a/b")),
         ("spec.seed", batch(2, seed=2**63 - 1)),
     ],
 )
@@ -54,6 +55,20 @@ async def test_bad_batch_is_refused_by_its_field_and_leaves_no_video(
     refusal = await refused(gateway.videos.BatchCreateVideos(request_))
     assert (refusal.code, refusal.field) == (grpc.StatusCode.INVALID_ARGUMENT, field)
     assert await all_names(gateway) == set()
+
+
+async def test_the_last_seeds_that_there_are_can_be_had(gateway: Any) -> None:
+    given = await gateway.videos.BatchCreateVideos(batch(2, seed=2**63 - 2))
+    assert [video.spec.seed for video in given.videos] == [2**63 - 2, 2**63 - 1]
+
+
+async def test_request_ids_of_a_batch_are_no_caller_s_own(gateway: Any) -> None:
+    await gateway.videos.BatchCreateVideos(batch(3, "v1"))
+    single = video_service_pb2.CreateVideoRequest(
+        spec=video_pb2.VideoSpec(prompt="another"), request_id="v1.1"
+    )
+    video = await gateway.videos.CreateVideo(single)
+    assert video.spec.prompt == "another"
 
 
 async def next_change(call: Any) -> Any:

@@ -51,6 +51,17 @@ async def test_same_request_id_with_another_spec_already_exists(
     assert await gateway.videos.CreateVideo(creation("order-2", seed=1))
 
 
+async def test_repeat_returns_its_video_when_what_it_was_made_from_is_gone(gateway: Any) -> None:
+    lease_of = await gateway.create()
+    source = await gateway.finish(await gateway.claim(), b"mp4")
+    assert source.name == lease_of.name
+    request = creation("from-another")
+    request.spec.edit.source = source.name
+    made = await gateway.videos.CreateVideo(request)
+    await gateway.videos.DeleteVideo(video_service_pb2.DeleteVideoRequest(name=source.name))
+    assert (await gateway.videos.CreateVideo(request)).name == made.name
+
+
 async def test_no_request_id_makes_a_video_each_time(gateway: Any) -> None:
     names = {(await gateway.videos.CreateVideo(creation())).name for _ in range(3)}
     assert len(names) == 3

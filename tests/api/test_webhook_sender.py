@@ -210,6 +210,17 @@ async def test_each_video_of_a_batch_is_told(gateway: Any, receiver: Receiver) -
     assert told == {video.name.removeprefix("videos/") for video in made.videos}
 
 
+async def test_same_request_id_with_another_webhook_is_another_request(
+    gateway: Any, receiver: Receiver, refused: Refused
+) -> None:
+    request = creation(receiver.url)
+    request.request_id = "told-once"
+    await gateway.videos.CreateVideo(request)
+    request.webhook_url += "?other"
+    refusal = await refused(gateway.videos.CreateVideo(request))
+    assert refusal.code == grpc.StatusCode.ALREADY_EXISTS
+
+
 @pytest.mark.parametrize("url", ["ftp://x/", "not a url", "http://user:pw@x/"])
 async def test_url_of_another_form_is_refused(gateway: Any, refused: Refused, url: str) -> None:
     refusal = await refused(gateway.videos.CreateVideo(creation(url)))

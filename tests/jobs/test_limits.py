@@ -1,15 +1,31 @@
 """How much may wait and run, of all tenants and of one."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from redis.asyncio import Redis
 from submissions import claim, claim_next, end_slice, make_submission
 
-from telecine.errors import QueueFullError
+from telecine.errors import QueueFullError, QuotaExceededError, RateLimitedError
 from telecine.jobs.job_store import JobStore
-from telecine.jobs.job_types import Lease, QueueLimits, Verdict
+from telecine.jobs.job_types import (
+    Lease,
+    QueueLimits,
+    RateBucket,
+    SpendingLimits,
+    Submission,
+    Verdict,
+    VideoQuery,
+)
 from telecine.v1 import video_pb2
 
 PREMIUM = video_pb2.TIER_PREMIUM
+
+
+async def all_of(store: JobStore) -> Sequence[video_pb2.Video]:
+    return (await store.list_videos(VideoQuery("alice", page_size=100))).videos
 
 
 async def claimed_names(store: JobStore) -> list[str]:
@@ -33,6 +49,49 @@ async def test_tenant_that_fills_its_own_queue_leaves_room_for_others(client: Re
         await store.submit(make_submission("carol"))
     assert await claim(store)
     await store.submit(make_submission("carol"))
+
+
+def several(num_videos: int, **fields: Any) -> list[Submission]:
+    submission = make_submission("alice", price=100, **fields)
+    return [replace(submission, request_id=f"r{number}") for number in range(num_videos)]
+
+
+@pytest.mark.parametrize(
+    ("queue", "spending"),
+    [
+        (QueueLimits(max_queued=3), SpendingLimits()),
+        (QueueLimits(max_queued_per_tenant=3), SpendingLimits()),
+        (QueueLimits(), SpendingLimits(max_open_videos=3)),
+        (QueueLimits(), SpendingLimits(daily_microcredits=399)),
+        (QueueLimits(), SpendingLimits(credit_buckets=(RateBucket("credits", 0.001, 399),))),
+    ],
+)
+async def test_of_several_videos_all_or_none_are_queued(
+    client: Redis, queue: QueueLimits, spending: SpendingLimits
+) -> None:
+    store = JobStore(client, limits=queue)
+    made = await store.submit_all(several(2, limits=spending))
+    with pytest.raises((QueueFullError, QuotaExceededError, RateLimitedError)):
+        await store.submit_all([make_submission("alice", price=100, limits=spending)] * 2)
+    assert {video.name for video in await all_of(store)} == {video.name for video in made}
+    third = await store.submit_all(several(3, limits=spending))
+    assert [video.name for video in third[:2]] == [video.name for video in made]
+    assert len(await all_of(store)) == 3
+
+
+async def test_refused_repeat_leaves_what_the_first_call_made(client: Redis) -> None:
+    made = await JobStore(client).submit_all(several(3))
+    await JobStore(client).cancel(made[1].name)
+    await JobStore(client).delete(made[1].name)
+    with pytest.raises(QueueFullError):
+        await JobStore(client, limits=QueueLimits(max_queued=2)).submit_all(several(3))
+    assert {video.name for video in await all_of(JobStore(client))} == {
+        made[0].name,
+        made[2].name,
+    }
+    again = await JobStore(client).submit_all(several(3))
+    assert (again[0], again[2].name) == (made[0], made[2].name)
+    assert again[1].name != made[1].name
 
 
 async def test_paused_videos_take_no_place_in_the_queue(client: Redis) -> None:

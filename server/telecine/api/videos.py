@@ -1,8 +1,10 @@
 """What VideoService does, for any edge: requests in, resources out, errors from the tree."""
 
+import asyncio
+import copy
 import hashlib
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -18,7 +20,7 @@ from telecine.api.request_validation import (
     check_video_name,
     parse_model_name,
 )
-from telecine.errors import InvalidFieldError
+from telecine.errors import InvalidFieldError, TelecineError
 from telecine.jobs.job_types import Submission, VideoQuery
 from telecine.prompts.prompt_expander import Expansion, PromptLimits
 from telecine.storage.keys import video_prefix
@@ -34,42 +36,103 @@ async def create_video(
     caller: Caller,
     fingerprint: bytes = b"",
 ) -> video_pb2.Video:
-    """Queues a video; the same request id with the same spec returns the same video.
+    """Queues a video; the same request with the same id returns the same video.
 
-    A `fingerprint` tells a repeat from another request where the spec as sent cannot.
+    A `fingerprint` tells a repeat from another request where the request as sent cannot.
     """
     check_request_id(request.request_id)
+    (video,) = await submit_all(
+        parts, [request], caller=caller, fingerprint=fingerprint or fingerprint_of(request)
+    )
+    return video
+
+
+async def submit_all(
+    parts: GatewayParts,
+    requests: Sequence[video_service_pb2.CreateVideoRequest],
+    *,
+    caller: Caller,
+    fingerprint: bytes,
+) -> list[video_pb2.Video]:
+    """Queues videos that differ in seed and request id alone, all or none of them.
+
+    Those that were made already are returned as they are.
+    """
+    if requests[0].spec.expand_prompt:
+        # A chat model gives other words each time: a repeat is not expanded again.
+        repeats = await find_repeats(parts, requests, fingerprint, caller=caller)
+        if repeats:
+            return repeats
+    try:
+        submissions = await asyncio.gather(
+            *(_submission_of(parts, request, fingerprint, caller) for request in requests)
+        )
+    except TelecineError:
+        # What the videos were made from may be gone: that makes no repeat fail.
+        with suppress(TelecineError):
+            repeats = await find_repeats(parts, requests, fingerprint, caller=caller)
+            if repeats:
+                return repeats
+        raise
+    return await parts.jobs.submit_all(submissions)
+
+
+async def find_repeats(
+    parts: GatewayParts,
+    requests: Sequence[video_service_pb2.CreateVideoRequest],
+    fingerprint: bytes,
+    *,
+    caller: Caller,
+) -> list[video_pb2.Video]:
+    """Returns the videos that these very requests have made before; none unless all are there.
+
+    Raises:
+        AlreadyExistsError: a request id was used for another request.
+    """
+    videos = []
+    for request in requests:
+        if not request.request_id:
+            return []
+        known = await parts.jobs.find_repeat(
+            tenant=caller.tenant, request_id=request.request_id, fingerprint=fingerprint
+        )
+        if known is None:
+            return []
+        videos.append(known)
+    return videos
+
+
+async def _submission_of(
+    parts: GatewayParts,
+    request: video_service_pb2.CreateVideoRequest,
+    fingerprint: bytes,
+    caller: Caller,
+) -> Submission:
     priced = await price_request(parts, request.spec, caller=caller)
     resolved, model = priced.resolved, priced.model
-    fingerprint = fingerprint or fingerprint_of(request.spec)
+    webhook_url = parts.webhooks.url_for(request.webhook_url, caller.tenant)
     expansion = Expansion("")
     if resolved.spec.expand_prompt:
-        # A chat model gives other words each time: a repeat is not expanded again.
-        repeat = await _find_repeat(parts, request, fingerprint, caller)
-        if repeat is not None:
-            return repeat
         limits = PromptLimits(model.limits.max_prompt_tokens, resolved.spec.seed)
         expansion = await parts.expander.expand(resolved.spec.prompt, limits)
-    return await parts.jobs.submit(
-        Submission(
-            spec=resolved.spec,
-            num_frames=resolved.num_frames,
-            num_steps=resolved.num_steps,
-            tenant=caller.tenant,
-            request_id=request.request_id,
-            fingerprint=fingerprint,
-            model_version=model.version,
-            model_digest=model.digest,
-            expanded_prompt=expansion.prompt,
-            warnings=expansion.warnings,
-            step_units=resolved.step_units,
-            memory_bytes=resolved.memory_bytes,
-            start_within_seconds=resolved.start_within_seconds,
-            attention=resolved.attention,
-            price_microcredits=priced.price_microcredits,
-            limits=priced.limits,
-            webhook_url=parts.webhooks.url_for(request.webhook_url, caller.tenant),
-        )
+    return Submission(
+        spec=resolved.spec,
+        num_frames=resolved.num_frames,
+        num_steps=resolved.num_steps,
+        tenant=caller.tenant,
+        request_id=request.request_id,
+        fingerprint=fingerprint,
+        model_version=model.version,
+        model_digest=model.digest,
+        expanded_prompt=expansion.prompt,
+        warnings=expansion.warnings,
+        step_units=resolved.step_units,
+        memory_bytes=resolved.memory_bytes,
+        start_within_seconds=resolved.start_within_seconds,
+        attention=resolved.attention,
+        price_microcredits=priced.price_microcredits,
+        limits=priced.limits,
+        webhook_url=webhook_url,
     )
 
 
@@ -171,22 +234,16 @@ async def delete_video(
     await parts.objects.delete_prefix(video_prefix(request.name))
 
 
-async def _find_repeat(
-    parts: GatewayParts,
-    request: video_service_pb2.CreateVideoRequest,
-    fingerprint: bytes,
-    caller: Caller,
-) -> video_pb2.Video | None:
-    if not request.request_id:
-        return None
-    return await parts.jobs.find_repeat(
-        tenant=caller.tenant, request_id=request.request_id, fingerprint=fingerprint
-    )
+def fingerprint_of(
+    request: video_service_pb2.CreateVideoRequest | video_service_pb2.BatchCreateVideosRequest,
+) -> bytes:
+    """Returns a digest of a request as sent, but for its id.
 
-
-def fingerprint_of(spec: video_pb2.VideoSpec) -> bytes:
-    """Returns a digest of the spec as sent: a drawn seed must not make a repeat look new."""
-    return hashlib.sha256(spec.SerializeToString(deterministic=True)).digest()
+    Of the resolved one it would not do: a drawn seed would make a repeat look new.
+    """
+    sent = copy.deepcopy(request)
+    sent.ClearField("request_id")
+    return hashlib.sha256(sent.SerializeToString(deterministic=True)).digest()
 
 
 def _query(

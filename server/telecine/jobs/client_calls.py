@@ -2,7 +2,7 @@
 
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -47,35 +47,49 @@ class ClientCalls:
             QuotaExceededError: the tenant has used what it may.
             RateLimitedError: it spends too fast.
         """
+        (video,) = await self.submit_all((submission,))
+        return video
+
+    async def submit_all(self, submissions: Sequence[Submission]) -> list[video_pb2.Video]:
+        """Queues videos, all or none; they differ in spec, prompt and request id alone.
+
+        Raises:
+            As `submit`.
+        """
+        records = [encode_submitted(submission) for submission in submissions]
+        arguments: dict[str, Argument] = {"num_videos": len(submissions)}
+        for number, (submission, record) in enumerate(zip(submissions, records, strict=True), 1):
+            arguments[f"video:{number}"] = secrets.token_hex(10)
+            arguments[f"request_id:{number}"] = submission.request_id
+            arguments[f"submitted:{number}"] = record
+        answers = await self._call("submit", arguments | self._shared_arguments(submissions[0]))
+        return [
+            to_video(answer, known=new_record(record))
+            for answer, record in zip(answers, records, strict=True)
+        ]
+
+    def _shared_arguments(self, submission: Submission) -> dict[str, Argument]:
         tier = resolve_tier(submission.spec.tier)
         model = submission.spec.model.removeprefix("models/")
         start_within = submission.start_within_seconds
-        submitted = encode_submitted(submission)
-        answer = await self._call(
-            "submit",
-            {
-                "video": secrets.token_hex(10),
-                "tenant": submission.tenant,
-                "flow": flow_name(submission.tenant, tier),
-                "weight": self._tier_weights[tier],
-                "is_realtime": int(tier == video_pb2.TIER_REALTIME),
-                "model": model,
-                "pool": f"{model}:{math.ceil(submission.memory_bytes / _GIB)}",
-                "request_id": submission.request_id,
-                "fingerprint": submission.fingerprint,
-                "submitted": submitted,
-                "num_inference_steps": submission.num_steps,
-                "step_units": max(MIN_STEP_UNITS, submission.step_units),
-                "start_within_seconds": "" if start_within is None else start_within,
-                "max_queued": self._limits.max_queued,
-                "max_queued_per_tenant": self._limits.max_queued_per_tenant,
-                "queued_event": _QUEUED,
-                "webhook_url": submission.webhook_url,
-                "price": submission.price_microcredits,
-                **encode_limits(submission.limits),
-            },
-        )
-        return to_video(answer, known=new_record(submitted))
+        return {
+            "tenant": submission.tenant,
+            "flow": flow_name(submission.tenant, tier),
+            "weight": self._tier_weights[tier],
+            "is_realtime": int(tier == video_pb2.TIER_REALTIME),
+            "model": model,
+            "pool": f"{model}:{math.ceil(submission.memory_bytes / _GIB)}",
+            "fingerprint": submission.fingerprint,
+            "num_inference_steps": submission.num_steps,
+            "step_units": max(MIN_STEP_UNITS, submission.step_units),
+            "start_within_seconds": "" if start_within is None else start_within,
+            "max_queued": self._limits.max_queued,
+            "max_queued_per_tenant": self._limits.max_queued_per_tenant,
+            "queued_event": _QUEUED,
+            "webhook_url": submission.webhook_url,
+            "price": submission.price_microcredits,
+            **encode_limits(submission.limits),
+        }
 
     async def find_repeat(
         self, *, tenant: str, request_id: str, fingerprint: bytes

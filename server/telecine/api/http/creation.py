@@ -1,5 +1,6 @@
 """Makes videos of a request's body; the same ones where the request comes again."""
 
+import copy
 import hashlib
 import re
 from collections.abc import Callable, Sequence
@@ -13,13 +14,8 @@ from telecine.api.http.references import Given, RemoteFile, fetch, identity_of, 
 from telecine.api.http.video_request import VideoOptions
 from telecine.api.media_types import MediaKind
 from telecine.api.media_uploads import remove_media
-from telecine.api.video_batches import (
-    MAX_ID_CHARACTERS,
-    batch_create_videos,
-    batch_fingerprint,
-    request_id_of,
-)
-from telecine.api.videos import create_video
+from telecine.api.video_batches import MAX_ID_CHARACTERS, batch_create_videos, singles_of
+from telecine.api.videos import create_video, find_repeats, fingerprint_of
 from telecine.errors import (
     InvalidFieldError,
     NotImplementedYetError,
@@ -118,8 +114,10 @@ async def create(
 async def _create_from_files(
     parts: GatewayParts, creation: Creation, files: Sequence[_File], *, caller: Caller
 ) -> list[video_pb2.Video]:
-    fingerprint = await _fingerprint(creation.request.spec, files)
-    known = await _find_repeat(parts, creation, fingerprint, caller=caller)
+    fingerprint = await _fingerprint(creation, files)
+    batch = _batch_of(creation)
+    singles = [creation.request] if batch is None else singles_of(batch)
+    known = await find_repeats(parts, singles, fingerprint, caller=caller)
     if known:
         return known
     stored: list[str] = []
@@ -139,49 +137,32 @@ async def _create_from_files(
 async def _queue(
     parts: GatewayParts, creation: Creation, *, caller: Caller, fingerprint: bytes = b""
 ) -> list[video_pb2.Video]:
-    single = creation.request
-    if creation.num_videos is None:
+    batch = _batch_of(creation)
+    if batch is None:
+        single = creation.request
         return [await create_video(parts, single, caller=caller, fingerprint=fingerprint)]
-    request = video_service_pb2.BatchCreateVideosRequest(
-        spec=single.spec,
-        num_videos=creation.num_videos,
-        request_id=single.request_id,
-        webhook_url=single.webhook_url,
-    )
-    answer = await batch_create_videos(parts, request, caller=caller, fingerprint=fingerprint)
+    answer = await batch_create_videos(parts, batch, caller=caller, fingerprint=fingerprint)
     return list(answer.videos)
 
 
-async def _find_repeat(
-    parts: GatewayParts, creation: Creation, fingerprint: bytes, *, caller: Caller
-) -> list[video_pb2.Video]:
-    """Returns the videos that this very request has made before; none unless all are there."""
-    request_id = creation.request.request_id
-    if not request_id:
-        return []
-    num_videos = creation.num_videos
-    if num_videos is not None:
-        fingerprint = batch_fingerprint(fingerprint, num_videos)
-    videos = []
-    for index in range(num_videos or 1):
-        known = await parts.jobs.find_repeat(
-            tenant=caller.tenant,
-            request_id=request_id_of(request_id, index),
-            fingerprint=fingerprint,
-        )
-        if known is None:
-            return []
-        videos.append(known)
-    return videos
+def _batch_of(creation: Creation) -> video_service_pb2.BatchCreateVideosRequest | None:
+    """Returns the request for several videos, None where no number of them was said."""
+    if creation.num_videos is None:
+        return None
+    return video_service_pb2.BatchCreateVideosRequest(
+        spec=creation.request.spec,
+        num_videos=creation.num_videos,
+        request_id=creation.request.request_id,
+        webhook_url=creation.request.webhook_url,
+    )
 
 
-async def _fingerprint(spec: video_pb2.VideoSpec, files: Sequence[_File]) -> bytes:
+async def _fingerprint(creation: Creation, files: Sequence[_File]) -> bytes:
     """Returns a digest of the request as sent: the same file is stored under another name."""
-    sent = video_pb2.VideoSpec()
-    sent.CopyFrom(spec)
+    sent = copy.deepcopy(_batch_of(creation) or creation.request)
     for source, given in files:
-        source.place(sent, await identity_of(given))
-    return hashlib.sha256(sent.SerializeToString(deterministic=True)).digest()
+        source.place(sent.spec, await identity_of(given))
+    return fingerprint_of(sent)
 
 
 def _request_id_of(idempotency_key: str | None) -> str:

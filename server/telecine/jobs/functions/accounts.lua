@@ -42,10 +42,11 @@ local function require_room(name, limit, used, amount)
   end
 end
 
-local function check_quota(queue, args)
-  local account, price = account_of(queue, args.tenant), tonumber(args.price)
+local function check_quota(queue, args, num_videos)
+  local account, price = account_of(queue, args.tenant), num_videos * tonumber(args.price)
   local now = clock_micros()
-  require_room("max_open_videos", args.max_open_videos, number(account, "num_open"), 1)
+  require_room("max_open_videos", args.max_open_videos, number(account, "num_open"),
+    num_videos)
   require_room("max_stored_bytes", args.max_stored_bytes, number(account, "stored_bytes"), 1)
   require_room("daily_microcredits", args.daily_microcredits, used_in(account, "day", now), price)
   require_room("monthly_microcredits", args.monthly_microcredits, used_in(account, "month", now),

@@ -51,16 +51,16 @@ local function new_video(queue, args, create_time)
   return video
 end
 
--- Answers a snapshot; that of a new video leaves out what its caller knows. Nobody can watch a video
--- before this has answered: those alone are told who watch all videos of its tenant.
-register("submit", function(queue, args)
-  local known = find_repeat(queue, args)
-  if known then
-    return snapshot(queue, known)
-  end
-  check_queue_limits(queue, args)
-  check_quota(queue, args)
-  local buckets = check_rate(queue, args)
+-- Refuses what a tenant has no room for; returns the buckets that each video takes its price from.
+local function check_room(queue, args, num_videos)
+  check_queue_limits(queue, args, num_videos)
+  check_quota(queue, args, num_videos)
+  return check_rate(queue, args, num_videos)
+end
+
+-- Queues a video that there is room for. Its snapshot leaves out what the caller knows. Nobody can
+-- watch a video before the call has answered: those alone are told who watch all of its tenant.
+local function queue_new(queue, args, buckets)
   local create_time = next_create_time(queue)
   if args.request_id ~= "" then
     put_all(record_at(request_key(queue, args.tenant, args.request_id)),
@@ -82,6 +82,26 @@ register("submit", function(queue, args)
   end
   local unknown = { "video", args.video, "create_time", string.format("%.0f", create_time) }
   return { unknown, place.position, place.start or -1 }
+end
+
+-- Answers snapshots of as many videos as are asked for, all or none of them: what differs between
+-- them is numbered. Those that an earlier call has made stay as they are.
+register("submit", function(queue, args)
+  local singles, known, num_new = {}, {}, 0
+  for index = 1, tonumber(args.num_videos) do
+    local own = { video = args["video:" .. index], request_id = args["request_id:" .. index],
+      submitted = args["submitted:" .. index] }
+    singles[index] = setmetatable(own, { __index = args })
+    known[index] = find_repeat(queue, singles[index])
+    num_new = num_new + (known[index] and 0 or 1)
+  end
+  local buckets = num_new > 0 and check_room(queue, args, num_new)
+  local snapshots = {}
+  for index, single in ipairs(singles) do
+    snapshots[index] = known[index] and snapshot(queue, known[index])
+      or queue_new(queue, single, buckets)
+  end
+  return snapshots
 end)
 
 -- The video that a request id made before, with its caller's fingerprint; false for none.

@@ -44,9 +44,9 @@ local function rate_state(bucket, wait, now)
     math.ceil(bucket.full_time - now) }
 end
 
--- The buckets that a submission takes its price from; refuses one that comes too early.
-local function check_rate(queue, args)
-  local now, price = clock_micros(), tonumber(args.price)
+-- The buckets that submissions take their price from; refuses those that come too early.
+local function check_rate(queue, args, num_videos)
+  local now, price = clock_micros(), num_videos * tonumber(args.price)
   local buckets = buckets_of(queue, args.credit_buckets, now)
   if buckets[1] and price > 0 then
     local bucket, wait = slowest(buckets, price, now)

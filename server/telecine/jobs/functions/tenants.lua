@@ -36,12 +36,12 @@ local function let_go(queue, tenant)
   end)
 end
 
-local function check_queue_limits(queue, args)
-  if number(record_at(queue), "num_QUEUED") >= tonumber(args.max_queued) then
+local function check_queue_limits(queue, args, num_videos)
+  if number(record_at(queue), "num_QUEUED") + num_videos > tonumber(args.max_queued) then
     refuse("QUEUE_FULL", args.max_queued)
   end
   local tenant = tenant_record(queue, args.tenant)
-  if number(tenant, "num_QUEUED") >= tonumber(args.max_queued_per_tenant) then
+  if number(tenant, "num_QUEUED") + num_videos > tonumber(args.max_queued_per_tenant) then
     refuse("TENANT_QUEUE_FULL", args.max_queued_per_tenant)
   end
 end
