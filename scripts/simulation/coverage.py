@@ -51,6 +51,7 @@ NOT_SIMULATED = frozenset(
         "list_media",
         "use_media",
         "claim_expired_media",
+        "claim_expired_videos",
         "remove_media",
     }
 )

@@ -129,6 +129,7 @@ class GatewaySettings(Section):
         probe_seconds: how often Redis is probed for the health service.
         upload_idle_seconds: how long an upload may bring nothing before it is dropped.
         upload_kept_days: how long an upload is kept after it was made or last used.
+        video_kept_days: as long a video is kept after its end; None for as long as its owner wants.
         revocation_seconds: how often it is looked whether the keys of open streams still count.
         stop_grace_seconds: how long running calls may go on after a stop signal.
         tls: the certificates; None serves without TLS.
@@ -146,6 +147,7 @@ class GatewaySettings(Section):
     probe_seconds: Seconds = 1.0
     upload_idle_seconds: Seconds = 30.0
     upload_kept_days: Days = 30.0
+    video_kept_days: Days | None = None
     revocation_seconds: Seconds = 2.0
     stop_grace_seconds: Seconds = 5.0
     auth: AuthSettings = AuthSettings()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -188,6 +189,26 @@ async def test_deleted_video_is_gone_with_its_files(gateway: Any, refused: Refus
     refusal = await refused(gateway.videos.GetVideo(get(video.name)))
     assert refusal.code == grpc.StatusCode.NOT_FOUND
     assert not [path for path in gateway.objects_folder.rglob("*") if path.is_file()]
+
+
+async def test_video_whose_files_cannot_be_removed_can_be_deleted_again(
+    gateway: Any, refused: Refused, tmp_path: Path
+) -> None:
+    await gateway.create()
+    video = await gateway.finish(await gateway.claim(), b"mp4")
+    request = video_service_pb2.DeleteVideoRequest(name=video.name)
+    folder, aside = gateway.objects_folder, tmp_path / "aside"
+    folder.rename(aside)
+    folder.symlink_to(folder)  # a loop, in which nothing can be reached
+    refusal = await refused(gateway.videos.DeleteVideo(request))
+    assert refusal.code == grpc.StatusCode.UNAVAILABLE
+    folder.unlink()
+    aside.rename(folder)
+    await gateway.videos.DeleteVideo(request)
+    assert not [path for path in folder.rglob("*") if path.is_file()]
+    assert (await refused(gateway.videos.GetVideo(get(video.name)))).code == (
+        grpc.StatusCode.NOT_FOUND
+    )
 
 
 async def test_queued_video_cannot_be_deleted(gateway: Any, refused: Refused) -> None:

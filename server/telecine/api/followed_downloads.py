@@ -10,11 +10,10 @@ from telecine.api.stored_files import (
     check_offset,
     ended_error,
     find_artifact,
+    has_ended,
     read_artifact,
-    state_word,
 )
 from telecine.errors import NotFoundError
-from telecine.jobs.transitions import ENDED_STATES
 from telecine.storage.keys import piece_key
 from telecine.v1 import video_pb2, video_service_pb2
 
@@ -49,7 +48,7 @@ async def _follow(
     video = await parts.jobs.get(request.name, tenant=tenant)
     artifact_id = request.artifact_id
     file = FollowedFile(position=request.read_offset, attempt=video.attempt)
-    if state_word(video) not in ENDED_STATES:
+    if not has_ended(video):
         is_live = video.spec.tier == video_pb2.TIER_REALTIME
         if is_live and artifact_id in {"", LIVE_ID}:
             async with aclosing(_send_growth(parts, video.name, file)) as growth:

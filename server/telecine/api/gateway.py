@@ -17,12 +17,12 @@ from redis.asyncio import Redis
 from telecine.api.auth.authenticator import open_authenticator, require_safe_address
 from telecine.api.auth.open_streams import OpenStreams
 from telecine.api.device_memory import DeviceMemory
+from telecine.api.expiry import expire_media, expire_videos
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.grpc_server import SERVICE_NAMES, build_server
 from telecine.api.guarded_client import GuardedClient
 from telecine.api.health_service import NOT_SERVING, HealthServicer
 from telecine.api.http_server import HttpServer, build_app
-from telecine.api.media_expiry import expire_media
 from telecine.api.model_catalog import ModelCatalog
 from telecine.api.price_list import PriceList
 from telecine.api.quota_manager import QuotaManager
@@ -94,7 +94,7 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
         background = [
             asyncio.create_task(monitor.run()),
             asyncio.create_task(_expire_deadlines(parts.jobs)),
-            asyncio.create_task(expire_media(parts)),
+            *_expiring(parts, settings.gateway),
             asyncio.create_task(parts.open_streams.run()),
             asyncio.create_task(
                 WebhookSender(WebhookQueue(redis), parts.web, settings.webhooks).run()
@@ -179,6 +179,14 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
         for room in (expander, authenticator, web, hub, feed, workers, jobs):
             await room.close()
         await redis.aclose()
+
+
+def _expiring(parts: GatewayParts, settings: GatewaySettings) -> list[asyncio.Task[None]]:
+    tasks = [asyncio.create_task(expire_media(parts))]
+    if settings.video_kept_days is not None:
+        kept_seconds = settings.video_kept_days * _SECONDS_A_DAY
+        tasks.append(asyncio.create_task(expire_videos(parts, kept_seconds=kept_seconds)))
+    return tasks
 
 
 async def _expire_deadlines(jobs: JobStore) -> None:

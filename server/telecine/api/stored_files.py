@@ -11,6 +11,7 @@ from telecine.errors import (
     VideoEndedError,
     VideoStateError,
 )
+from telecine.jobs.transitions import ENDED_STATES
 from telecine.storage.keys import artifact_key
 from telecine.v1 import video_pb2
 
@@ -76,6 +77,11 @@ def ended_error(video: video_pb2.Video) -> VideoEndedError:
     told = f": {video.failure.message}" if video.failure.message else ""
     kind = ContentBlockedError if video.failure.reason == BLOCKED else VideoEndedError
     return kind(f"{video.name} is {state}{told}", state=state, reason=video.failure.reason or state)
+
+
+def has_ended(video: video_pb2.Video) -> bool:
+    """Whether nothing more will happen to a video."""
+    return state_word(video) in ENDED_STATES
 
 
 def state_word(video: video_pb2.Video) -> str:

@@ -20,7 +20,8 @@ from telecine.api.request_validation import (
     check_video_name,
     parse_model_name,
 )
-from telecine.errors import InvalidFieldError, TelecineError
+from telecine.api.stored_files import has_ended, state_word
+from telecine.errors import InvalidFieldError, TelecineError, VideoStateError
 from telecine.jobs.job_types import Submission, VideoQuery
 from telecine.prompts.prompt_expander import Expansion, PromptLimits
 from telecine.storage.keys import video_prefix
@@ -229,9 +230,22 @@ async def delete_video(
 ) -> None:
     """Removes a video that has ended, with its events and files."""
     check_video_name(request.name)
-    deleted = await parts.jobs.delete(request.name, tenant=caller.tenant)
-    await parts.jobs.keep_place(deleted, tenant=caller.tenant)
-    await parts.objects.delete_prefix(video_prefix(request.name))
+    video = await parts.jobs.get(request.name, tenant=caller.tenant)
+    if not has_ended(video):
+        state = state_word(video)
+        raise VideoStateError(f"{video.name} is {state}; cancel it first", state=state)
+    await parts.jobs.keep_place(video, tenant=caller.tenant)
+    await remove_video(parts, request.name)
+
+
+async def remove_video(parts: GatewayParts, name: str) -> None:
+    """Removes a video that is known to have ended.
+
+    Its files first, which count until then: what the object store does not take today can be
+    tried again.
+    """
+    await parts.objects.delete_prefix(video_prefix(name))
+    await parts.jobs.delete(name)
 
 
 def fingerprint_of(

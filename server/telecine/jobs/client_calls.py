@@ -163,6 +163,21 @@ class ClientCalls:
         """
         return to_video(await self._call("delete", asked(name, tenant)), name)
 
+    async def claim_expired(
+        self, *, kept_seconds: float, max_videos: int, hold_seconds: int
+    ) -> list[str]:
+        """Returns the names of videos that ended so long ago.
+
+        Others may claim those that are not deleted in the time.
+        """
+        arguments: dict[str, Argument] = {
+            "kept_seconds": kept_seconds,
+            "max_videos": max_videos,
+            "hold_seconds": hold_seconds,
+        }
+        video_ids: Any = await self._call("claim_expired_videos", arguments)
+        return [keys.video_name(video_id.decode()) for video_id in video_ids]
+
     async def keep_place(self, video: video_pb2.Video, *, tenant: str) -> None:
         """Remembers, for an hour, where a deleted video stood in its tenant's list.
 

@@ -162,6 +162,17 @@ register("delete", function(queue, args)
   return last
 end)
 
+-- Hands out videos that ended so long ago; who does not delete one in time leaves it to the next.
+register("claim_expired_videos", function(queue, args)
+  local last = clock_micros() - tonumber(args.kept_seconds) * MICROS
+  local due = redis.call("ZRANGE", endings_key(queue), "-inf", last, "BYSCORE", "LIMIT", 0,
+    args.max_videos)
+  for _, id in ipairs(due) do
+    redis.call("ZADD", endings_key(queue), last + tonumber(args.hold_seconds) * MICROS, id)
+  end
+  return due
+end)
+
 -- Logs the places of waiting videos that are watched, where they have changed.
 register("announce_positions", function(queue, args)
   local now = clock_micros()

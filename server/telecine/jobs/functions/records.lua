@@ -5,6 +5,8 @@
 local MICROS = 1000000
 local IDLE_SECONDS = 86400
 
+local ENDED = { SUCCEEDED = true, FAILED = true, CANCELLED = true }
+
 local function video_key(queue, id)
   return queue .. ":video:" .. id
 end
@@ -15,6 +17,11 @@ end
 
 local function index_key(queue, tenant)
   return queue .. ":index:" .. tenant
+end
+
+-- The videos that have ended, by when.
+local function endings_key(queue)
+  return queue .. ":endings"
 end
 
 -- Lives while somebody watches all videos of a tenant.
@@ -186,6 +193,11 @@ local function move(queue, video, trigger)
   count(queue, video, source, -1)
   count(queue, video, target, 1)
   put(video, "state", target)
+  if ENDED[target] then
+    redis.call("ZADD", endings_key(queue), clock_micros(), video.values.video)
+  elseif target == "ABSENT" then
+    redis.call("ZREM", endings_key(queue), video.values.video)
+  end
   queue_webhook(queue, video, target)
   return target
 end

@@ -1,7 +1,5 @@
 -- Webhooks: whom to tell that a video has ended, until they have answered.
 
-local ENDED = { SUCCEEDED = true, FAILED = true, CANCELLED = true }
-
 local function webhooks_key(queue)
   return queue .. ":webhooks"
 end
