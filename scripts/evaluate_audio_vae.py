@@ -18,7 +18,8 @@ from torch import Tensor
 
 from telecine.engine.audio.audio_vae import AudioVAE
 from telecine.engine.families import BUILT_IN_WEIGHTS
-from train.audio_vae import NUM_LATENTS, load, multi_resolution_error, si_sdr
+from telecine.engine.families.toybox import ToyboxFamily
+from train.audio_vae import NUM_LATENTS, multi_resolution_error, si_sdr
 from train.face import FACE, VOWELS
 from train.sound_judge import hear
 from train.world import SHAPES, Clip, Scene, random_clip, random_face, random_scene
@@ -55,7 +56,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write docs/ as well")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    vae = load(options.weights).eval().requires_grad_(requires_grad=False)
+    vae = ToyboxFamily(options.weights).load_audio_vae(torch.device("cpu"))
     rows = [_judged(vae, kind, options.count) for kind in KINDS]
     _print(rows)
     if options.write:

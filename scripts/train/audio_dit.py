@@ -49,12 +49,11 @@ def train(
 ) -> None:
     """Train for `num_steps` in all and write transformer/, sound and all."""
     torch.manual_seed(seed)
-    data = [
-        (LatentClips(latents_folder, length), AudioClips(audio_folder, length))
-        for length in (NUM_FRAMES, LONG_NUM_FRAMES)
-    ]
-    for clips, _ in data:
+    data = []
+    for length in (NUM_FRAMES, LONG_NUM_FRAMES):
+        clips = LatentClips(latents_folder, length)
         clips.refresh()
+        data.append((clips, AudioClips(audio_folder, clips)))
     tokenizer, text = load_text(weights)
     picture = ToyboxFamily(weights).load_dit(device())
     had_sound = picture.audio is not None
@@ -136,8 +135,7 @@ def _draw_batch(
         return torch.randn(shape, generator=generator)
 
     fps = FPS[int(torch.randint(len(FPS), (), generator=generator))]
-    num_clips = min(len(clips.scenes), len(sounds.latents[fps]))
-    chosen = torch.randint(num_clips, (BATCH,), generator=generator)
+    chosen = torch.randint(len(clips.scenes), (BATCH,), generator=generator)
     video, audio = clips.latents[chosen].float(), sounds.latents[fps][chosen].float()
     captions = [any_caption(clips.scenes[i], generator) for i in chosen.tolist()]
     kept = torch.rand(BATCH, generator=generator) >= DROPPED_CAPTIONS

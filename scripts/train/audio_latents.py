@@ -10,9 +10,9 @@ from tqdm import tqdm
 from telecine.engine.audio.audio_vae import AudioVAE
 from telecine.engine.families.toybox import ToyboxFamily
 from train.device import device
-from train.latents import paths_of_shard, shards_of_length
+from train.latents import LatentClips, paths_of_shard
 from train.loop import save_whole
-from train.vae import NUM_FRAMES
+from train.ranks import num_ranks, rank
 from train.world import Clip
 from train.world_sound import num_samples_of, render_sound
 
@@ -22,10 +22,10 @@ _BATCH = 32
 
 
 def write_audio_shards(weights: Path, latents_folder: Path, folder: Path) -> None:
-    """Write the sounds of every shard of latents that has none yet."""
+    """Write the sounds of every shard of latents that has none yet, each rank its own."""
     vae = ToyboxFamily(weights).load_audio_vae(device())
     folder.mkdir(parents=True, exist_ok=True)
-    for latents_path in tqdm(sorted(latents_folder.glob("*.pt")), mininterval=10):
+    for latents_path in tqdm(sorted(latents_folder.glob("*.pt"))[rank() :: num_ranks()]):
         path = folder / latents_path.name
         if path.exists():
             continue
@@ -34,11 +34,14 @@ def write_audio_shards(weights: Path, latents_folder: Path, folder: Path) -> Non
 
 
 class AudioClips:
-    """The sounds of the shards written so far, in the order of `train.latents.LatentClips`."""
+    """The sounds of clips whose latents are read, in their order.
 
-    def __init__(self, folder: Path, num_frames: int = NUM_FRAMES) -> None:
-        paths = shards_of_length(folder, num_frames)
-        shards = [torch.load(path, weights_only=True) for path in paths]
+    Raises:
+        FileNotFoundError: a shard of latents has no sounds yet.
+    """
+
+    def __init__(self, folder: Path, clips: LatentClips) -> None:
+        shards = [torch.load(folder / name, weights_only=True) for name in clips.shards]
         self.latents: dict[int, Tensor] = {
             fps: torch.cat([shard[str(fps)] for shard in shards]) for fps in FPS
         }

@@ -1,17 +1,15 @@
 """Trains the audio VAE on rendered sounds and writes weights/audio_vae."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
 from telecine.engine.audio.audio_vae import AudioVAE, AudioVAEConfig
-from telecine.engine.families.toybox import TENSORS, save_part
+from telecine.engine.families.toybox import ToyboxFamily, save_part
 from train.device import device
 from train.loop import Metrics, Plan, Trainer, step_generator
 from train.precision import autocast
@@ -57,7 +55,8 @@ def train(weights: Path, state_path: Path, *, num_steps: int, seed: int = 0) -> 
 def train_decoder(weights: Path, state_path: Path, *, num_steps: int, seed: int = 1) -> None:
     """Train the decoder on; the encoder stays, so that latents made with it stay true."""
     torch.manual_seed(seed)
-    vae = load(weights).to(device())
+    vae = ToyboxFamily(weights).load_audio_vae(device()).train()
+    vae.decoder.requires_grad_(requires_grad=True)
     trainer = Trainer(vae.decoder, state_path, Plan(num_steps, decay_share=1.0, ema_decay=0.99))
     trainer.resume()
 
@@ -87,17 +86,6 @@ def _loss(heard: Tensor, sound: Tensor) -> tuple[Tensor, Metrics]:
         "si_sdr": float(si_sdr(heard.detach(), sound)),
         "stft": float(spectral.detach()),
     }
-
-
-def load(weights: Path) -> AudioVAE:
-    """Read the weights folder's audio_vae/."""
-    folder = weights / "audio_vae"
-    described = json.loads((folder / "config.json").read_text())
-    for name in ("latents_mean", "latents_std"):
-        described[name] = tuple(described[name])
-    vae = AudioVAE(AudioVAEConfig(**described))
-    vae.load_state_dict(load_file(folder / TENSORS))
-    return vae
 
 
 def save(vae: AudioVAE, weights: Path) -> None:

@@ -17,6 +17,7 @@ from train.device import device, moved
 from train.latents import LONG_NUM_FRAMES, LatentClips
 from train.loop import Metrics, Plan, Trainer, step_generator
 from train.precision import autocast
+from train.ranks import rank_zero_first
 from train.text import MAX_PROMPT_TOKENS, TextEncoders, train_tokenizer
 from train.vae import NUM_FRAMES
 
@@ -104,8 +105,9 @@ def train(weights: Path, latents_folder: Path, state_path: Path, course: Course)
     """
     torch.manual_seed(course.seed)
     clips = [LatentClips(latents_folder, length) for length in (NUM_FRAMES, LONG_NUM_FRAMES)]
-    if not (weights / "tokenizer" / "tokenizer.json").exists():
-        train_tokenizer(weights)
+    with rank_zero_first():
+        if not (weights / "tokenizer" / "tokenizer.json").exists():
+            train_tokenizer(weights)
     tokenizer = PromptTokenizer(weights / "tokenizer", MAX_PROMPT_TOKENS)
     channel_weights = channel_weights_of(weights)
     if (weights / "transformer" / "config.json").exists():

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.face import EYE_RADIUS, EYE_Y, FACE, FEATURES_COLOUR, MOUTH_Y, VOWELS
-from train.judge import Floats, Frames
+from train.judge import Floats, Frames, backdrop_of
 from train.world import BACKGROUNDS, COLOURS, Scene
 
 _BEGUN, _CLOSED, _OPEN = 0.1, 0.25, 0.5
@@ -39,8 +39,7 @@ class _Head:
 def judge_face(frames: Frames) -> FaceSeen:
     """Judge [T, H, W, 3] uint8 frames of a face that stays where it is."""
     pixels = frames.astype(np.float64) / 255.0
-    edges = np.concatenate([pixels[:, 0], pixels[:, -1], pixels[:, :, 0], pixels[:, :, -1]], 1)
-    backdrop = np.median(edges.reshape(-1, 3), axis=0)
+    backdrop = backdrop_of(pixels)
     still = np.median(pixels, axis=0)
     colour = _colour(still, backdrop)
     head = _head(still, backdrop, colour)

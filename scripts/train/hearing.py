@@ -48,15 +48,15 @@ def train(
 ) -> None:
     """Train for `num_steps` in all and write transformer/."""
     torch.manual_seed(seed)
-    clips, sounds = LatentClips(latents_folder), AudioClips(audio_folder)
+    clips = LatentClips(latents_folder)
     clips.refresh()
+    sounds = AudioClips(audio_folder, clips)
     tokenizer, text = load_text(weights)
     dit = ToyboxFamily(weights).load_dit(device())
     channel_weights = channel_weights_of(weights)
     trainer = Trainer(Ears(dit), state_path, replace(PLAN, num_steps=num_steps))
     trainer.resume()
-    scenes = clips.scenes[: min(map(len, sounds.latents.values()))]
-    timed = torch.tensor([index for index, scene in enumerate(scenes) if _is_timed(scene)])
+    timed = torch.tensor([index for index, scene in enumerate(clips.scenes) if _is_timed(scene)])
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
         generator = step_generator(seed, step)

@@ -82,10 +82,16 @@ def _lowest_moment(heights: Floats, index: int) -> float:
 def _seen(frames: Frames) -> tuple[Floats, Floats, Floats, Mask]:
     """Pixels from 0 to 1, the backdrop's colour, each pixel's distance from it, the shape."""
     pixels = frames.astype(np.float64) / 255.0
-    border = np.concatenate([pixels[:, 0], pixels[:, -1], pixels[:, :, 0], pixels[:, :, -1]], 1)
-    backdrop = np.median(border.reshape(-1, 3), axis=0)
+    backdrop = backdrop_of(pixels)
     distance = np.linalg.norm(pixels - backdrop, axis=-1)
     return pixels, backdrop, distance, np.stack([_mask(frame) for frame in distance])
+
+
+def backdrop_of(pixels: Floats) -> Floats:
+    """The colour [3] of the borders of [T, H, W, 3]."""
+    border = np.concatenate([pixels[:, 0], pixels[:, -1], pixels[:, :, 0], pixels[:, :, -1]], 1)
+    backdrop: Floats = np.median(border.reshape(-1, 3), axis=0)
+    return backdrop
 
 
 def _mask(distance: Floats) -> Mask:

@@ -103,7 +103,8 @@ class LatentClips:
     def __init__(self, folder: Path, num_frames: int = NUM_FRAMES) -> None:
         self._folder = folder
         self._num_frames = num_frames
-        self._num_shards = 0
+        self.shards: list[str] = []
+        """The files read so far, in their order here."""
         self.latents = torch.empty(0, dtype=torch.float16)
         """[N, C, T, H, W]"""
         self.scenes: list[Scene | PairScene] = []
@@ -111,10 +112,11 @@ class LatentClips:
         """Which clips follow one path."""
 
     def refresh(self) -> None:
-        """Read new shards."""
-        new = shards_of_length(self._folder, self._num_frames)[self._num_shards :]
-        self._num_shards += len(new)
-        for path in new:
+        """Read new shards, which need not be written in their order."""
+        for path in shards_of_length(self._folder, self._num_frames):
+            if path.name in self.shards:
+                continue
+            self.shards.append(path.name)
             shard = torch.load(path, weights_only=True)
             latents: Tensor = shard["latents"]
             self.latents = torch.cat((self.latents.reshape(-1, *latents.shape[1:]), latents))

@@ -1,7 +1,7 @@
-"""What both training runs share: optimisers, decay, progress bar, stopping and resuming."""
+"""What all training runs share: optimisers, decay, progress bar, stopping and resuming."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -50,7 +50,12 @@ class Trainer:
         state_path: Path,
         plan: Plan,
     ) -> None:
-        self.module, self.state_path, self.plan = module, state_path, plan
+        self.module, self.state_path = module, state_path
+        self.step = 0
+        self._prepare(plan)
+
+    def _prepare(self, plan: Plan) -> None:
+        module, self.plan = self.module, plan
         self.averaged = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(plan.ema_decay))
         matrices = [p for name, p in module.named_parameters() if _is_matrix(name, p)]
         others = [p for name, p in module.named_parameters() if not _is_matrix(name, p)]
@@ -67,19 +72,22 @@ class Trainer:
             torch.optim.lr_scheduler.LambdaLR(optimizer, _decay(plan))
             for optimizer in self.optimizers
         ]
-        self.step = 0
 
     def resume(self) -> None:
-        """Go on from the saved state, if there is one."""
+        """Go on from the saved state, if there is one, by the plan that it began with.
+
+        How many steps there are in all may be another number now.
+        """
         if self.state_path.exists():
-            self.load_state_dict(
-                torch.load(self.state_path, map_location=device(), weights_only=True)
-            )
+            state = torch.load(self.state_path, map_location=device(), weights_only=True)
+            self._prepare(replace(Plan(**state["plan"]), num_steps=self.plan.num_steps))
+            self.load_state_dict(state)
 
     def state_dict(self) -> dict[str, object]:
         """All that a run needs to go on."""
         return {
             "step": self.step,
+            "plan": asdict(self.plan),
             "module": self.module.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizers": [state_of(optimizer) for optimizer in self.optimizers],

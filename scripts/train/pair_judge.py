@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from train.judge import AREAS, Floats, Frames, judge
+from train.judge import AREAS, Floats, Frames, backdrop_of, judge
 from train.pair import RELATIONS
 from train.world import COLOURS, Scene
 
@@ -32,8 +32,7 @@ class PairSeen:
 def judge_pair(frames: Frames) -> PairSeen:
     """Judge [T, H, W, 3] uint8 frames of two shapes of different colours."""
     pixels = frames.astype(np.float64) / 255.0
-    edges = np.concatenate([pixels[:, 0], pixels[:, -1], pixels[:, :, 0], pixels[:, :, -1]], 1)
-    backdrop = np.median(edges.reshape(-1, 3), axis=0)
+    backdrop = backdrop_of(pixels)
     owners = _owners(pixels, backdrop)
     parts = [_alone(frames, owners, owner, backdrop) for owner in (0, 1)]
     tracks = [_track(part, backdrop) for part in parts]

@@ -39,6 +39,16 @@ def num_ranks() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
+@contextmanager
+def rank_zero_first() -> Iterator[None]:
+    """Let the others go through the block when rank 0 has: they find what it has written."""
+    if num_ranks() > 1 and rank() > 0:
+        distributed.barrier()
+    yield
+    if num_ranks() > 1 and rank() == 0:
+        distributed.barrier()
+
+
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Give each parameter the mean of all ranks' gradients; one without any counts as zero."""
     if num_ranks() == 1:

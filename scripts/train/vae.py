@@ -14,6 +14,7 @@ from train.device import device
 from train.loop import Metrics, Plan, Trainer, step_generator
 from train.pair import random_pair, random_pair_clip
 from train.precision import autocast
+from train.ranks import rank
 from train.world import Clip, random_clip, random_face, random_scene, render
 
 SIDE, NUM_FRAMES = 128, 33
@@ -74,8 +75,9 @@ def train_decoder(weights: Path, state_path: Path, *, num_steps: int, seed: int 
         save_part(whole, whole.config, weights / "vae")
 
     trainer.run(loss_of_step, after_save)
-    trained = ToyboxFamily(weights).load_vae(device())
-    tqdm.write(f"{psnr_of_whole_clips(trained, 12):.1f} dB on whole clips")
+    if rank() == 0:
+        trained = ToyboxFamily(weights).load_vae(device())
+        tqdm.write(f"{psnr_of_whole_clips(trained, 12):.1f} dB on whole clips")
 
 
 def save(vae: CausalVAE, weights: Path) -> None:

@@ -72,3 +72,21 @@ def test_clips_of_each_length_are_read_with_their_scenes(tmp_path: Path) -> None
     scene = Scene(*alone)
     assert clips.scenes == [scene, PairScene(scene, "left of", "blue", "circle")]
     assert clips.paths == [range(2)]
+
+
+def test_a_shard_that_is_written_late_is_read_once(tmp_path: Path) -> None:
+    def write(shard: int) -> None:
+        contents = {
+            "latents": torch.full((1, 1, 9, 1, 1), float(shard)),
+            "scenes": [("red", "star", "up", "white")],
+            "path_sizes": [1],
+        }
+        torch.save(contents, tmp_path / f"{shard:04d}.pt")
+
+    clips = LatentClips(tmp_path)
+    for shard in (0, 3, 1):
+        write(shard)
+        clips.refresh()
+        clips.refresh()
+    assert clips.latents.flatten(1)[:, 0].tolist() == [0.0, 3.0, 1.0]
+    assert clips.shards == ["0000.pt", "0003.pt", "0001.pt"]

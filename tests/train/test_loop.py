@@ -50,3 +50,12 @@ def test_runs_of_other_seeds_and_other_steps_draw_otherwise() -> None:
         for step in range(100)
     }
     assert len(draws) == 400
+
+
+def test_run_goes_on_by_the_plan_that_it_began_with(tmp_path: Path) -> None:
+    module = nn.Linear(2, 2)
+    Trainer(module, tmp_path / "state.pt", Plan(10, muon_lr=0.02, decay_share=0.5)).save()
+    later = Trainer(module, tmp_path / "state.pt", Plan(20, muon_lr=0.01, decay_share=1.0))
+    later.resume()
+    assert later.plan == Plan(20, muon_lr=0.02, decay_share=0.5)
+    assert later.optimizers[0].param_groups[0]["lr"] == 0.02

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from telecine.engine.samplers.base import Predict, SamplerStep, StepPlace, shifted
+from telecine.engine.samplers.base import Predict, SamplerStep, StepPlace, flow_levels
 
 # At sigma 1 nothing of the clean latents is left and their log ratio is infinite.
 _HIGHEST_SIGMA = 1.0 - 1e-6
@@ -22,8 +22,7 @@ class UniPCSampler:
 
     def sigmas(self, num_inference_steps: int, shift: float) -> list[float]:
         """Noise levels from 1 to 0, one more than steps."""
-        steps = range(num_inference_steps + 1)
-        return [shifted(1.0 - step / num_inference_steps, shift) for step in steps]
+        return flow_levels(num_inference_steps, shift)
 
     def step(self, predict: Predict, latents: Tensor, at: StepPlace) -> SamplerStep:
         """Correct, then predict; the memory is `denoised`, their sigmas and the last latents."""
