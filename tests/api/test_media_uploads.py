@@ -287,3 +287,14 @@ class TestLittleRoom:
         await gateway.videos.DeleteMedia(deletion(small.name))
         await upload(gateway)
         assert (await refused(gateway.create())).metadata["quota"] == "max_stored_bytes"
+
+    async def test_upload_beyond_it_is_refused_before_its_bytes_come(
+        self, gateway: Any, refused: Refused
+    ) -> None:
+        async def only_the_header() -> AsyncIterator[Upload]:
+            yield header("image/png", len(PNG) + 1)
+            await asyncio.Event().wait()
+
+        async with asyncio.timeout(20):
+            refusal = await refused(gateway.videos.UploadMedia(only_the_header()))
+        assert refusal.reason == "QUOTA_EXCEEDED"

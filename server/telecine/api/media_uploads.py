@@ -15,6 +15,7 @@ from telecine.api.name_pages import decode_page_token, encode_page_token
 from telecine.api.request_validation import check_page_size, shown
 from telecine.api.upload_pace import UploadPace
 from telecine.errors import InvalidFieldError, NotFoundError
+from telecine.jobs.account_answers import stored_too_much
 from telecine.storage.keys import media_key
 from telecine.v1 import video_pb2, video_service_pb2
 
@@ -37,6 +38,7 @@ async def upload_media(
     """
     requests = _without_idling(requests, idle_seconds=parts.upload_idle_seconds)
     header = await _read_header(requests)
+    await check_room(parts, header.size_bytes, caller=caller)
     with upload_path() as path:
         await _receive(requests, path, header.size_bytes)
         await asyncio.to_thread(_check_content, path, header.content_type)
@@ -48,6 +50,22 @@ def upload_path() -> Iterator[Path]:
     """Yields where an upload is gathered before it is stored."""
     with tempfile.TemporaryDirectory(prefix="telecine-upload-") as folder:
         yield Path(folder) / "media"
+
+
+async def check_room(parts: GatewayParts, size_bytes: int, *, caller: Caller) -> None:
+    """Refuses a file that its tenant has no room for, before its bytes have come.
+
+    Uploads side by side may all pass here; `store_media` takes no more than there is room for.
+
+    Raises:
+        QuotaExceededError: its tenant would have more stored than it may.
+    """
+    limit = (await parts.quotas.allowance_of(caller)).limits.max_stored_bytes
+    if limit is None:
+        return
+    used = (await parts.quotas.accounts.usage(caller.tenant)).stored_bytes
+    if used + size_bytes > limit:
+        raise stored_too_much(limit, used)
 
 
 async def store_media(

@@ -27,13 +27,21 @@ def _quota_exceeded(detail: str) -> QuotaExceededError:
     """Returns the error of `NAME LIMIT USED ASKED NOW`, as functions/accounts.lua refuses."""
     name, *numbers = detail.split()
     limit, used, asked, now_micros = map(int, numbers)
+    retry_seconds = None if asked > limit else _retry_seconds(name, now_micros / MICROS)
     return QuotaExceededError(
         _told_quota(name, limit, used, asked),
         quota=name,
         limit=limit,
         used=used,
-        retry_seconds=None if asked > limit else _retry_seconds(name, now_micros / MICROS),
+        retry_seconds=retry_seconds,
     )
+
+
+def stored_too_much(limit: int, used: int) -> QuotaExceededError:
+    """Returns the error of a file that its tenant has no room for."""
+    name = "max_stored_bytes"
+    told = _told_quota(name, limit, used, asked=1)
+    return QuotaExceededError(told, quota=name, limit=limit, used=used, retry_seconds=None)
 
 
 def rate_state(numbers: Sequence[str | bytes | int | float]) -> RateState:

@@ -179,3 +179,14 @@ class TestTenantWithLittleRoom:
         assert stored_files(gateway) == [PNG]
         await http.delete(f"/v1/media/{first.json()['id']}")
         assert (await http.post("/v1/media", files={"file": MP4})).status_code == 201
+
+    async def test_upload_beyond_them_is_refused_before_its_bytes_come(self, gateway: Any) -> None:
+        host, port = gateway.http_url.removeprefix("http://").split(":")
+        async with asyncio.timeout(20):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(
+                f"POST /v1/media HTTP/1.1\r\nhost: {host}\r\ncontent-length: 10000000\r\n"
+                "content-type: multipart/form-data; boundary=x\r\n\r\n".encode()
+            )
+            assert (await reader.readline()).startswith(b"HTTP/1.1 429 ")
+        writer.close()

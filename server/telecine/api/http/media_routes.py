@@ -22,6 +22,7 @@ router = APIRouter(prefix="/v1/media", tags=["media"])
 
 _FIELD = "file"
 _FORM = "multipart/form-data"
+_MAX_FRAME_BYTES = 4096  # of a form, beside its file
 _MediaId = Annotated[str, PathParameter(pattern=text_forms.ID, description="The upload's id.")]
 _BODY: dict[str, Any] = {
     "requestBody": {
@@ -73,6 +74,10 @@ class DeletedMedia(BaseModel):
 @router.post("", status_code=201, openapi_extra=_BODY)
 async def upload_media(call: CallOf) -> MediaObject:
     """Store a picture, a video or a sound track; what it is shows in how it begins."""
+    # A form is longer than its file, by what stands around it.
+    form_bytes = int(call.request.headers.get("content-length", "0"))
+    least_bytes = max(0, form_bytes - _MAX_FRAME_BYTES)
+    await uploads.check_room(call.parts, least_bytes, caller=call.caller)
     with uploads.upload_path() as path:
         content_type = await _receive(call.request, path)
         media = await uploads.store_media(call.parts, path, content_type, caller=call.caller)
