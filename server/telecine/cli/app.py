@@ -12,6 +12,7 @@ from telecine.cli import (
     media,
     models,
     processes,
+    quota,
     up,
     videos,
     workers,
@@ -42,6 +43,7 @@ app.command("usage")(accounts.usage)
 app.add_typer(models.app, name="models")
 app.add_typer(workers.app, name="workers")
 app.add_typer(keys.app, name="keys")
+app.add_typer(quota.app, name="quota")
 app.add_typer(media.app, name="media")
 app.command("doctor")(doctor.doctor)
 app.command("gateway")(processes.gateway)
