@@ -3,7 +3,7 @@
 import base64
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, model_validator
 
 WEBHOOK_SECRET_PREFIX = "whsec_"
 
@@ -21,7 +21,14 @@ def _check_webhook_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _as_several(secrets: object) -> object:
+    return (secrets,) if isinstance(secrets, str | SecretStr) else secrets
+
+
 WebhookSecret = Annotated[SecretStr, AfterValidator(_check_webhook_secret)]
+WebhookSecrets = Annotated[
+    tuple[WebhookSecret, ...], BeforeValidator(_as_several), Field(min_length=1)
+]
 
 
 class WebhookSettings(BaseModel, frozen=True, extra="forbid"):
@@ -29,7 +36,8 @@ class WebhookSettings(BaseModel, frozen=True, extra="forbid"):
 
     Attributes:
         secrets: each tenant's key, `whsec_` and base64, with which what is sent to it is signed; a
-            tenant without one has no webhooks.
+            tenant without one has no webhooks. Of several, while one takes the other's place, each
+            signs.
         urls: where a tenant is told of videos whose request names no URL.
         poll_seconds: how often it is looked what is to be sent.
         timeout_seconds: how long a receiver may take to answer.
@@ -38,7 +46,7 @@ class WebhookSettings(BaseModel, frozen=True, extra="forbid"):
         max_retry_seconds: the longest wait between two tries.
     """
 
-    secrets: dict[Tenant, WebhookSecret] = {}
+    secrets: dict[Tenant, WebhookSecrets] = {}
     urls: dict[Tenant, str] = {}
     poll_seconds: Seconds = 1.0
     timeout_seconds: Seconds = 10.0

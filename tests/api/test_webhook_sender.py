@@ -30,6 +30,7 @@ from telecine.v1 import model_pb2, video_pb2, video_service_pb2, video_service_p
 from telecine.webhook_settings import WebhookSettings
 
 KEY = b"0123456789abcdef0123456789abcdef"
+NEWER_KEY = b"fedcba9876543210fedcba9876543210"
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
 Refused = Callable[[Awaitable[object]], Awaitable[Any]]
 
@@ -43,6 +44,7 @@ class Receiver:
         self.has_hung = asyncio.Event()
         self.is_hanging = False
         self.url = ""
+        self.keys = [KEY]
 
     async def hang(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Takes a message and never answers."""
@@ -70,8 +72,11 @@ class Receiver:
         """The next message, its signature checked as a receiver does."""
         headers, body = await asyncio.wait_for(self.messages.get(), 20)
         signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
-        expected = base64.b64encode(hmac.digest(KEY, signed, hashlib.sha256)).decode()
-        assert headers["webhook-signature"] == f"v1,{expected}"
+        expected = [
+            f"v1,{base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()}"
+            for key in self.keys
+        ]
+        assert headers["webhook-signature"].split(" ") == expected
         return headers, json.loads(body)
 
 
@@ -240,6 +245,19 @@ class TestTenantWithoutASecret:
     async def test_nothing_could_be_signed_for_it(self, gateway: Any, refused: Refused) -> None:
         refusal = await refused(gateway.videos.CreateVideo(creation("https://example.com/")))
         assert refusal.field == "webhook_url"
+
+
+class TestTenantWhoseSecretChanges:
+    @pytest.fixture
+    def sections(self) -> dict[str, Any]:
+        newer = f"whsec_{base64.b64encode(NEWER_KEY).decode()}"
+        return {"webhooks": webhooks(secrets={"default": [newer, SECRET]})}
+
+    async def test_the_new_one_and_the_old_one_sign(self, gateway: Any, receiver: Receiver) -> None:
+        receiver.keys = [NEWER_KEY, KEY]
+        video = await gateway.videos.CreateVideo(creation(receiver.url))
+        await gateway.videos.CancelVideo(video_service_pb2.CancelVideoRequest(name=video.name))
+        await receiver.next()
 
 
 class TestTenantWithAnAddress:

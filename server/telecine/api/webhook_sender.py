@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 from pydantic import SecretStr
@@ -65,11 +65,11 @@ class WebhookSender:
 
     async def _post(self, delivery: Delivery) -> str:
         """Makes a delivery; returns what went wrong, nothing where nothing did."""
-        secret = self._settings.secrets.get(delivery.tenant)
-        if secret is None:
+        secrets = self._settings.secrets.get(delivery.tenant)
+        if secrets is None:
             return "the tenant has no secret any more"
         content = content_of(delivery)
-        headers = signed_headers(f"msg_{delivery.video_id}", content, secret, time.time())
+        headers = signed_headers(f"msg_{delivery.video_id}", content, secrets, time.time())
         try:
             status = await self._web.post(
                 delivery.url, content, headers=headers, seconds=self._settings.timeout_seconds
@@ -90,17 +90,20 @@ def content_of(delivery: Delivery) -> bytes:
 
 
 def signed_headers(
-    message_id: str, content: bytes, secret: SecretStr, now: float
+    message_id: str, content: bytes, secrets: Sequence[SecretStr], now: float
 ) -> Mapping[str, str]:
     """Returns the headers by which a receiver knows that a message is ours, and not an old one."""
-    key = base64.b64decode(secret.get_secret_value().removeprefix(WEBHOOK_SECRET_PREFIX))
     timestamp = str(int(now))
     signed = b".".join((message_id.encode(), timestamp.encode(), content))
-    signature = base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
     return {
         "content-type": "application/json",
         "user-agent": "telecine",
         "webhook-id": message_id,
         "webhook-timestamp": timestamp,
-        "webhook-signature": f"v1,{signature}",
+        "webhook-signature": " ".join(_signature(signed, secret) for secret in secrets),
     }
+
+
+def _signature(signed: bytes, secret: SecretStr) -> str:
+    key = base64.b64decode(secret.get_secret_value().removeprefix(WEBHOOK_SECRET_PREFIX))
+    return f"v1,{base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()}"
