@@ -37,7 +37,7 @@ async def list_ledger(
         page_size=check_page_size(request.page_size),
         before=_entry_in(request.page_token) if request.page_token else "",
     )
-    token = _token_after(page.entries[-1].entry_id) if page.has_more else ""
+    token = page_token_after(page.entries[-1].entry_id) if page.has_more else ""
     return account_service_pb2.ListLedgerResponse(entries=page.entries, next_page_token=token)
 
 
@@ -100,7 +100,8 @@ def _check_quota(quota: usage_pb2.Quota) -> None:
             raise InvalidFieldError(f"quota.tiers[{index}]", f"{tier} is not a tier")
 
 
-def _token_after(entry_id: str) -> str:
+def page_token_after(entry_id: str) -> str:
+    """Returns the token of the page that begins behind an entry of the ledger."""
     return base64.urlsafe_b64encode(entry_id.encode()).decode()
 
 

@@ -102,3 +102,18 @@ async def test_usage_and_quota_are_those_of_the_account(http: AsyncClient) -> No
     quota = (await http.get("/v1/quota")).json()
     assert (quota["daily_microcredits"], quota["monthly_microcredits"]) == (1_000_000, None)
     assert quota["tiers"] == ["standard", "batch"]
+
+
+async def test_ledger_tells_page_by_page_what_was_charged(gateway: Any, http: AsyncClient) -> None:
+    made = [(await http.post("/v1/videos", json=BODY)).json() for _ in range(2)]
+    await gateway.finish(await gateway.claim(), b"mp4")
+    first = (await http.get("/v1/ledger", params={"limit": 2})).json()
+    assert [entry["kind"] for entry in first["data"]] == ["settle", "reserve"]
+    assert first["has_more"]
+    rest = (await http.get("/v1/ledger", params={"after": first["last_id"]})).json()
+    (entry,) = rest["data"]
+    assert (entry["kind"], entry["video_id"]) == ("reserve", made[0]["id"])
+    assert entry["amount_microcredits"] == made[0]["estimated_microcredits"]
+    assert not rest["has_more"]
+    refused = await http.get("/v1/ledger", params={"after": "x"})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "after")

@@ -25,4 +25,4 @@ async def test_answers_keep_to_the_document_whatever_is_sent(gateway: Any, tmp_p
     )
     told, _ = await process.communicate()
     assert process.returncode == 0, told.decode()[-8000:]
-    assert b"Tested: 22" in told
+    assert b"Tested: 23" in told

@@ -1,8 +1,8 @@
 """What videos would cost, what a tenant uses, and how much it may."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel
 
@@ -80,6 +80,29 @@ class QuotaObject(BaseModel):
     tiers: list[str]
 
 
+class EntryObject(BaseModel):
+    """A line of the ledger; amounts are in millionths of a credit, balances those after it."""
+
+    id: str
+    object: Literal["ledger_entry"] = "ledger_entry"
+    created_at: int
+    kind: Literal["reserve", "settle", "refund"]
+    video_id: str
+    amount_microcredits: int
+    reserved_microcredits: int
+    spent_microcredits: int
+
+
+class EntryList(BaseModel):
+    """A page of the ledger; `after=last_id` asks for the next one."""
+
+    object: Literal["list"] = "list"
+    data: list[EntryObject]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
 @router.post("/videos/estimate", openapi_extra=body_content("EstimateBody"))
 async def estimate_cost(call: CallOf) -> CostEstimate:
     """Say what videos would cost; none is made and nothing is taken."""
@@ -120,6 +143,30 @@ async def get_quota(call: CallOf) -> QuotaObject:
     return QuotaObject(
         **{name: None if number == NO_LIMIT else number for name, number in numbers.items()},
         tiers=[enum_word(video_pb2.Tier.Name(tier), "TIER_") for tier in quota.tiers],
+    )
+
+
+@router.get("/ledger")
+async def list_ledger(
+    call: CallOf,
+    *,
+    after: Annotated[str | None, Query(description="The last id of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="Entries a page.")] = 20,
+) -> EntryList:
+    """List what the caller's tenant was charged, newest first."""
+    request = account_service_pb2.ListLedgerRequest(page_size=limit)
+    if after is not None:
+        request.page_token = accounts.page_token_after(after)
+    try:
+        page = await accounts.list_ledger(call.parts, request, caller=call.caller)
+    except InvalidFieldError:
+        raise InvalidFieldError("after", "is not the id of an entry") from None
+    shown = [_entry_object(entry) for entry in page.entries]
+    return EntryList(
+        data=shown,
+        first_id=shown[0].id if shown else None,
+        last_id=shown[-1].id if shown else None,
+        has_more=bool(page.next_page_token),
     )
 
 
@@ -166,6 +213,19 @@ def _shown(spec: video_pb2.VideoSpec) -> dict[str, Any]:
         "tier": enum_word(video_pb2.Tier.Name(spec.tier), "TIER_"),
         "audio_mode": enum_word(video_pb2.AudioMode.Name(spec.audio_mode), "AUDIO_MODE_"),
     }
+
+
+def _entry_object(entry: usage_pb2.LedgerEntry) -> EntryObject:
+    kind: Any = enum_word(usage_pb2.LedgerEntry.Kind.Name(entry.kind), "KIND_")
+    return EntryObject(
+        id=entry.entry_id,
+        created_at=_seconds(entry.entry_time),
+        kind=kind,
+        video_id=entry.video.removeprefix("videos/"),
+        amount_microcredits=entry.amount_microcredits,
+        reserved_microcredits=entry.reserved_microcredits,
+        spent_microcredits=entry.spent_microcredits,
+    )
 
 
 def _period(period: usage_pb2.Usage.Period) -> Period:
