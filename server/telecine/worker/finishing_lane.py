@@ -69,9 +69,10 @@ class FinishingLane:
 
     async def adopt_finished(self, held: HeldVideo) -> FinishedFiles | None:
         """Returns the files of an attempt whose end was lost, made this one's; None for none."""
+        held.state.enter(WorkerState.LOADING)  # from IDLE nothing can fail
         files = await adopt_finished(self._store, held.video)
         if files is not None:
-            for state in (WorkerState.LOADING, WorkerState.RECOVERING, WorkerState.UPLOADING):
+            for state in (WorkerState.RECOVERING, WorkerState.UPLOADING):
                 held.state.enter(state)
             await held.enter_stage(video_pb2.STAGE_UPLOADING)
             await held.notify("FILES_FOUND", "an earlier attempt had stored its files")
