@@ -236,7 +236,7 @@ class HeldVideo:
         try:
             pointer = await self._checkpoints.save(
                 self.video.name,
-                attempt=self.lease.token,
+                fencing_token=self.lease.token,
                 step_index=step_index,
                 state=state,
                 identity=self.identity,
