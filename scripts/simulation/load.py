@@ -144,7 +144,8 @@ class Load:
     def _end_slice(self, worker: str, assignment: Assignment, done: int, seconds: float) -> None:
         job, lease = self._by_name[assignment.video.name], assignment.lease
         steps = done * SLICE_STEPS
-        report = SliceReport(steps, seconds, CheckpointPointer("k", steps, "sha256:0", 1))
+        pointer = CheckpointPointer("k", steps, "sha256:0", 1)
+        report = SliceReport(steps, SLICE_STEPS, seconds, pointer)
         verdict = run(
             self._store.finish_slice(lease, report, capability=_CAPABILITY, slice_steps=SLICE_STEPS)
         )

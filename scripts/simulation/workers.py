@@ -200,6 +200,7 @@ class SimulatedWorker:
         is_written = is_disk_good and self._random.random() < 0.5
         report = SliceReport(
             step_index=last,
+            num_steps=last - first,
             gpu_seconds=seconds,
             checkpoint=pointer if is_written else None,
             is_checkpoint_coming=is_disk_good and not is_written,

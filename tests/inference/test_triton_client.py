@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -22,7 +23,7 @@ from telecine.errors import CheckpointError, ModelError, ModelServerUnavailableE
 from telecine.inference.requests import DecodeRequest, PromptEmbeds, SliceRequest, StepResult
 from telecine.inference.shared_memory import CLIENT_PREFIX, SHARED_MEMORY_FOLDER
 from telecine.inference.triton_client import TritonClient, require_all
-from telecine.inference.triton_server import TritonServer
+from telecine.inference.triton_server import TritonServer, TritonServerConfig
 
 CPU = torch.device("cpu")
 LARGE_PIXELS = 576  # its state and its chunks of frames are over 1 MB each
@@ -292,6 +293,38 @@ async def test_decoder_waits_for_a_slow_reader_and_stops_for_one_that_leaves(
     # The decoder is free again, though nobody took the rest.
     async with asyncio.timeout(20):
         assert sum(map(len, await decode(triton_client, state))) == 81
+
+
+POOLED = (
+    r'output \{\n  name: "pooled_prompt_embeds"\n  data_type: TYPE_FP32\n  dims: 192\n\}\n',
+    r'    output_map \{\n      key: "pooled_prompt_embeds"\n.*\n    \}\n',
+)
+
+
+async def test_another_model_of_the_same_name_is_asked_for_its_own_outputs(
+    triton_repository: Path, tmp_path: Path
+) -> None:
+    repository = tmp_path / "repository"
+    for role in ("tokenizer", "t5_encoder", "clip_encoder", "text_projection", "prompt_encoder"):
+        shutil.copytree(triton_repository / f"toybox__{role}", repository / f"toybox__{role}")
+    config = TritonServerConfig.on_free_ports(
+        repository, tmp_path / "triton.log", loads_models=False
+    )
+    with TritonServer(config) as server:
+        client = TritonClient(server.grpc_url, stream_timeout_seconds=20.0)
+        await client.load_model("toybox")
+        assert "pooled_prompt_embeds" in (await client.encode_prompt("toybox", "a ball")).tensors
+        await client.unload_model("toybox")
+        ensemble = repository / "toybox__prompt_encoder" / "config.pbtxt"
+        text = ensemble.read_text()
+        for part in POOLED:
+            text, num_removed = re.subn(part, "", text)
+            assert num_removed == 1
+        ensemble.write_text(text)
+        await client.load_model("toybox")
+        encoded = await client.encode_prompt("toybox", "a ball")
+        assert set(encoded.tensors) == {"prompt_embeds", "attention_mask"}
+        await client.close()
 
 
 async def test_requests_of_many_callers_are_all_answered(

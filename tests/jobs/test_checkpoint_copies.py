@@ -28,7 +28,9 @@ def open_store(
 
 async def save(store: CheckpointStore, step_index: int, video: str = VIDEO) -> CheckpointPointer:
     state = b"state %d" % step_index
-    return await store.save(video, attempt=1, step_index=step_index, state=state, identity=MODEL)
+    return await store.save(
+        video, fencing_token=1, step_index=step_index, state=state, identity=MODEL
+    )
 
 
 @pytest.fixture

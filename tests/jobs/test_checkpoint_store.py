@@ -30,10 +30,10 @@ def open_store(
 
 
 async def save(
-    store: CheckpointStore, step_index: int, *, video: str = VIDEO, attempt: int = 1
+    store: CheckpointStore, step_index: int, *, video: str = VIDEO, fencing_token: int = 1
 ) -> CheckpointPointer:
     return await store.save(
-        video, attempt=attempt, step_index=step_index, state=STATE, identity=MODEL
+        video, fencing_token=fencing_token, step_index=step_index, state=STATE, identity=MODEL
     )
 
 
@@ -112,8 +112,8 @@ async def test_the_newest_four_are_kept_and_a_lost_workers_late_one_is_not(
 ) -> None:
     store = open_store(tmp_path)
     for step_index in (10, 20, 30, 40, 50, 100):
-        await save(store, step_index, attempt=2)
-    await save(store, 110, attempt=1)
+        await save(store, step_index, fencing_token=2)
+    await save(store, 110, fencing_token=1)
     assert saved_steps(tmp_path) == [30, 40, 50, 100]
 
 

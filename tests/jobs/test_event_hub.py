@@ -3,10 +3,11 @@
 import asyncio
 import tracemalloc
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
 from redis.asyncio import Redis
-from submissions import claim_next, make_step, make_submission
+from submissions import MODEL, claim_next, make_step, make_submission
 
 from telecine.errors import (
     EventsTrimmedError,
@@ -153,6 +154,21 @@ async def test_watched_video_in_the_queue_tells_its_new_place(
             await store.cancel(first.name)
     assert positions == [1, 0]
     await hub.close()
+
+
+async def test_watched_video_that_was_told_why_it_waits_tells_its_new_place(
+    store: JobStore, hub: EventHub
+) -> None:
+    first = await store.submit(make_submission())
+    second = await store.submit(make_submission())
+    await store.notify_waiting(MODEL, reason="AWAY", message="it is away")
+    async with asyncio.timeout(10), aclosing(hub.watch(second.name)) as events:
+        async for event in events:
+            if event.HasField("notice"):
+                await store.cancel(first.name)
+            if event.HasField("queue_moved"):
+                assert event.queue_moved.queue_position == 0
+                break
 
 
 async def test_stalled_watcher_falls_back_to_the_log_and_holds_no_memory(

@@ -94,7 +94,7 @@ async def test_work_handed_back_is_charged_only_for_what_was_kept(store: JobStor
     alice = await submit_many(store, "alice", 2)
     bob = await submit_many(store, "bob", 2)
     lease = (await claim_next(store)).lease
-    report = SliceReport(5, 1.0, CheckpointPointer("v/1-5.ckpt", 5, "sha256:22", 100))
+    report = SliceReport(5, 5, 1.0, CheckpointPointer("v/1-5.ckpt", 5, "sha256:22", 100))
     verdict = await store.finish_slice(
         lease, report, capability=CAPABILITY, slice_steps=SLICE_STEPS
     )

@@ -90,6 +90,8 @@ def comparable(value: Any) -> Any:
         return str(value)
     if isinstance(value, list) and len(value) == 3 and isinstance(value[0], list):  # a snapshot
         return [record_of(dict(zip(value[0][::2], value[0][1::2], strict=True))), *value[1:]]
+    if isinstance(value, list):  # several videos' snapshots
+        return [comparable(item) for item in value]
     try:
         return float(value)
     except (TypeError, ValueError):

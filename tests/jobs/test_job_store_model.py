@@ -193,7 +193,7 @@ class JobStoreMachine(RuleBasedStateMachine):
         lease, video = self.draw_held(data)
         step_index = video.slice_start + num_steps
         report = SliceReport(
-            step_index, seconds, make_pointer(step_index) if has_checkpoint else None
+            step_index, num_steps, seconds, make_pointer(step_index) if has_checkpoint else None
         )
         verdict = self.tell(lease, report)
         if video.is_cancel_requested:
@@ -226,7 +226,7 @@ class JobStoreMachine(RuleBasedStateMachine):
         last_slice = self.videos[lease.video_name].last_slice
         assert last_slice is not None
         step_index, verdict = last_slice
-        assert self.tell(lease, SliceReport(step_index, seconds, None)) is verdict
+        assert self.tell(lease, SliceReport(step_index, 0, seconds, None)) is verdict
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), ending=st.sampled_from(list(ENDINGS)), seconds=SECONDS)

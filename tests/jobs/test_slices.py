@@ -106,7 +106,7 @@ async def test_slice_without_a_checkpoint_never_gives_way(
     await eager.submit(make_submission("alice"))
     await eager.submit(make_submission("bob"))
     lease = (await claim_next(eager)).lease
-    report = SliceReport(5, SLICE_SECONDS, None, is_checkpoint_coming=is_coming)
+    report = SliceReport(5, SLICE_STEPS, SLICE_SECONDS, None, is_checkpoint_coming=is_coming)
     assert (
         await eager.finish_slice(lease, report, capability=CAPABILITY, slice_steps=SLICE_STEPS)
         == verdict
@@ -127,7 +127,7 @@ async def test_last_step_of_a_slice_is_logged_with_it(store: JobStore) -> None:
     lease = (await claim_next(store)).lease
     for step_index in range(1, 5):
         await store.finish_step(lease, make_step(step_index))
-    report = SliceReport(5, SLICE_SECONDS, make_pointer(5), last_step=make_step(5))
+    report = SliceReport(5, SLICE_STEPS, SLICE_SECONDS, make_pointer(5), last_step=make_step(5))
     await store.finish_slice(lease, report, capability=CAPABILITY, slice_steps=SLICE_STEPS)
     assert (await store.get(name)).step_index == 5
 
@@ -226,7 +226,7 @@ async def test_work_done_again_is_charged_to_nobody(store: JobStore, client: Red
     await store.submit(make_submission())
     lease = (await claim_next(store)).lease
     for step_index in (5, 10):  # whose checkpoints could not be written
-        report = SliceReport(step_index, SLICE_SECONDS, None)
+        report = SliceReport(step_index, SLICE_STEPS, SLICE_SECONDS, None)
         await store.finish_slice(lease, report, capability=CAPABILITY, slice_steps=SLICE_STEPS)
     await lose_lease(store, lease)
     lease = (await claim_next(store)).lease

@@ -10,6 +10,7 @@ from submissions import claim_next, make_step, make_submission
 
 from telecine.errors import StoreUnavailableError
 from telecine.jobs.job_store import JobStore
+from telecine.jobs.redis_client import blocking_twin
 from telecine.jobs.video_feed import VideoChange, VideoFeed
 from telecine.v1 import video_pb2
 
@@ -88,6 +89,35 @@ async def test_two_watchers_of_a_tenant_see_the_same(store: JobStore, feed: Vide
         await next_news(two)
         await store.cancel(video.name)
         assert await next_news(one) == await next_news(two)
+
+
+async def test_who_comes_while_the_last_watcher_leaves_is_told_of_changes(
+    store: JobStore, feed: VideoFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_close = asyncio.Event()
+
+    def slow_to_close(client: Redis) -> Redis:
+        twin = blocking_twin(client)
+        close = twin.aclose
+
+        async def aclose() -> None:
+            await may_close.wait()
+            await close()
+
+        monkeypatch.setattr(twin, "aclose", aclose)
+        return twin
+
+    monkeypatch.setattr("telecine.jobs.video_feed.blocking_twin", slow_to_close)
+    last = feed.watch("alice")
+    await anext(last)
+    leaving = asyncio.create_task(last.aclose())
+    await asyncio.sleep(0)  # it ends its reader now
+    async with asyncio.timeout(10), aclosing(feed.watch("alice")) as changes:
+        await anext(changes)
+        may_close.set()
+        await leaving
+        video = await store.submit(make_submission())
+        assert (await next_news(changes)).name == video.name
 
 
 async def test_watch_ends_with_an_error_when_the_feed_closes(feed: VideoFeed) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,21 @@ async def test_watchers_share_one_reader_and_each_sees_everything(
     seen = await asyncio.gather(*map(anext, watches))
     assert [worker.state for worker in seen] == [GENERATING] * 3
     await asyncio.gather(*(watch.aclose() for watch in watches))
+
+
+async def test_who_comes_while_the_last_watcher_leaves_sees_everything(
+    directory: WorkerDirectory,
+) -> None:
+    await directory.publish(a_worker(), ttl_seconds=30)
+    last = directory.watch()
+    await anext(last)
+    leaving = asyncio.create_task(last.aclose())
+    await asyncio.sleep(0)  # it ends its reader now
+    async with asyncio.timeout(10), aclosing(directory.watch()) as workers:
+        assert (await anext(workers)).state == IDLE
+        await leaving
+        await directory.publish(a_worker(state=GENERATING), ttl_seconds=30)
+        assert (await anext(workers)).state == GENERATING
 
 
 async def test_a_watcher_is_told_that_redis_is_away(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Files that an attempt had stored when its end was lost."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,17 @@ async def test_files_that_are_not_whole_are_made_again(
         case "other model":
             video.model_digest = "sha256:1"
     assert await adopt_finished(store, video) is None
+
+
+async def test_files_that_cannot_be_copied_for_want_of_room_are_made_again(
+    store: LocalObjectStore,
+    assignment: Assignment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await store_attempt(store, assignment.video)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "no folder"))
+    assert await adopt_finished(store, attempt_of(assignment.video, 2)) is None
 
 
 async def test_object_store_that_is_away_stops_nobody(

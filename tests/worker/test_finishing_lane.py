@@ -1,15 +1,18 @@
 """From frames to stored files."""
 
+import asyncio
 import hashlib
 from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 
 from telecine.jobs.checkpoint_store import CheckpointStore
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.job_types import Assignment
 from telecine.storage.local_object_store import LocalObjectStore
+from telecine.storage.object_store import StoredObject
 from telecine.v1 import video_pb2
 from telecine.worker.finishing_lane import FinishingLane
 from telecine.worker.held_video import HeldVideo
@@ -76,6 +79,44 @@ async def test_a_video_is_stored_in_every_format_that_is_asked_for(
         if artifact.kind == video_pb2.Artifact.KIND_VIDEO
     }
     assert files == {"video.mp4": ("video/mp4", 9), "video.webm": ("video/webm", 9)}
+
+
+class StuckStore(LocalObjectStore):
+    """Stores no picture, and a file only when it is told to."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.has_begun, self.may_end, self.was_stopped = asyncio.Event(), asyncio.Event(), False
+
+    async def put(self, key: str, data: bytes) -> StoredObject:  # noqa: ARG002
+        await self.has_begun.wait()
+        raise RuntimeError(f"a fault at {key}")
+
+    async def put_file(self, key: str, path: Path) -> StoredObject:
+        self.has_begun.set()
+        try:
+            await self.may_end.wait()
+        except asyncio.CancelledError:
+            self.was_stopped = True
+            raise
+        return await super().put_file(key, path)
+
+
+async def test_an_upload_that_fails_stops_the_others(
+    jobs: JobStore, assignment: Assignment, tmp_path: Path
+) -> None:
+    held = HeldVideo(
+        assignment,
+        jobs=jobs,
+        checkpoints=CheckpointStore(tmp_path / "checkpoints", remote=None, quota_bytes=1 << 30),
+        state=decoding(),
+    )
+    store = StuckStore(tmp_path / "objects")
+    async with FinishingLane(store, jobs).open(held) as finishing:
+        await finishing.write(np.zeros((9, 64, 64, 3), dtype=np.uint8))
+        with pytest.raises(RuntimeError, match="a fault at"):
+            await finishing.finish()
+        assert store.was_stopped
 
 
 def num_frames(path: Path) -> int:

@@ -10,6 +10,7 @@ from telecine.jobs.checkpoint_store import CheckpointStore
 from telecine.jobs.event_log import EventLog
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.job_types import Assignment, FinishedStep, Submission, Verdict
+from telecine.jobs.keys import queue_key
 from telecine.jobs.redis_client import connect_redis
 from telecine.jobs.redis_server import RedisServer
 from telecine.v1 import video_pb2
@@ -131,6 +132,20 @@ async def test_a_slice_is_saved_while_the_next_one_runs(
     assert [path.name[-11:] for path in sorted(tmp_path.rglob("*.ckpt"))][:1] == ["000005.ckpt"]
     await held.settle()
     assert len(list(tmp_path.rglob("*.ckpt"))) == 2
+
+
+async def test_a_step_s_cost_is_learnt_from_the_steps_that_were_done(
+    jobs: JobStore, assignment: Assignment, tmp_path: Path, redis_url: str
+) -> None:
+    held = hold(jobs, assignment, tmp_path)
+    held.begin_slice()
+    await held.finish_step(step(11), gpu_seconds=0.5)  # an edit skips those before
+    end = SliceEnd(step(12), 0.5, b"state 12", 0)
+    await held.finish_slice(end, capability=CAPABILITY, slice_steps=5)
+    client = connect_redis(redis_url)
+    rate = await client.hget(queue_key("0"), "rate:toybox")
+    await client.aclose()
+    assert float(rate) == pytest.approx(0.5)
 
 
 async def test_a_video_gives_way_to_one_of_the_realtime_tier(

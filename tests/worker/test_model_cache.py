@@ -186,6 +186,21 @@ async def test_what_was_used_the_longest_time_ago_is_evicted(
     assert list((tmp_path / "cache").glob(".evicted-*")) == []
 
 
+async def test_what_another_process_has_just_evicted_makes_room_too(
+    registry: CountingStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = await publish(registry, tmp_path / "old")
+    new = await publish(registry, tmp_path / "new", seed=1)
+    budget_bytes = old.manifest.size_bytes + 1000
+    cache = open_cache(tmp_path, registry, budget_bytes=budget_bytes)
+    other = open_cache(tmp_path, registry, budget_bytes=budget_bytes)
+    await fetch(cache, old)
+    evict = cache._evict
+    monkeypatch.setattr(cache, "_evict", lambda entry: other._evict(entry) and evict(entry))
+    await fetch(cache, new)
+    assert cached_ids(tmp_path) == {"new"}
+
+
 async def test_what_is_in_use_is_not_evicted(
     registry: CountingStore, start_fetch: Fetch, tmp_path: Path
 ) -> None:

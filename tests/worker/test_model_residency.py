@@ -145,6 +145,53 @@ async def test_a_model_that_runs_a_slice_is_not_unloaded(
     assert await triton.list_loaded_models() == {"other"}
 
 
+async def test_who_only_looks_does_not_wait_for_a_load(
+    triton: TritonClient, residency: ModelResidency
+) -> None:
+    is_loading, may_load = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def provide(_: str) -> AsyncIterator[None]:
+        is_loading.set()
+        await may_load.wait()
+        yield
+
+    residency = ModelResidency(triton, BUDGET, memory_bytes=SIZES, provide=provide)
+    loading = asyncio.create_task(residency.ensure_loaded("toybox"))
+    await is_loading.wait()
+    async with asyncio.timeout(5.0):
+        await residency.refresh()
+        assert not await residency.drop_unused("other")
+    assert not loading.done()
+    may_load.set()
+    await loading
+    await residency.refresh()
+    assert residency.loaded_models() == ("toybox",)
+    assert await residency.drop_unused("toybox")
+
+
+async def test_a_user_that_is_cancelled_while_it_lets_go_has_let_go(
+    residency: ModelResidency,
+) -> None:
+    is_using, may_end = asyncio.Event(), asyncio.Event()
+
+    async def use() -> None:
+        async with residency.using("toybox"):
+            is_using.set()
+            await may_end.wait()
+
+    user = asyncio.create_task(use())
+    await is_using.wait()
+    looking = asyncio.create_task(residency.refresh())
+    await asyncio.sleep(0)  # it asks Triton now
+    may_end.set()
+    await asyncio.sleep(0)
+    user.cancel()
+    await asyncio.gather(user, return_exceptions=True)
+    await looking
+    assert await residency.drop_unused("toybox")
+
+
 async def test_a_model_that_does_not_load_is_reported_and_takes_no_memory(
     residency: ModelResidency, triton: TritonClient
 ) -> None:

@@ -1,16 +1,19 @@
 """What a video is made from, where it is away, gone or too large."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pytest
+from PIL import Image
 from track_files import write_track
 
-from telecine.errors import InputUnusableError, ObjectStoreUnavailableError
+from telecine.errors import InputUnusableError, NotFoundError, ObjectStoreUnavailableError
 from telecine.jobs.job_store import JobStore
 from telecine.media.clip_file import ClipFile
+from telecine.media.transcoder import EncodingOptions, Mp4Writer
 from telecine.storage.keys import media_key
 from telecine.storage.local_object_store import LocalObjectStore
 from telecine.v1 import video_pb2
@@ -104,6 +107,34 @@ async def test_a_store_that_stays_away_hands_the_video_back(tmp_path: Path, held
     store.num_failures = 1_000_000
     with pytest.raises(HandBack, match="OBJECT_STORE_UNAVAILABLE"):
         await read(store, held, patience_seconds=0.1)
+
+
+async def test_what_goes_wrong_after_the_input_was_read_is_not_its_fault(
+    tmp_path: Path, held: Held
+) -> None:
+    store = LocalObjectStore(tmp_path / "objects")
+    picture = tmp_path / "picture.png"
+    Image.new("RGB", (8, 8)).save(picture)
+    await store.put_file(media_key(MEDIA), picture)
+    reader = InputReader(store, NO_JOBS, patience_seconds=30.0)
+    for error in (ValueError("of the encoder"), NotFoundError("videos/v")):
+        with pytest.raises(type(error)) as raised:
+            async with reader.open(cast(HeldVideo, held)):
+                raise error
+        assert raised.value is error
+
+
+async def test_source_that_cannot_be_decoded_to_its_end_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "source.mp4"
+    writer = Mp4Writer(path, EncodingOptions(fps=16))
+    writer.write(np.zeros((4, 16, 16, 3), np.uint8))
+    writer.finish()
+    inputs = replace(extension(1), source=ClipFile(path), num_kept_frames=9)
+    inputs.spec.fps = 16
+    inputs.spec.size.CopyFrom(video_pb2.Size(width=16, height=16))
+    with pytest.raises(InputUnusableError, match="source: videos/v: it has 4 frames"):
+        async for _ in inputs.kept_frames():
+            pass
 
 
 def extension(num_context_frames: int, num_overlap_frames: int = 0) -> VideoInputs:

@@ -115,6 +115,9 @@ class TritonClient:
         Raises:
             ModelServerUnavailableError: Triton cannot be reached, or a process does not end.
         """
+        # What is loaded by that name later may be of another family.
+        for name in [name for name in self._output_bytes if name.startswith(f"{model}__")]:
+            del self._output_bytes[name]
         await self._loader.unload(model)
 
     async def list_loaded_models(self) -> set[str]:

@@ -98,11 +98,6 @@ class TritonServer:
         return f"{LOCAL_HOST}:{self.config.grpc_port}"
 
     @property
-    def metrics_url(self) -> str:
-        """Where Prometheus finds the server's own metrics."""
-        return f"http://{LOCAL_HOST}:{self.config.metrics_port}/metrics"
-
-    @property
     def pid(self) -> int | None:
         """The server's process id, None where none runs."""
         return self._process.pid if self.is_running and self._process else None

@@ -61,13 +61,13 @@ class CheckpointStore:
         self._copies = None if remote is None else CheckpointCopies(remote)
 
     async def save(
-        self, video_name: str, *, attempt: int, step_index: int, state: bytes, identity: str
+        self, video_name: str, *, fencing_token: int, step_index: int, state: bytes, identity: str
     ) -> CheckpointPointer:
         """Writes a state to disk and returns how to find it; drops all but the newest four.
 
         Args:
             video_name: `videos/{video}`.
-            attempt: fencing token of the lease.
+            fencing_token: of the lease.
             step_index: steps done.
             state: what the model gave.
             identity: digest of the model.
@@ -77,7 +77,7 @@ class CheckpointStore:
                 saved before is still there.
         """
         video_id = video_id_of(video_name)
-        key = f"{video_id}/{attempt:06d}-{step_index:06d}.ckpt"
+        key = f"{video_id}/{fencing_token:06d}-{step_index:06d}.ckpt"
         try:
             digest = await asyncio.to_thread(self._write, key, state)
         except OSError as error:
@@ -219,7 +219,7 @@ def _is_name_of_video(name: str) -> bool:
 
 def _drop_oldest(folder: Path, *, num_kept: int) -> bool:
     """Drops a video's oldest checkpoint where it has more than `num_kept`."""
-    # Names sort by attempt and step: a lost worker's late file is the first to go.
+    # Names sort by fencing token and step: a lost worker's late file is the first to go.
     names = sorted(folder.glob("*.ckpt"))
     if len(names) <= num_kept:
         return False

@@ -2,6 +2,7 @@
 
 import asyncio
 from bisect import bisect_right
+from itertools import islice
 
 from telecine.errors import InvalidFieldError, TelecineError
 from telecine.jobs.event_log import EventId, EventLog, parse_event_id
@@ -43,7 +44,9 @@ class EventChannel:
     @property
     def is_queued(self) -> bool:
         """Whether the video only waits, as far as the tail knows."""
-        return bool(self._events) and is_queue_event(self._events[-1])
+        # What a waiting video is told does not end its waiting.
+        told = (event for event in reversed(self._events) if not event.HasField("notice"))
+        return any(is_queue_event(event) for event in islice(told, 1))
 
     async def load(self) -> None:
         """Reads the tail, unless it has been read.

@@ -184,6 +184,7 @@ class SliceReport:
 
     Attributes:
         step_index: steps done with it.
+        num_steps: those that the device did in it; steps that a video skips count as done, too.
         gpu_seconds: how long it held the device.
         checkpoint: where its state lies; None where it is not written.
         is_checkpoint_coming: whether it is being written: `commit_checkpoint` follows.
@@ -191,6 +192,7 @@ class SliceReport:
     """
 
     step_index: int
+    num_steps: int
     gpu_seconds: float
     checkpoint: CheckpointPointer | None
     is_checkpoint_coming: bool = False

@@ -73,7 +73,7 @@ def models_key(queue: str) -> str:
 
 
 def model_alive_key(queue: str, model_id: str) -> str:
-    """Returns the key that lives while a worker has the model loaded."""
+    """Returns the key that lives while a worker serves the model."""
     return f"{queue}:model_alive:{model_id}"
 
 

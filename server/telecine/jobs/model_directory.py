@@ -1,4 +1,4 @@
-"""The models that workers have published, and whether any of them has one loaded now."""
+"""The models that workers have published, and whether any of them serves one now."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class ModelDirectory:
         self._queue = queue_key(shard)
 
     async def publish(self, model: model_pb2.Model, *, worker_id: str, ttl_seconds: float) -> None:
-        """Records a model that a worker has loaded; it counts as READY for `ttl_seconds`.
+        """Records a model that a worker serves; it counts as READY for `ttl_seconds`.
 
         Raises:
             StoreUnavailableError: Redis cannot be reached.

@@ -1,7 +1,6 @@
 """Tells who watches all videos of a tenant which of them have changed."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -215,11 +214,11 @@ class VideoFeed:
             self._cursor = entries[-1][0]
 
     async def _stop(self) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reading
-            self._reading = None
+        # Given up first: who comes to watch while it ends starts another.
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
     def _fail(self, failure: TelecineError) -> None:
         self._failure = failure

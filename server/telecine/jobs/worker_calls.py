@@ -114,6 +114,7 @@ class WorkerCalls:
             **self._dispatching(capability, slice_steps),
             **_leased(lease),
             "step_index": report.step_index,
+            "num_steps": report.num_steps,
             "event": events.step_event(report.last_step) if report.last_step else "",
             "preview_event": events.preview_event(report.last_step) if report.last_step else "",
             "gpu_seconds": report.gpu_seconds,

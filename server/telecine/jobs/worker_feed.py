@@ -94,10 +94,11 @@ class WorkerFeed:
         return answer[0][1][-1][0] if answer else seen
 
     async def _stop(self) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
-            self._reading = None
+        # Given up first: who comes to watch while it ends starts another.
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
     def _fail(self, failure: TelecineError) -> None:
         self._failure = failure

@@ -56,7 +56,7 @@ async def adopt_finished(store: ObjectStore, video: video_pb2.Video) -> Finished
                     _log.warning("attempt_adopted", video=video.name, attempt=finished.attempt)
                     lip_sync = finished.lip_sync if finished.HasField("lip_sync") else None
                     return FinishedFiles(list(finished.artifacts), lip_sync)
-    except (NotFoundError, ObjectStoreUnavailableError) as error:
+    except (NotFoundError, ObjectStoreUnavailableError, OSError) as error:  # a full disk, say
         _log.warning("no_attempt_adopted", video=video.name, error=str(error))
     return None
 

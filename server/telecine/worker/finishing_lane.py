@@ -2,10 +2,11 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 from telecine.jobs.job_store import JobStore
 from telecine.media.picture_signals import SmallPictures
@@ -32,6 +33,7 @@ from telecine.worker.sound_sync import SyncedSound, synchronise
 from telecine.worker.video_files import open_video_files, video_files
 from telecine.worker.worker_state import WorkerState
 
+_T = TypeVar("_T")
 THUMBNAIL_ID = "thumbnail.webp"
 LIP_SYNC_ID = "lip_sync.json"
 SPRITESHEET_ID = "spritesheet.webp"
@@ -69,9 +71,10 @@ class FinishingLane:
 
     async def adopt_finished(self, held: HeldVideo) -> FinishedFiles | None:
         """Returns the files of an attempt whose end was lost, made this one's; None for none."""
+        held.state.enter(WorkerState.LOADING)  # from IDLE nothing can fail
         files = await adopt_finished(self._store, held.video)
         if files is not None:
-            for state in (WorkerState.LOADING, WorkerState.RECOVERING, WorkerState.UPLOADING):
+            for state in (WorkerState.RECOVERING, WorkerState.UPLOADING):
                 held.state.enter(state)
             await held.enter_stage(video_pb2.STAGE_UPLOADING)
             await held.notify("FILES_FOUND", "an earlier attempt had stored its files")
@@ -152,7 +155,7 @@ class Finishing:
         if synced is not None:
             storing.append(self._store_document(LIP_SYNC_ID, synced.document))
         lip_sync = synced.lip_sync if synced is not None else None
-        files = FinishedFiles(await asyncio.gather(*storing), lip_sync)
+        files = FinishedFiles(await _all_or_none(storing), lip_sync)
         await upload_patiently(
             self._held, lambda: store_manifest(self._store, self._held.video, files)
         )
@@ -199,6 +202,17 @@ class Finishing:
 
     def _key(self, artifact_id: str) -> str:
         return artifact_key(self._held.video, artifact_id)
+
+
+async def _all_or_none(uploads: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
+    """Waits for all; once one fails none of the others goes on."""
+    tasks = [asyncio.create_task(upload) for upload in uploads]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _artifact(

@@ -87,6 +87,7 @@ class HeldVideo:
         self._tell: Callable[[SliceReport], Awaitable[Verdict]] | None = None
         self._is_disk_good = True
         self._open_gpu_seconds = 0.0
+        self._open_steps = 0
 
     @property
     def model_id(self) -> str:
@@ -120,7 +121,7 @@ class HeldVideo:
 
     def begin_slice(self) -> None:
         """A slice begins; one that broke off was for nothing, and nobody pays for it."""
-        self._open_gpu_seconds = 0.0
+        self._open_gpu_seconds, self._open_steps = 0.0, 0
 
     async def finish_slice(
         self, end: SliceEnd, *, capability: Capability, slice_steps: int
@@ -136,6 +137,7 @@ class HeldVideo:
         self._saving = asyncio.create_task(self._save(end.state, end.step.step_index))
         report = SliceReport(
             step_index=end.step.step_index,
+            num_steps=self._open_steps,
             gpu_seconds=self._open_gpu_seconds,
             checkpoint=None,
             # A video that gives way without one would do its slice again, each time.
@@ -143,7 +145,7 @@ class HeldVideo:
             last_step=end.step,
         )
         self._untold.append(report)
-        self._open_gpu_seconds = 0.0
+        self._open_gpu_seconds, self._open_steps = 0.0, 0
         self._tell = partial(
             self._jobs.finish_slice, self.lease, capability=capability, slice_steps=slice_steps
         )
@@ -219,6 +221,7 @@ class HeldVideo:
 
     def _note_step(self, step: FinishedStep, gpu_seconds: float) -> None:
         self._open_gpu_seconds += gpu_seconds
+        self._open_steps += 1
         self.state.finish_step(step.step_index)
 
     async def _tell_slices(self) -> Verdict:
@@ -236,7 +239,7 @@ class HeldVideo:
         try:
             pointer = await self._checkpoints.save(
                 self.video.name,
-                attempt=self.lease.token,
+                fencing_token=self.lease.token,
                 step_index=step_index,
                 state=state,
                 identity=self.identity,

@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -164,10 +164,11 @@ class ModelCache:
         with locked_if_free(self._lock(entry)) as is_free:
             if not is_free:
                 return False
-            _log.info("model_evicted", folder=str(entry.folder))
             # Renamed first: a process that ends in the middle leaves no half model behind.
             evicted = self._folder / f"{_EVICTED_PREFIX}{secrets.token_hex(8)}"
-            entry.folder.rename(evicted)
+            with suppress(FileNotFoundError):  # another process has evicted it meanwhile
+                entry.folder.rename(evicted)
+                _log.info("model_evicted", folder=str(entry.folder))
             shutil.rmtree(evicted, ignore_errors=True)
             return True
 

@@ -44,20 +44,23 @@ class ModelResidency:
         # Ordered by use, the longest time ago first.
         self._loaded: dict[str, None] = {}
         self._num_users: Counter[str] = Counter()
-        self._changed = asyncio.Condition()
+        # Held while Triton loads or unloads, which may take minutes.
+        self._lock = asyncio.Lock()
+        self._is_let_go = asyncio.Event()
 
     def loaded_models(self) -> tuple[str, ...]:
         """Returns the models that were loaded when this was last looked at, newest use first."""
         return tuple(reversed(self._loaded))
 
     async def refresh(self) -> None:
-        """Looks at what Triton has loaded.
+        """Looks at what Triton has loaded, unless it is loading or unloading a model.
 
         Raises:
             ModelServerUnavailableError: it cannot be reached.
         """
-        async with self._changed:
-            await self._refresh()
+        if not self._lock.locked():
+            async with self._lock:
+                await self._refresh()
 
     async def ensure_loaded(self, model_id: str, *, video_bytes: int = 0) -> None:
         """Returns once a model is loaded and there is room for a video of so many bytes.
@@ -68,29 +71,31 @@ class ModelResidency:
             ModelServerUnavailableError: Triton cannot be reached.
             ModelError: the model does not load, or does not fit even alone.
         """
-        async with self._changed:
-            await self._ensure_loaded(model_id, video_bytes)
+        async with self.using(model_id, video_bytes=video_bytes):
+            pass
 
     @asynccontextmanager
     async def using(self, model_id: str, *, video_bytes: int = 0) -> AsyncIterator[None]:
         """Keeps a model loaded while the block lasts; otherwise as `ensure_loaded`."""
-        async with self._changed:
-            await self._ensure_loaded(model_id, video_bytes)
-            self._num_users[model_id] += 1
+        while not await self._take(model_id, video_bytes):
+            await self._is_let_go.wait()
         try:
             yield
         finally:
-            async with self._changed:
-                self._num_users[model_id] -= 1
-                self._changed.notify_all()
+            # Waits for nothing: a caller that is cancelled lets go all the same.
+            self._num_users[model_id] -= 1
+            self._is_let_go.set()
+            self._is_let_go.clear()
 
     async def drop_unused(self, model_id: str) -> bool:
-        """Unloads a model unless it is in use; returns whether it is gone.
+        """Unloads a model unless it is in use or another is loading; returns whether it is gone.
 
         Raises:
             ModelServerUnavailableError: Triton cannot be reached.
         """
-        async with self._changed:
+        if self._lock.locked():
+            return False
+        async with self._lock:
             if self._num_users[model_id]:
                 return False
             await self._unload(model_id)
@@ -108,9 +113,17 @@ class ModelResidency:
         # What Triton has loaded by itself was not used yet.
         self._loaded = dict.fromkeys([*sorted(found.difference(known)), *known])
 
-    async def _ensure_loaded(self, model_id: str, video_bytes: int) -> None:
-        await self._refresh()
-        await self._make_room(model_id, video_bytes)
+    async def _take(self, model_id: str, video_bytes: int) -> bool:
+        """Loads a model for one more user; returns whether there is room for it now."""
+        async with self._lock:
+            await self._refresh()
+            if not await self._make_room(model_id, video_bytes):
+                return False
+            await self._load(model_id)
+            self._num_users[model_id] += 1
+            return True
+
+    async def _load(self, model_id: str) -> None:
         try:
             await self._provide_files(model_id)
             if model_id not in self._loaded:
@@ -124,7 +137,8 @@ class ModelResidency:
         self._loaded.pop(model_id, None)
         self._loaded[model_id] = None
 
-    async def _make_room(self, model_id: str, video_bytes: int) -> None:
+    async def _make_room(self, model_id: str, video_bytes: int) -> bool:
+        """Unloads what is in the way; returns whether that was enough."""
         needed_bytes = self._size_of(model_id) + video_bytes
         if needed_bytes > self._budget_bytes > 0:
             raise ModelError(
@@ -134,11 +148,10 @@ class ModelResidency:
         while needed_bytes + self._used_bytes(besides=model_id) > self._budget_bytes > 0:
             victim = self._find_victim(model_id)
             if victim is None:
-                await self._changed.wait()
-                await self._refresh()
-            else:
-                _log.info("model_unload", model=victim)
-                await self._unload(victim)
+                return False
+            _log.info("model_unload", model=victim)
+            await self._unload(victim)
+        return True
 
     def _find_victim(self, model_id: str) -> str | None:
         """Returns the model to unload next; one that takes nothing makes no room."""

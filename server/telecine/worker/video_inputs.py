@@ -88,7 +88,11 @@ class VideoInputs:
             first=self.first_kept_frame,
             count=self.num_kept_frames - len(self.clip_start),
         )
-        while (chunk := await asyncio.to_thread(_next, chunks)) is not None:
+        while True:
+            with _blaming(*input_of(self.spec)):
+                chunk = await asyncio.to_thread(_next, chunks)
+            if chunk is None:
+                return
             yield chunk
 
     def stitched(self, decoded: Frames, *, first: int) -> Frames:
@@ -147,7 +151,8 @@ class InputReader:
             with _blaming(field, name):
                 await self._fetch(held, name, path)
                 inputs = await asyncio.to_thread(_read, held.video, path)
-                yield await asyncio.to_thread(_with_track, inputs, sent, held.video)
+            # What goes wrong from here on is not the input's fault.
+            yield await asyncio.to_thread(_with_track, inputs, sent, held.video)
 
     async def _read_track(self, held: HeldVideo, path: Path) -> Sound | None:
         """Reads the sound that was sent, before anything is made: it may be of no use."""

@@ -147,7 +147,7 @@ end)
 
 local function account_slice(queue, video, args)
   local step_index, gpu_seconds = tonumber(args.step_index), tonumber(args.gpu_seconds)
-  learn_rate(queue, video, step_index - number(video, "slice_start"), gpu_seconds)
+  learn_rate(queue, video, tonumber(args.num_steps), gpu_seconds)
   settle(queue, video, gpu_seconds * fresh_share(video, step_index))
   local units = units_left(video, step_index)
   add(record_at(queue), "running_units:" .. video.values.pool, units - number(video, "units_held"))
