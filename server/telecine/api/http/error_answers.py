@@ -97,8 +97,8 @@ def param_of(error: errors.TelecineError) -> str | None:
     """Returns the request's field that an error is about, as the dialect names it."""
     if isinstance(error, errors.AlreadyExistsError):
         return _PARAMS["request_id"]
-    field: str | None = getattr(error, "field", None)
-    if field is None:
+    field: str = getattr(error, "field", "")
+    if not field:
         return None
     if isinstance(error, errors.NotFoundError) and field == "name":
         return _IDS.get(error.resource_name.partition("/")[0])
@@ -108,8 +108,9 @@ def param_of(error: errors.TelecineError) -> str | None:
 
 def message_of(error: errors.TelecineError) -> str:
     """Returns the error's text with the field as the dialect names it."""
-    if isinstance(error, errors.InvalidFieldError):
-        return f"{param_of(error)}: {error.description}"
+    field: str = getattr(error, "field", "")
+    if field and error.message.startswith(f"{field}: "):
+        return f"{param_of(error)}: {error.message.removeprefix(f'{field}: ')}"
     return error.message
 
 
