@@ -270,3 +270,21 @@ async def test_failed_video_has_its_reason_in_lower_case(gateway: Any, http: Asy
     await gateway.jobs.fail(lease, failure)
     shown = (await http.get(f"/v1/videos/{video['id']}")).json()
     assert shown["error"] == {"code": "model_failed", "message": "no luck"}
+
+
+class TestBehindAProxy:
+    @pytest.fixture
+    def gateway_settings(self) -> dict[str, Any]:
+        return {"public_url": "https://telecine.example/media/"}
+
+    async def test_addresses_are_those_that_clients_reach(
+        self, gateway: Any, http: AsyncClient
+    ) -> None:
+        video = await made(http)
+        await gateway.finish(await gateway.claim(), b"mp4", thumbnail=b"webp")
+        shown = (await http.get(f"/v1/videos/{video['id']}")).json()
+        base = f"telecine.example/media/v1/videos/{video['id']}"
+        assert shown["video_url"] == f"https://{base}/content"
+        assert shown["thumbnail_url"] == f"https://{base}/content?variant=thumbnail"
+        assert shown["events_url"] == f"https://{base}/events"
+        assert shown["websocket_url"] == f"wss://{base}/ws"

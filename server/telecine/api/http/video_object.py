@@ -139,7 +139,7 @@ def video_object(video: video_pb2.Video, connection: HTTPConnection) -> VideoObj
         id=video_id,
         job_id=video_id,
         **_dialect_fields(video),
-        **_addresses(video, f"{str(connection.base_url).rstrip('/')}/v1/videos/{video_id}"),
+        **_addresses(video, f"{_base_url(connection)}/v1/videos/{video_id}"),
         **_progress_fields(video),
         **_option_fields(video.spec),
     )
@@ -180,6 +180,12 @@ def _dialect_fields(video: video_pb2.Video) -> dict[str, Any]:
         "remixed_from_video_id": _source_id(spec),
         "error": _error_of(video),
     }
+
+
+def _base_url(connection: HTTPConnection) -> str:
+    """Returns where the caller finds this edge, without a slash at its end."""
+    public_url: str = connection.app.state.public_url
+    return public_url or str(connection.base_url).rstrip("/")
 
 
 def _addresses(video: video_pb2.Video, url: str) -> dict[str, Any]:
