@@ -26,7 +26,8 @@ async def test_remix_edits_the_source_with_its_options(gateway: Any, http: Async
     assert (video["num_inference_steps"], video["guidance_scale"]) == (7, 2.0)
     spec = (await gateway.jobs.get(f"videos/{video['id']}")).spec
     assert spec.edit.source == f"videos/{source}"
-    assert spec.edit.strength == 0.7
+    assert spec.edit.strength == video["strength"] == 0.7
+    assert (video["video"], video["extension"]) == ({"id": source, "file_id": None}, None)
     assert video["seconds"] == (await http.get(f"/v1/videos/{source}")).json()["seconds"]
 
 
@@ -45,7 +46,9 @@ async def test_edit_takes_a_file(gateway: Any, http: AsyncClient) -> None:
     )
     assert answer.status_code == 202, answer.text
     assert answer.json()["remixed_from_video_id"] is None
+    named = answer.json()["video"]
     spec = (await gateway.jobs.get(f"videos/{answer.json()['id']}")).spec
+    assert named == {"id": None, "file_id": spec.edit.source}
     assert (await gateway.objects.stat(spec.edit.source)).size_bytes == len(MP4)
 
 
@@ -57,6 +60,14 @@ async def test_extension_shows_the_length_of_the_whole(gateway: Any, http: Async
     )
     assert answer.status_code == 202, answer.text
     assert answer.json()["num_frames"] == 33 + 8
+    assert answer.json()["strength"] is None
+    added = answer.json()["extension"]
+    assert (added.pop("seconds"), added.pop("num_frames")) == ("0.5", 8)
+    extend = (await gateway.jobs.get(f"videos/{answer.json()['id']}")).spec.extend
+    assert added == {
+        "num_context_frames": extend.num_context_frames,
+        "num_overlap_frames": extend.num_overlap_frames,
+    }
     assert float(answer.json()["seconds"]) > 2
 
 

@@ -228,6 +228,46 @@ async def test_finished_video_is_completed_with_its_addresses(
     assert (await http.get(shown["thumbnail_url"])).content == b"webp"
 
 
+async def test_every_option_is_shown_as_it_was_asked_for(http: AsyncClient) -> None:
+    options = {
+        "negative_prompt": "blue", "seed": 3, "num_inference_steps": 5, "guidance_scale": 2.5,
+        "fps": 8, "sampler": "euler", "tier": "premium", "audio_mode": "none", "upscale": 2,
+        "labels": {"team": "red"}, "start_within": "30.5", "expand_prompt": True,
+        "output_formats": ["mp4_h264", "webm_vp9"], "loras": [], "prompt": PROMPT,
+        "model": "toybox", "seconds": "1.5", "size": "128x128",
+    }  # fmt: skip
+    video = await made(http, **options)
+    assert {name: video[name] for name in options} == options
+    assert (video["attention"], video["artifacts"]) == ("full", [])
+    for name in ("input_reference", "input_audio", "video", "strength", "extension"):
+        assert video[name] is None
+    plain = await made(http)
+    assert plain["output_formats"] == ["mp4_h264"]
+    assert (plain["start_within"], plain["expand_prompt"]) == (None, False)
+
+
+async def test_upload_that_a_video_begins_with_is_shown_as_it_is_named(http: AsyncClient) -> None:
+    media = (await http.post("/v1/media", files={"file": ("a.png", PNG)})).json()
+    named = {"file_id": f"media/{media['id']}"}
+    video = await made(http, input_reference={"file_id": media["id"]})
+    assert video["input_reference"] == named
+    assert (await made(http, input_reference=named))["input_reference"] == named
+
+
+async def test_finished_video_shows_its_files(gateway: Any, http: AsyncClient) -> None:
+    video = await made(http, output_formats=["mp4_h264", "webm_vp9"])
+    done = await gateway.finish(await gateway.claim(), b"mp4", webm=b"webm", thumbnail=b"webp")
+    files = (await http.get(f"/v1/videos/{video['id']}")).json()["artifacts"]
+    assert [(file["id"], file["kind"], file["content_type"]) for file in files] == [
+        ("video.mp4", "video", "video/mp4"),
+        ("video.webm", "video", "video/webm"),
+        ("thumbnail.webp", "thumbnail", "image/webp"),
+    ]
+    assert [(file["size_bytes"], file["digest"]) for file in files] == [
+        (artifact.size_bytes, artifact.digest) for artifact in done.artifacts
+    ]
+
+
 async def test_cancelled_video_is_failed_with_that_code(http: AsyncClient) -> None:
     video = await made(http)
     answer = await http.post(f"/v1/videos/{video['id']}/cancel")

@@ -11,8 +11,9 @@ from telecine.api.http.api_document import body_content
 from telecine.api.http.dependencies import Call, CallOf
 from telecine.api.http.derivation import merged, source_of
 from telecine.api.http.enum_words import enum_word
+from telecine.api.http.option_objects import seconds_text
 from telecine.api.http.request_body import read_body
-from telecine.api.http.video_object import seconds_text, size_text
+from telecine.api.http.video_object import size_text
 from telecine.api.http.video_request import EstimateBody, duration_of, spec_of, upload_name
 from telecine.api.quota_manager import NO_LIMIT
 from telecine.errors import InvalidFieldError
