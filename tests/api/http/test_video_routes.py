@@ -74,6 +74,7 @@ BAD_JSON = [
     ({"prompt": "x", "loras": ["none"]}, "loras[0].name"),
     ({"prompt": "x", "loras": ["none", "none=strong"]}, "loras[1]"),
     ({"prompt": "x", "colour": "red"}, "colour"),
+    ({"prompt": "x", "duration": 2}, "duration"),
     ({"prompt": "x", "input_reference": {}}, "input_reference"),
     ({"prompt": "x", "input_reference": {"file_id": "nope"}}, "input_reference"),
     ({"prompt": "x", "input_reference": {"image_url": "data:,x"}}, "input_reference.image_url"),
@@ -185,6 +186,47 @@ async def test_pages_hold_every_video_once_in_either_order(http: AsyncClient) ->
         assert seen == expected
 
 
+async def listed(http: AsyncClient, **query: Any) -> list[str]:
+    answer = await http.get("/v1/videos", params=query)
+    assert answer.status_code == 200, answer.text
+    return [video["id"] for video in answer.json()["data"]]
+
+
+async def test_list_has_the_filters_of_list_videos(gateway: Any, http: AsyncClient) -> None:
+    red = (await made(http, labels={"team": "red", "take": "1"}))["id"]
+    blue = (await made(http, labels={"team": "blue"}))["id"]
+    await http.post(f"/v1/videos/{blue}/cancel")
+    paused = (await made(http))["id"]
+    await http.post(f"/v1/videos/{paused}/pause")
+    assert await listed(http, status="queued") == [paused, red]
+    assert await listed(http, status="failed") == [blue]
+    assert await listed(http, status=["queued", "failed"]) == [paused, blue, red]
+    assert await listed(http, status="completed") == []
+    assert await listed(http, model="toybox") == [paused, blue, red]
+    assert await listed(http, model="models/other") == []
+    assert await listed(http, **{"label[team]": "red"}) == [red]
+    assert await listed(http, **{"label[team]": "red", "label[take]": "2"}) == []
+    created = (await http.get(f"/v1/videos/{red}")).json()["created_at"]
+    assert await listed(http, created_after=created, order="asc") == [red, blue, paused]
+    assert await listed(http, created_before=created) == []
+    assert await listed(http, created_before=created + 60) == [paused, blue, red]
+    assert await listed(http, created_after=created + 60) == []
+
+
+async def test_pages_keep_to_their_filters(http: AsyncClient) -> None:
+    ids = [(await made(http, labels={"set": str(place % 2)}))["id"] for place in range(4)]
+    created = (await http.get(f"/v1/videos/{ids[0]}")).json()["created_at"]
+    query = {"label[set]": "0", "limit": 1, "created_after": created}
+    for order, (first, second) in (("asc", ids[::2]), ("desc", ids[2::-2])):
+        for until in (created + 60, created + 120):
+            sent = {**query, "order": order, "created_before": until}
+            assert await listed(http, **sent) == [first]
+            assert await listed(http, **sent, after=first) == [second]
+            assert await listed(http, **sent, after=second) == []
+    assert await listed(http, after=ids[3], created_before=created) == []
+    assert await listed(http, after=ids[0], order="asc", created_after=created + 60) == []
+
+
 async def test_empty_page_has_no_ids(http: AsyncClient) -> None:
     page = (await http.get("/v1/videos")).json()
     assert page == {
@@ -194,7 +236,25 @@ async def test_empty_page_has_no_ids(http: AsyncClient) -> None:
 
 @pytest.mark.parametrize(
     ("query", "param"),
-    [("limit=0", "limit"), ("limit=x", "limit"), ("order=up", "order"), ("after=nope", "after")],
+    [
+        ("limit=0", "limit"),
+        ("limit=x", "limit"),
+        ("order=up", "order"),
+        ("after=nope", "after"),
+        ("status=done", "status"),
+        ("status=queued&status=RUNNING", "status"),
+        ("model=../x", "model"),
+        ("created_after=yesterday", "created_after"),
+        ("created_before=-1", "created_before"),
+        ("created_before=253402300800", "created_before"),
+        ("label[A]=red", "label"),
+        ("label[team]=a&label[team]=b", "label[team]"),
+        ("label=red", "label"),
+        ("labels[team]=red", "labels[team]"),
+        ("state=QUEUED", "state"),
+        ("page_size=2", "page_size"),
+        ("=x", "query"),
+    ],
 )
 async def test_bad_query_is_named(http: AsyncClient, query: str, param: str) -> None:
     answer = await http.get(f"/v1/videos?{query}")

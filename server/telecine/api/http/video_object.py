@@ -156,6 +156,11 @@ def video_object(video: video_pb2.Video, connection: HTTPConnection) -> VideoObj
     )
 
 
+def states_of(status: Status) -> list[video_pb2.Video.State.ValueType]:
+    """Returns the states that the dialect has one word for."""
+    return [state for state, word in _STATUSES.items() if word == status]
+
+
 def size_text(size: video_pb2.Size) -> str:
     """Returns a size as the dialect has it: `1280x720`."""
     return f"{size.width}x{size.height}"
