@@ -29,7 +29,6 @@ CreditRate = Annotated[Decimal, Field(gt=0, le=1_000_000_000, decimal_places=6)]
 Factor = Annotated[Decimal, Field(ge=0, le=1000, decimal_places=3)]
 ResourceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
-PublicUrl = Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+(/[^\s?#]*)?)?$")]
 ResourceIds = Annotated[tuple[ResourceId, ...], Field(min_length=1)]
 SigningAlgorithm = Literal["RS256", "ES256", "EdDSA", "Ed25519"]
 
@@ -122,8 +121,7 @@ class GatewaySettings(Section):
         address_file: where the bound `host:port` is written once the gateway serves.
         http_port: that of the HTTP edge; 0 as for `port`.
         http_address_file: as `address_file`, for the HTTP edge.
-        public_url: where clients find the HTTP edge, `https://telecine.example` say, for the
-            addresses in its answers; empty for the one that each request names.
+        public_url: where clients find the HTTP edge; empty for where each request has found it.
         outside_hosts: the only hosts that pictures are fetched from and webhooks are sent to, even
             at private addresses; empty for all that have public ones.
         cors_origins: web pages of these origins may call the HTTP edge; `*` for any.
@@ -142,7 +140,7 @@ class GatewaySettings(Section):
     address_file: Path | None = None
     http_port: Port = 0
     http_address_file: Path | None = None
-    public_url: PublicUrl = ""
+    public_url: Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+(/[^\s?#]*)?)?$")] = ""
     outside_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     max_message_bytes: Count = 4 * 1024 * 1024
