@@ -5,6 +5,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI
@@ -93,10 +94,18 @@ def build_app(parts: GatewayParts, settings: GatewaySettings, health: HealthServ
             expose_headers=_EXPOSED_HEADERS,
         )
     app.add_middleware(
-        RequestFrame, idle_seconds=settings.upload_idle_seconds, origins=settings.cors_origins
+        RequestFrame,
+        idle_seconds=settings.upload_idle_seconds,
+        origins=(*settings.cors_origins, *_origins_of(settings.public_url)),
     )
     describe_api(app)
     return app
+
+
+def _origins_of(public_url: str) -> tuple[str, ...]:
+    """Returns the origin that pages have there, where the setting is set."""
+    scheme, netloc, *_ = urlsplit(public_url)
+    return (f"{scheme}://{netloc}".lower(),) if public_url else ()
 
 
 class HttpServer:
