@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from submissions import make_submission
 
-from telecine.config import QueueSettings, load_settings
+from telecine.config import GatewaySettings, QueueSettings, load_settings
 from telecine.errors import QueueFullError
 from telecine.jobs.fair_scheduler import TIER_WEIGHTS, tier_word
 from telecine.jobs.job_store import open_job_store
@@ -134,3 +135,17 @@ async def test_queue_is_opened_as_it_is_set(redis_url: str) -> None:
 def test_webhook_that_could_not_be_signed_is_an_error(webhooks: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"secrets|whsec_"):
         WebhookSettings.model_validate(webhooks)
+
+
+@pytest.mark.parametrize("url", ["", "https://a.example", "http://10.0.0.1:8080/x/"])
+def test_public_url_is_one_that_paths_can_be_put_behind(url: str) -> None:
+    assert GatewaySettings(public_url=url).public_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["a.example", "ftp://a.example", "https://", "https://a?b", "https://a/#b", "https://u@a"],
+)
+def test_public_url_of_another_form_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match="public_url"):
+        GatewaySettings(public_url=url)

@@ -24,9 +24,8 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from report import Figure, figure, write_report
 
+from telecine.auth_settings import AccessTokenSettings, AuthSettings
 from telecine.config import (
-    AccessTokenSettings,
-    AuthSettings,
     GatewaySettings,
     RedisSettings,
     StorageSettings,

@@ -12,7 +12,6 @@ from whole_service import build_repository
 from telecine.config import (
     GatewaySettings,
     RedisSettings,
-    Section,
     StorageSettings,
     TritonSettings,
     WorkerSettings,
@@ -24,6 +23,7 @@ from telecine.jobs.redis_server import RedisServer
 from telecine.local.local_service import Server
 from telecine.local.python_process import PythonProcess
 from telecine.local.settings_file import to_toml
+from telecine.settings_section import Section
 
 LEASE_SECONDS = 3.0
 SLICE_STEPS = 2

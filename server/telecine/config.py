@@ -6,9 +6,9 @@
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -16,101 +16,22 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from telecine.auth_settings import AuthSettings, TlsSettings
 from telecine.settings_errors import refuse_unknown_sections, told_in_a_line
+from telecine.settings_section import (
+    Count,
+    CreditRate,
+    Credits,
+    Days,
+    Factor,
+    Port,
+    ResourceId,
+    ResourceIds,
+    Seconds,
+    Section,
+    Weight,
+)
 from telecine.webhook_settings import WebhookSettings
-
-Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-Days = Seconds
-Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Credits = Annotated[Decimal, Field(ge=0, le=1_000_000_000, decimal_places=6)]
-CreditRate = Annotated[Decimal, Field(gt=0, le=1_000_000_000, decimal_places=6)]
-Factor = Annotated[Decimal, Field(ge=0, le=1000, decimal_places=3)]
-ResourceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-
-ResourceIds = Annotated[tuple[ResourceId, ...], Field(min_length=1)]
-SigningAlgorithm = Literal["RS256", "ES256", "EdDSA", "Ed25519"]
-
-
-class Section(BaseModel):
-    """A part of the settings; an unknown key is an error, so that no typo goes unseen."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TlsSettings(Section):
-    """Certificates of a server, in PEM; files that change are read again.
-
-    Attributes:
-        cert: the server's certificate, then those between it and its root.
-        key: its private key, not encrypted.
-        client_ca: whose certificates clients must show (mTLS); None asks for none.
-    """
-
-    cert: Path
-    key: Path
-    client_ca: Path | None = None
-
-
-class AccessTokenSettings(Section):
-    """OAuth2 access tokens, JWTs of one issuer.
-
-    Attributes:
-        issuer: what `iss` must be.
-        audience: what `aud` must be or hold.
-        jwks_url: where the issuer publishes its keys; without TLS on this machine alone.
-        algorithms: how a token may be signed.
-        types: what `typ` in its header may be.
-        tenant_claim: the claim that names the tenant.
-        scope_claim: the claim with the scopes, a list or divided by spaces.
-        leeway_seconds: how far the clocks of issuer and gateway may be apart.
-        refresh_seconds: how old the keys may be; one that the issuer withdraws is dropped then.
-        refetch_seconds: how long after a fetch an unknown key brings about the next one.
-        max_stale_seconds: how long keys are used while the issuer cannot be reached.
-        timeout_seconds: how long a fetch may take.
-    """
-
-    issuer: Annotated[str, Field(min_length=1)]
-    audience: Annotated[str, Field(min_length=1)]
-    jwks_url: Annotated[
-        str,
-        Field(pattern=r"^(https://\S+|http://(127\.0\.0\.1|localhost|\[::1\])[:/]\S*)$"),
-    ]
-    algorithms: Annotated[tuple[SigningAlgorithm, ...], Field(min_length=1)] = (
-        "RS256",
-        "ES256",
-        "EdDSA",
-        "Ed25519",
-    )
-    types: tuple[str, ...] = ("at+jwt",)
-    tenant_claim: str = "tenant"
-    scope_claim: str = "scope"
-    leeway_seconds: Annotated[float, Field(ge=0, le=300)] = 5.0
-    refresh_seconds: Seconds = 300.0
-    refetch_seconds: Seconds = 10.0
-    max_stale_seconds: Seconds = 86_400.0
-    timeout_seconds: Seconds = 5.0
-
-
-class AuthSettings(Section):
-    """Who may call.
-
-    Attributes:
-        is_required: whether every call needs an API key or an access token. Without it the gateway
-            serves on this machine's own addresses alone, and everyone there is its operator.
-        access_tokens: whose access tokens are taken besides API keys; None for nobody's.
-    """
-
-    is_required: bool = False
-    access_tokens: AccessTokenSettings | None = None
-
-    @model_validator(mode="after")
-    def _require_what_is_set_up(self) -> Self:
-        if self.access_tokens is not None and not self.is_required:
-            msg = "access_tokens are set, but is_required is not: nobody would be asked for one"
-            raise ValueError(msg)
-        return self
 
 
 class GatewaySettings(Section):
@@ -121,6 +42,7 @@ class GatewaySettings(Section):
         address_file: where the bound `host:port` is written once the gateway serves.
         http_port: that of the HTTP edge; 0 as for `port`.
         http_address_file: as `address_file`, for the HTTP edge.
+        public_url: where clients find the HTTP edge; empty for where each request has found it.
         outside_hosts: the only hosts that pictures are fetched from and webhooks are sent to, even
             at private addresses; empty for all that have public ones.
         cors_origins: web pages of these origins may call the HTTP edge; `*` for any.
@@ -140,6 +62,7 @@ class GatewaySettings(Section):
     address_file: Path | None = None
     http_port: Port = 0
     http_address_file: Path | None = None
+    public_url: Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+(/[^\s?#]*)?)?$")] = ""
     outside_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     max_message_bytes: Count = 4 * 1024 * 1024
@@ -296,7 +219,7 @@ class PriceSettings(Section):
     """
 
     credits_per_second: Credits = Decimal(1)
-    models: dict[ResourceId, Factor] = {}
+    models: dict[ResourceId, Factor] = Field(default_factory=dict)
     tiers: TierPrices = TierPrices()
     sound: Factor = Decimal("1.25")
 
@@ -340,7 +263,7 @@ class RouterSettings(Section):
             serves is taken.
     """
 
-    aliases: dict[ResourceId, ResourceId | ResourceIds] = {}
+    aliases: dict[ResourceId, ResourceId | ResourceIds] = Field(default_factory=dict)
 
 
 class LogSettings(Section):

@@ -86,13 +86,19 @@ class AlreadyExistsError(TelecineError):
 
 
 class VideoStateError(TelecineError):
-    """Not possible in the video's present state; `state` is that state's name."""
+    """Not possible in the video's present state.
+
+    Attributes:
+        state: that state's name.
+        field: where the request names the video; empty where the request is all about it.
+    """
 
     reason = "WRONG_STATE"
 
-    def __init__(self, message: str, *, state: str) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, state: str, field: str = "") -> None:
+        super().__init__(f"{field}: {message}" if field else message)
         self.state = state
+        self.field = field
 
 
 class VideoEndedError(VideoStateError):
@@ -219,13 +225,19 @@ class UnauthenticatedError(TelecineError):
 
 
 class PermissionDeniedError(TelecineError):
-    """The caller may not do this; `scope` is the one it lacks, empty where it is none of them."""
+    """The caller may not do this.
+
+    Attributes:
+        scope: the one that it lacks; empty where it is none of them.
+        field: what in the request it may not ask for; empty where it is all of it.
+    """
 
     reason = "PERMISSION_DENIED"
 
-    def __init__(self, message: str, *, scope: str = "") -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, scope: str = "", field: str = "") -> None:
+        super().__init__(f"{field}: {message}" if field else message)
         self.scope = scope
+        self.field = field
 
 
 class UnavailableError(TelecineError):

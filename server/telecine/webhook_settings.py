@@ -3,13 +3,11 @@
 import base64
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+
+from telecine.settings_section import Count, ResourceId, Seconds, Section
 
 WEBHOOK_SECRET_PREFIX = "whsec_"
-
-Tenant = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
 
 
 def _check_webhook_secret(secret: SecretStr) -> SecretStr:
@@ -31,7 +29,7 @@ WebhookSecrets = Annotated[
 ]
 
 
-class WebhookSettings(BaseModel, frozen=True, extra="forbid"):
+class WebhookSettings(Section):
     """Who is told, and how, that a video has ended.
 
     Attributes:
@@ -46,8 +44,8 @@ class WebhookSettings(BaseModel, frozen=True, extra="forbid"):
         max_retry_seconds: the longest wait between two tries.
     """
 
-    secrets: dict[Tenant, WebhookSecrets] = {}
-    urls: dict[Tenant, str] = {}
+    secrets: dict[ResourceId, WebhookSecrets] = Field(default_factory=dict)
+    urls: dict[ResourceId, str] = Field(default_factory=dict)
     poll_seconds: Seconds = 1.0
     timeout_seconds: Seconds = 10.0
     max_tries: Count = 12

@@ -96,6 +96,7 @@ async def test_tier_that_the_tenant_does_not_have_is_denied(gateway: Any, refuse
     refusal = await refused(gateway.create(tier=video_pb2.TIER_STANDARD))
     assert refusal.code == grpc.StatusCode.PERMISSION_DENIED
     assert refusal.message == "spec.tier: this tenant has BATCH, PREMIUM only"
+    assert refusal.field == "spec.tier"
     refusal = await refused(gateway.create(tier=99))
     assert (refusal.code, refusal.field) == (grpc.StatusCode.INVALID_ARGUMENT, "spec.tier")
 

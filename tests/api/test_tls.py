@@ -12,8 +12,8 @@ from certificates import CertificateAuthority, serial_of
 from keyed_gateway import KeyedGateway, keyed_gateway
 
 from telecine.api.tls import server_credentials, server_ssl_context
+from telecine.auth_settings import TlsSettings
 from telecine.client import AsyncClient, Client, TlsOptions, UnavailableError
-from telecine.config import TlsSettings
 
 
 @pytest.fixture

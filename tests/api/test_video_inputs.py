@@ -259,6 +259,7 @@ async def test_source_must_have_succeeded(gateway: Any, refused: Refused) -> Non
     refusal = await _refusal(gateway, refused, **fields)
     assert refusal.code == grpc.StatusCode.FAILED_PRECONDITION
     assert refusal.message == f"spec.edit.source: {source_video.name} is QUEUED, not SUCCEEDED"
+    assert refusal.field == "spec.edit.source"
     await gateway.finish(await gateway.claim(), MP4)
     edited = await gateway.create(**fields)
     assert (edited.num_frames, edited.spec.edit.strength) == (33, 0.7)

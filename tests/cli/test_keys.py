@@ -11,9 +11,9 @@ import pytest
 from gateway_process import GatewayProcess, running_gateway
 from typer.testing import CliRunner, Result
 
+from telecine.auth_settings import AuthSettings
 from telecine.cli.app import app
 from telecine.client import PermissionDeniedError, UnauthenticatedError
-from telecine.config import AuthSettings
 from telecine.local.data_folder import DataFolder
 from telecine.local.operator_key import keep_local_key
 

@@ -6,8 +6,8 @@ from certificates import CertificateAuthority
 from gateway_process import running_gateway
 from typer.testing import CliRunner
 
+from telecine.auth_settings import TlsSettings
 from telecine.cli.app import app
-from telecine.config import TlsSettings
 
 
 def test_a_gateway_with_mtls_is_reached_with_the_right_files(

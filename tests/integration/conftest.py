@@ -12,7 +12,6 @@ from telecine.client import AsyncClient, VideoOptions
 from telecine.config import (
     GatewaySettings,
     RedisSettings,
-    Section,
     StorageSettings,
     TritonSettings,
     WorkerSettings,
@@ -21,6 +20,7 @@ from telecine.free_ports import free_port
 from telecine.inference.triton_server import TritonServer, TritonServerConfig
 from telecine.local.python_process import PythonProcess
 from telecine.local.settings_file import to_toml
+from telecine.settings_section import Section
 from telecine.v1 import model_pb2, video_pb2
 
 from .waiting import until

@@ -1,10 +1,8 @@
 from pathlib import Path
 
+from telecine.auth_settings import AccessTokenSettings, AuthSettings, TlsSettings
 from telecine.config import (
-    AccessTokenSettings,
-    AuthSettings,
     GatewaySettings,
-    TlsSettings,
     load_settings,
 )
 from telecine.local.data_folder import DataFolder

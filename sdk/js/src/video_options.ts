@@ -30,11 +30,11 @@ export interface VideoOptions {
   startWithinSeconds?: number;
   /** Adapters of the model by name, each with its scale: 1 as it was trained. */
   loras?: Readonly<Record<string, number>>;
-  /** The video that is changed; excludes `inputImage` and `extendSource`, as each does. */
+  /** The video that is changed, or an upload, `media/...`; excludes `inputImage` and `extendSource`, as each does. */
   editSource?: string;
   /** How much is changed, 0 to 1. */
   editStrength?: number;
-  /** The video that is gone on with, for `extendSeconds` more. */
+  /** The video that is gone on with, or an upload, `media/...`, for `extendSeconds` more. */
   extendSource?: string;
   extendSeconds?: number;
 }

@@ -167,5 +167,7 @@ def _granted_tiers(
             raise InvalidFieldError("api_key.tiers", f"{tier} is no tier")
         if caller.tiers and tier not in caller.tiers:
             name = video_pb2.Tier.Name(tier)
-            raise PermissionDeniedError(f"{caller.principal} may not make {name} videos")
+            raise PermissionDeniedError(
+                f"{caller.principal} may not make {name} videos", field="api_key.tiers"
+            )
     return list(dict.fromkeys(asked)) or list(caller.tiers)

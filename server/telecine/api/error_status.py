@@ -108,15 +108,15 @@ def _details(error: errors.TelecineError) -> list[Message]:
             parts.append(details.ResourceInfo(resource_name=error.resource_name))
         case errors.AlreadyExistsError():
             metadata.update(field="request_id", request_id=error.request_id)
-        case errors.PermissionDeniedError() if error.scope:
-            metadata["scope"] = error.scope
+        case errors.PermissionDeniedError():
+            metadata.update(_given(scope=error.scope, field=error.field))
         case errors.QuotaExceededError() | errors.RateLimitedError():
             metadata.update(_quota_metadata(error))
             parts.extend(_exhausted(error))
         case errors.EventsTrimmedError():
             metadata["field"] = "after_event_id"
         case errors.VideoStateError():
-            metadata["state"] = error.state
+            metadata.update(_given(state=error.state, field=error.field))
             violation = details.PreconditionFailure.Violation(
                 type="VIDEO_STATE", subject=error.state, description=error.message
             )
@@ -125,6 +125,10 @@ def _details(error: errors.TelecineError) -> list[Message]:
             parts.append(_retry(error.retry_seconds))
     info = details.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=metadata)
     return [info, *parts]
+
+
+def _given(**values: str) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value}
 
 
 def _bad_request(field: str, description: str) -> details.BadRequest:

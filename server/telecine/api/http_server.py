@@ -5,6 +5,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI
@@ -37,7 +38,8 @@ from telecine.api.http.request_frame import RequestFrame
 from telecine.api.http.web_application import add_web_application
 from telecine.api.http.websocket_protocol import RefusingWebSocketProtocol
 from telecine.api.tls import server_ssl_context
-from telecine.config import GatewaySettings, TlsSettings
+from telecine.auth_settings import TlsSettings
+from telecine.config import GatewaySettings
 from telecine.errors import TelecineError
 
 # Paths of their own come before those that an id could be part of.
@@ -74,6 +76,7 @@ def build_app(parts: GatewayParts, settings: GatewaySettings, health: HealthServ
         openapi_url="/openapi.json",
     )
     app.state.parts = parts
+    app.state.public_url = settings.public_url.rstrip("/")
     app.state.routes = [route for routes in _ROUTES for route in routes.router.routes]
     for routes in _ROUTES:
         app.include_router(routes.router)
@@ -92,10 +95,18 @@ def build_app(parts: GatewayParts, settings: GatewaySettings, health: HealthServ
             expose_headers=_EXPOSED_HEADERS,
         )
     app.add_middleware(
-        RequestFrame, idle_seconds=settings.upload_idle_seconds, origins=settings.cors_origins
+        RequestFrame,
+        idle_seconds=settings.upload_idle_seconds,
+        origins=(*settings.cors_origins, *_origins_of(settings.public_url)),
     )
     describe_api(app)
     return app
+
+
+def _origins_of(public_url: str) -> tuple[str, ...]:
+    """Returns the origin that pages have there, where the setting is set."""
+    scheme, netloc, *_ = urlsplit(public_url)
+    return (f"{scheme}://{netloc}".lower(),) if public_url else ()
 
 
 class HttpServer:

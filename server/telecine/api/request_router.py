@@ -88,7 +88,7 @@ def with_tier(spec: video_pb2.VideoSpec, tiers: Sequence[Tier]) -> video_pb2.Vid
     # A number that is no tier is the request's fault, not the caller's.
     if spec.tier in video_pb2.Tier.values():
         allowed = ", ".join(tier_word(tier).upper() for tier in tiers)
-        raise PermissionDeniedError(f"spec.tier: this tenant has {allowed} only")
+        raise PermissionDeniedError(f"this tenant has {allowed} only", field="spec.tier")
     return spec
 
 

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import grpc
 import structlog
 
-from telecine.config import TlsSettings
+from telecine.auth_settings import TlsSettings
 
 _log = structlog.get_logger(__name__)
 T = TypeVar("T")

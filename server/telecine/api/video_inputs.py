@@ -91,10 +91,15 @@ async def find_source(
         video = await parts.jobs.get(source, tenant=caller.tenant)
     except NotFoundError as error:
         raise InvalidFieldError(field, error.message) from error
-    if video.state != video_pb2.Video.STATE_SUCCEEDED:
-        state = state_word(video)
-        raise VideoStateError(f"{field}: {source} is {state}, not SUCCEEDED", state=state)
+    require_succeeded(video, field=field)
     return video
+
+
+def require_succeeded(source: video_pb2.Video, *, field: str) -> None:
+    """Raises VideoStateError unless another video can be made of this one; `field` names it."""
+    if source.state != video_pb2.Video.STATE_SUCCEEDED:
+        state = state_word(source)
+        raise VideoStateError(f"{source.name} is {state}, not SUCCEEDED", state=state, field=field)
 
 
 def defaults_of(

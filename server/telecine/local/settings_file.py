@@ -4,18 +4,18 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from telecine.auth_settings import AuthSettings
 from telecine.config import (
-    AuthSettings,
     GatewaySettings,
     LogSettings,
     RedisSettings,
-    Section,
     StorageSettings,
     TritonSettings,
     WorkerSettings,
 )
 from telecine.free_ports import LOCAL_HOST
 from telecine.local.data_folder import DataFolder, Ports
+from telecine.settings_section import Section
 
 
 def write_settings(folder: DataFolder, ports: Ports) -> None:

@@ -145,8 +145,9 @@ async def test_a_key_s_tiers_bind_its_videos(keyed: KeyedGateway) -> None:
         assert (await client.create_video("a")).spec.tier == video_pb2.TIER_BATCH
         standard = await client.create_video("a", tier=video_pb2.TIER_STANDARD)
         assert standard.spec.tier == video_pb2.TIER_STANDARD
-        with pytest.raises(PermissionDeniedError, match="TIER_PREMIUM"):
+        with pytest.raises(PermissionDeniedError, match="TIER_PREMIUM") as raised:
             await client.create_video("a", tier=video_pb2.TIER_PREMIUM)
+        assert raised.value.field == "spec.tier"
 
 
 async def test_callers_side_by_side_are_not_mixed_up(keyed: KeyedGateway, account: Any) -> None:

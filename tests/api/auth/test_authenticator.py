@@ -16,7 +16,8 @@ from telecine.api.auth.authenticator import (
 )
 from telecine.api.caller import LOCAL_CALLER
 from telecine.api.gateway import serve
-from telecine.config import AuthSettings, GatewaySettings, RedisSettings, Settings
+from telecine.auth_settings import AuthSettings
+from telecine.config import GatewaySettings, RedisSettings, Settings
 from telecine.errors import StoreUnavailableError, UnauthenticatedError
 from telecine.jobs.api_key_store import ApiKeyStore
 from telecine.jobs.redis_client import connect_redis

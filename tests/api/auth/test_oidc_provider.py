@@ -8,13 +8,13 @@ import pytest
 from keyed_gateway import KeyedGateway, announce, keyed_gateway
 from oidc_server import AUDIENCE, OidcServer, header_of, running_oidc_server
 
+from telecine.auth_settings import AccessTokenSettings, AuthSettings
 from telecine.client import (
     AsyncClient,
     PermissionDeniedError,
     UnauthenticatedError,
     UnavailableError,
 )
-from telecine.config import AccessTokenSettings, AuthSettings
 from telecine.v1 import account_pb2, model_pb2
 
 REFRESH_SECONDS = 0.3

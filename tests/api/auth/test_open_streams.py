@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from telecine.api.auth.open_streams import OpenStreams
 from telecine.api.caller import Caller
-from telecine.config import AuthSettings
+from telecine.auth_settings import AuthSettings
 from telecine.errors import UnauthenticatedError
 from telecine.jobs.api_key_store import ApiKeyStore
 from telecine.jobs.job_store import JobStore

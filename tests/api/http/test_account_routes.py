@@ -6,6 +6,7 @@ import pytest
 from httpx2 import AsyncClient
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
+WAV = b"RIFF\x00\x00\x00\x00WAVEfmt " + bytes(60)
 BODY = {"prompt": "a red circle", "seconds": "2"}
 
 
@@ -117,3 +118,24 @@ async def test_ledger_tells_page_by_page_what_was_charged(gateway: Any, http: As
     assert not rest["has_more"]
     refused = await http.get("/v1/ledger", params={"after": "x"})
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "after")
+
+
+async def test_tier_that_the_tenant_does_not_have_is_named(http: AsyncClient) -> None:
+    answer = await http.post("/v1/videos", json={**BODY, "tier": "premium"})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (403, "tier")
+    assert error["message"] == "tier: this tenant has STANDARD, BATCH only"
+
+
+async def test_estimate_of_a_video_with_a_track_is_what_is_reserved_then(
+    http: AsyncClient,
+) -> None:
+    media = await http.post("/v1/media", files={"file": ("a.wav", WAV)})
+    asked = {**BODY, "input_audio": media.json()["id"], "audio_mode": "none"}
+    told = await estimate(http, **asked)
+    video = (await http.post("/v1/videos", json=asked)).json()
+    assert video["estimated_microcredits"] == told["microcredits"]
+    answer = await http.post("/v1/videos/estimate", json={**BODY, "input_audio": "nope"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "input_audio")
+    form = await http.post("/v1/videos/estimate", files={"input_audio": ("a.wav", WAV)})
+    assert (form.status_code, form.json()["error"]["param"]) == (400, "input_audio")

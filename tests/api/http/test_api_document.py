@@ -16,4 +16,11 @@ async def test_gateway_serves_that_document(http: AsyncClient) -> None:
     assert served["paths"].keys() >= {"/v1/videos/{video_id}/content", "/v1/models"}
     form = served["components"]["schemas"]["CreateForm"]["properties"]["input_reference"]
     assert form == {"type": "string", "format": "binary"}
+    track = {
+        name: served["components"]["schemas"][name]["properties"]["input_audio"]
+        for name in ("CreateForm", "EditForm", "ExtendForm", "RemixForm")
+    }
+    assert all(field == form for field in track.values()), track
+    remix = served["paths"]["/v1/videos/{video_id}/remix"]["post"]["requestBody"]["content"]
+    assert remix["multipart/form-data"]["schema"]["$ref"].endswith("/RemixForm")
     assert "prompt" in served["components"]["schemas"]["CreateBody"]["required"]

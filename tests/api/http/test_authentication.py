@@ -59,6 +59,36 @@ async def test_key_opens_what_its_scopes_allow_and_no_other_tenant_s(
             assert '"QUEUED"' in str(await socket.recv())
 
 
+async def test_models_take_no_scope_as_by_grpc(
+    redis_url: str, tmp_path: Path, toybox: model_pb2.Model
+) -> None:
+    async with keyed_gateway(redis_url, tmp_path) as gateway:
+        await announce(gateway, toybox)
+        key = {"x-api-key": str(await gateway.make_key(Scope.VIDEOS_WRITE))}
+        async with AsyncClient(base_url=base_of(tmp_path)) as http:
+            for path in ("/v1/models", "/v1/models/toybox"):
+                assert (await http.get(path, headers=key)).status_code == 200
+                assert (await http.get(path)).status_code == 401
+            for path in ("/v1/videos", "/v1/media", "/v1/usage"):
+                assert (await http.get(path, headers=key)).status_code == 403
+
+
+async def test_page_that_a_proxy_has_brought_is_the_gateway_s_own(
+    redis_url: str, tmp_path: Path, toybox: model_pb2.Model
+) -> None:
+    public_url = "https://Telecine.example/media"
+    async with keyed_gateway(redis_url, tmp_path, public_url=public_url) as gateway:
+        await announce(gateway, toybox)
+        key = {"x-api-key": str(await gateway.make_key())}
+        statuses = {}
+        async with AsyncClient(base_url=base_of(tmp_path)) as http:
+            for origin in ("https://telecine.example", "https://evil.example", ""):
+                headers = {**key, "origin": origin}
+                made = await http.post("/v1/videos", json={"prompt": "x"}, headers=headers)
+                statuses[origin] = made.status_code
+    assert statuses == {"https://telecine.example": 202, "https://evil.example": 403, "": 403}
+
+
 async def test_the_http_edge_has_the_certificate_of_the_other(
     redis_url: str, tmp_path: Path, toybox: model_pb2.Model
 ) -> None:

@@ -26,7 +26,8 @@ async def test_remix_edits_the_source_with_its_options(gateway: Any, http: Async
     assert (video["num_inference_steps"], video["guidance_scale"]) == (7, 2.0)
     spec = (await gateway.jobs.get(f"videos/{video['id']}")).spec
     assert spec.edit.source == f"videos/{source}"
-    assert spec.edit.strength == 0.7
+    assert spec.edit.strength == video["strength"] == 0.7
+    assert (video["video"], video["extension"]) == ({"id": source, "file_id": None}, None)
     assert video["seconds"] == (await http.get(f"/v1/videos/{source}")).json()["seconds"]
 
 
@@ -45,7 +46,9 @@ async def test_edit_takes_a_file(gateway: Any, http: AsyncClient) -> None:
     )
     assert answer.status_code == 202, answer.text
     assert answer.json()["remixed_from_video_id"] is None
+    named = answer.json()["video"]
     spec = (await gateway.jobs.get(f"videos/{answer.json()['id']}")).spec
+    assert named == {"id": None, "file_id": spec.edit.source}
     assert (await gateway.objects.stat(spec.edit.source)).size_bytes == len(MP4)
 
 
@@ -57,6 +60,14 @@ async def test_extension_shows_the_length_of_the_whole(gateway: Any, http: Async
     )
     assert answer.status_code == 202, answer.text
     assert answer.json()["num_frames"] == 33 + 8
+    assert answer.json()["strength"] is None
+    added = answer.json()["extension"]
+    assert (added.pop("seconds"), added.pop("num_frames")) == ("0.5", 8)
+    extend = (await gateway.jobs.get(f"videos/{answer.json()['id']}")).spec.extend
+    assert added == {
+        "num_context_frames": extend.num_context_frames,
+        "num_overlap_frames": extend.num_overlap_frames,
+    }
     assert float(answer.json()["seconds"]) > 2
 
 
@@ -90,7 +101,7 @@ BAD = [
     ("edits", {"prompt": "x"}, 400, "video"),
     ("edits", {"prompt": "x", "video": {"id": "nope"}}, 400, "video.id"),
     ("edits", {"prompt": "x", "video": {"id": "SOURCE"}, "strength": 2.0}, 400, "strength"),
-    ("edits", {"prompt": "x", "video": {"id": "QUEUED"}}, 409, None),
+    ("edits", {"prompt": "x", "video": {"id": "QUEUED"}}, 409, "video"),
     ("extensions", {"prompt": "x", "video": {"id": "SOURCE"}}, 400, "seconds"),
     ("extensions", {"prompt": "x", "video": {"id": "SOURCE"}, "seconds": "0"}, 400, "seconds"),
     ("extensions", {"prompt": "x", "video": {"id": "SOURCE"}, "seconds": "99"}, 400, "seconds"),
@@ -98,7 +109,7 @@ BAD = [
     ("extensions", {"prompt": "x", "video": {"id": "SOURCE"}, "seconds": "99999"}, 400, "seconds"),
     ("SOURCE/remix", {}, 400, "prompt"),
     ("nope/remix", {"prompt": "x"}, 404, "video_id"),
-    ("QUEUED/remix", {"prompt": "x"}, 409, None),
+    ("QUEUED/remix", {"prompt": "x"}, 409, "video_id"),
 ]
 
 
@@ -109,7 +120,7 @@ async def test_bad_request_names_its_field(
     path: str,
     body: dict[str, Any],
     status: int,
-    param: str | None,
+    param: str,
 ) -> None:
     ids = {"SOURCE": await finished(gateway)}
     ids["QUEUED"] = (await gateway.create()).name.removeprefix("videos/")
@@ -127,3 +138,25 @@ async def test_characters_are_not_implemented_and_not_retried(http: AsyncClient)
     assert made.status_code == read.status_code == 501
     assert made.headers["x-should-retry"] == "false"
     assert made.json()["error"]["code"] == "not_implemented"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("{source}/remix", {}, "video_id"),
+        ("edits", {"video": {"id": "{source}"}}, "video"),
+        ("extensions", {"video": {"id": "{source}"}, "seconds": "1"}, "video"),
+    ],
+)
+async def test_source_that_is_not_ready_is_named_as_the_route_names_it(
+    gateway: Any, http: AsyncClient, path: str, body: dict[str, Any], param: str
+) -> None:
+    source = (await gateway.create()).name.removeprefix("videos/")
+    if "video" in body:
+        body = body | {"video": {"id": source}}
+    answer = await http.post(
+        f"/v1/videos/{path.format(source=source)}", json={"prompt": "x", **body}
+    )
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (409, param)
+    assert error["message"] == f"{param}: videos/{source} is QUEUED, not SUCCEEDED"

@@ -10,7 +10,7 @@ import structlog
 from httpx2 import AsyncClient
 
 from telecine.api.http import header_deadline, model_routes
-from telecine.api.http.request_frame import MAX_BODY_BYTES, MAX_IMAGE_BODY_BYTES
+from telecine.api.http.request_frame import MAX_BODY_BYTES, MAX_CREATE_BODY_BYTES
 
 IDLE_SECONDS = 1.0  # of the gateway fixture
 
@@ -29,7 +29,7 @@ async def test_body_that_says_it_is_too_large_is_refused_unread(gateway: Any) ->
     reader, writer = await connect(gateway)
     writer.write(
         b"POST /v1/videos HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-        b"content-length: %d\r\n\r\n" % (MAX_IMAGE_BODY_BYTES + 1)
+        b"content-length: %d\r\n\r\n" % (MAX_CREATE_BODY_BYTES + 1)
     )
     assert b" 413 " in await asyncio.wait_for(reader.readline(), 10)
     writer.close()
@@ -68,12 +68,37 @@ async def test_endless_body_is_refused_at_the_byte_too_many(
     assert b"connection: close" in answer
 
 
-async def test_other_routes_take_small_bodies_alone(http: AsyncClient) -> None:
+@pytest.mark.parametrize("path", ["/v1/videos/estimate", "/v1/videos/x/cancel", "/remix"])
+async def test_other_routes_take_small_bodies_alone(http: AsyncClient, path: str) -> None:
     body = json.dumps({"prompt": "x" * MAX_BODY_BYTES})
-    answer = await http.post(
-        "/v1/videos/x/remix", content=body, headers={"content-type": "application/json"}
-    )
+    answer = await http.post(path, content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("path", "largest"),
+    [
+        # What each route takes: a track of 32 MiB, beside an image of 16 or a video of 256.
+        ("/v1/videos", 48 << 20),
+        ("/v1/videos/x/remix", 32 << 20),
+        ("/v1/videos/edits", 288 << 20),
+        ("/v1/videos/extensions", 288 << 20),
+        ("/v1/media", 256 << 20),
+    ],
+)
+async def test_body_with_the_largest_files_of_its_route_is_read(
+    gateway: Any, path: str, largest: int
+) -> None:
+    for size, is_refused in ((largest + (1 << 20), False), (largest + (9 << 20), True)):
+        reader, writer = await connect(gateway)
+        writer.write(
+            b"POST %b HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n"
+            b"content-type: multipart/form-data; boundary=b\r\ncontent-length: %d\r\n\r\n"
+            % (path.encode(), size)
+        )
+        status = await asyncio.wait_for(reader.readline(), 10)
+        assert (b" 413 " in status) == is_refused, status
+        writer.close()
 
 
 async def test_body_that_goes_idle_is_given_up(http: AsyncClient) -> None:

@@ -34,6 +34,16 @@ async def test_track_of_a_form_is_stored_as_an_upload_beside_a_picture(
     assert named.json()["input_audio"] == spec.input_audio
 
 
+async def test_track_is_named_by_the_id_that_its_upload_was_answered_with(
+    http: AsyncClient,
+) -> None:
+    media_id = (await http.post("/v1/media", files={"file": ("a.wav", WAV)})).json()["id"]
+    for given in (media_id, f"media/{media_id}"):
+        answer = await http.post("/v1/videos", json={"prompt": PROMPT, "input_audio": given})
+        assert answer.status_code == 202, answer.text
+        assert answer.json()["input_audio"] == f"media/{media_id}"
+
+
 async def test_picture_is_made_to_a_track_of_a_form_by_a_model_that_can(
     gateway: Any, http: AsyncClient
 ) -> None:
@@ -80,6 +90,16 @@ async def test_refused_request_leaves_none_of_its_files(
 ) -> None:
     answer = await http.post("/v1/videos", data={"prompt": PROMPT, **fields}, files=files)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+    assert await stored(gateway) == []
+
+
+async def test_edit_of_a_video_that_is_not_ready_leaves_no_track(
+    gateway: Any, http: AsyncClient
+) -> None:
+    source = (await gateway.create()).name.removeprefix("videos/")
+    data = {"prompt": PROMPT, "video[id]": source}
+    answer = await http.post("/v1/videos/edits", data=data, files=TRACK)
+    assert answer.status_code == 409
     assert await stored(gateway) == []
 
 

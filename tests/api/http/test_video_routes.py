@@ -74,6 +74,7 @@ BAD_JSON = [
     ({"prompt": "x", "loras": ["none"]}, "loras[0].name"),
     ({"prompt": "x", "loras": ["none", "none=strong"]}, "loras[1]"),
     ({"prompt": "x", "colour": "red"}, "colour"),
+    ({"prompt": "x", "duration": 2}, "duration"),
     ({"prompt": "x", "input_reference": {}}, "input_reference"),
     ({"prompt": "x", "input_reference": {"file_id": "nope"}}, "input_reference"),
     ({"prompt": "x", "input_reference": {"image_url": "data:,x"}}, "input_reference.image_url"),
@@ -185,6 +186,47 @@ async def test_pages_hold_every_video_once_in_either_order(http: AsyncClient) ->
         assert seen == expected
 
 
+async def listed(http: AsyncClient, **query: Any) -> list[str]:
+    answer = await http.get("/v1/videos", params=query)
+    assert answer.status_code == 200, answer.text
+    return [video["id"] for video in answer.json()["data"]]
+
+
+async def test_list_has_the_filters_of_list_videos(gateway: Any, http: AsyncClient) -> None:
+    red = (await made(http, labels={"team": "red", "take": "1"}))["id"]
+    blue = (await made(http, labels={"team": "blue"}))["id"]
+    await http.post(f"/v1/videos/{blue}/cancel")
+    paused = (await made(http))["id"]
+    await http.post(f"/v1/videos/{paused}/pause")
+    assert await listed(http, status="queued") == [paused, red]
+    assert await listed(http, status="failed") == [blue]
+    assert await listed(http, status=["queued", "failed"]) == [paused, blue, red]
+    assert await listed(http, status="completed") == []
+    assert await listed(http, model="toybox") == [paused, blue, red]
+    assert await listed(http, model="models/other") == []
+    assert await listed(http, **{"label[team]": "red"}) == [red]
+    assert await listed(http, **{"label[team]": "red", "label[take]": "2"}) == []
+    created = (await http.get(f"/v1/videos/{red}")).json()["created_at"]
+    assert await listed(http, created_after=created, order="asc") == [red, blue, paused]
+    assert await listed(http, created_before=created) == []
+    assert await listed(http, created_before=created + 60) == [paused, blue, red]
+    assert await listed(http, created_after=created + 60) == []
+
+
+async def test_pages_keep_to_their_filters(http: AsyncClient) -> None:
+    ids = [(await made(http, labels={"set": str(place % 2)}))["id"] for place in range(4)]
+    created = (await http.get(f"/v1/videos/{ids[0]}")).json()["created_at"]
+    query = {"label[set]": "0", "limit": 1, "created_after": created}
+    for order, (first, second) in (("asc", ids[::2]), ("desc", ids[2::-2])):
+        for until in (created + 60, created + 120):
+            sent = {**query, "order": order, "created_before": until}
+            assert await listed(http, **sent) == [first]
+            assert await listed(http, **sent, after=first) == [second]
+            assert await listed(http, **sent, after=second) == []
+    assert await listed(http, after=ids[3], created_before=created) == []
+    assert await listed(http, after=ids[0], order="asc", created_after=created + 60) == []
+
+
 async def test_empty_page_has_no_ids(http: AsyncClient) -> None:
     page = (await http.get("/v1/videos")).json()
     assert page == {
@@ -194,7 +236,25 @@ async def test_empty_page_has_no_ids(http: AsyncClient) -> None:
 
 @pytest.mark.parametrize(
     ("query", "param"),
-    [("limit=0", "limit"), ("limit=x", "limit"), ("order=up", "order"), ("after=nope", "after")],
+    [
+        ("limit=0", "limit"),
+        ("limit=x", "limit"),
+        ("order=up", "order"),
+        ("after=nope", "after"),
+        ("status=done", "status"),
+        ("status=queued&status=RUNNING", "status"),
+        ("model=../x", "model"),
+        ("created_after=yesterday", "created_after"),
+        ("created_before=-1", "created_before"),
+        ("created_before=253402300800", "created_before"),
+        ("label[A]=red", "label"),
+        ("label[team]=a&label[team]=b", "label[team]"),
+        ("label=red", "label"),
+        ("labels[team]=red", "labels[team]"),
+        ("state=QUEUED", "state"),
+        ("page_size=2", "page_size"),
+        ("=x", "query"),
+    ],
 )
 async def test_bad_query_is_named(http: AsyncClient, query: str, param: str) -> None:
     answer = await http.get(f"/v1/videos?{query}")
@@ -226,6 +286,46 @@ async def test_finished_video_is_completed_with_its_addresses(
     assert "openai-poll-after-ms" not in answer.headers
     assert (await http.get(shown["video_url"])).content == b"mp4"
     assert (await http.get(shown["thumbnail_url"])).content == b"webp"
+
+
+async def test_every_option_is_shown_as_it_was_asked_for(http: AsyncClient) -> None:
+    options = {
+        "negative_prompt": "blue", "seed": 3, "num_inference_steps": 5, "guidance_scale": 2.5,
+        "fps": 8, "sampler": "euler", "tier": "premium", "audio_mode": "none", "upscale": 2,
+        "labels": {"team": "red"}, "start_within": "30.5", "expand_prompt": True,
+        "output_formats": ["mp4_h264", "webm_vp9"], "loras": [], "prompt": PROMPT,
+        "model": "toybox", "seconds": "1.5", "size": "128x128",
+    }  # fmt: skip
+    video = await made(http, **options)
+    assert {name: video[name] for name in options} == options
+    assert (video["attention"], video["artifacts"]) == ("full", [])
+    for name in ("input_reference", "input_audio", "video", "strength", "extension"):
+        assert video[name] is None
+    plain = await made(http)
+    assert plain["output_formats"] == ["mp4_h264"]
+    assert (plain["start_within"], plain["expand_prompt"]) == (None, False)
+
+
+async def test_upload_that_a_video_begins_with_is_shown_as_it_is_named(http: AsyncClient) -> None:
+    media = (await http.post("/v1/media", files={"file": ("a.png", PNG)})).json()
+    named = {"file_id": f"media/{media['id']}"}
+    video = await made(http, input_reference={"file_id": media["id"]})
+    assert video["input_reference"] == named
+    assert (await made(http, input_reference=named))["input_reference"] == named
+
+
+async def test_finished_video_shows_its_files(gateway: Any, http: AsyncClient) -> None:
+    video = await made(http, output_formats=["mp4_h264", "webm_vp9"])
+    done = await gateway.finish(await gateway.claim(), b"mp4", webm=b"webm", thumbnail=b"webp")
+    files = (await http.get(f"/v1/videos/{video['id']}")).json()["artifacts"]
+    assert [(file["id"], file["kind"], file["content_type"]) for file in files] == [
+        ("video.mp4", "video", "video/mp4"),
+        ("video.webm", "video", "video/webm"),
+        ("thumbnail.webp", "thumbnail", "image/webp"),
+    ]
+    assert [(file["size_bytes"], file["digest"]) for file in files] == [
+        (artifact.size_bytes, artifact.digest) for artifact in done.artifacts
+    ]
 
 
 async def test_cancelled_video_is_failed_with_that_code(http: AsyncClient) -> None:
@@ -270,3 +370,21 @@ async def test_failed_video_has_its_reason_in_lower_case(gateway: Any, http: Asy
     await gateway.jobs.fail(lease, failure)
     shown = (await http.get(f"/v1/videos/{video['id']}")).json()
     assert shown["error"] == {"code": "model_failed", "message": "no luck"}
+
+
+class TestBehindAProxy:
+    @pytest.fixture
+    def gateway_settings(self) -> dict[str, Any]:
+        return {"public_url": "https://telecine.example/media/"}
+
+    async def test_addresses_are_those_that_clients_reach(
+        self, gateway: Any, http: AsyncClient
+    ) -> None:
+        video = await made(http)
+        await gateway.finish(await gateway.claim(), b"mp4", thumbnail=b"webp")
+        shown = (await http.get(f"/v1/videos/{video['id']}")).json()
+        base = f"telecine.example/media/v1/videos/{video['id']}"
+        assert shown["video_url"] == f"https://{base}/content"
+        assert shown["thumbnail_url"] == f"https://{base}/content?variant=thumbnail"
+        assert shown["events_url"] == f"https://{base}/events"
+        assert shown["websocket_url"] == f"wss://{base}/ws"

@@ -8,7 +8,7 @@ import {
 import { type ClientOptions, Connection, type Sent } from "./connection.js";
 import { type DownloadOptions, downloadVideo, readVideo } from "./downloads.js";
 import { type VideoChange, type VideoEvent, watchVideo, watchVideos } from "./events.js";
-import { creation, estimate, type RestVideoOptions } from "./requests.js";
+import { creation, estimate, listQuery, type RestVideoOptions, type VideoFilter } from "./requests.js";
 
 /** A video as REST shows it; every field is told in docs/openapi.json. */
 export type Video = components["schemas"]["VideoObject"];
@@ -26,6 +26,8 @@ export type Quota = components["schemas"]["QuotaObject"];
 const JSON_HEADERS = { "content-type": "application/json" };
 
 type VideoList = components["schemas"]["VideoList"];
+/** A page of anything that is listed. */
+type Page<T> = Pick<VideoList, "has_more" | "last_id"> & { data: T[] };
 
 /** Calls a Telecine server by REST and server-sent events, from anything that has fetch. */
 export class Client {
@@ -57,18 +59,10 @@ export class Client {
 
   /** Yields videos, newest first; the next page is asked for when it is needed. */
   async *listVideos(
-    options: CallOptions & { isOldestFirst?: boolean; pageSize?: number } = {},
+    options: VideoFilter & CallOptions & { pageSize?: number } = {},
   ): AsyncGenerator<Video, void, undefined> {
-    const order = options.isOldestFirst ? "asc" : "desc";
-    const query = new URLSearchParams({ order, limit: String(options.pageSize ?? 50) });
-    for (;;) {
-      const page = await this.#connection.json<VideoList>(`/v1/videos?${query}`, options);
-      yield* page.data;
-      if (!page.has_more || page.last_id === null) {
-        return;
-      }
-      query.set("after", page.last_id);
-    }
+    const { signal, pageSize = 50, ...filter } = options;
+    yield* this.#list<Video>("/v1/videos", listQuery(filter, pageSize), { signal });
   }
 
   /** Yields a video's events until its end, each once and in order, through broken connections. */
@@ -127,10 +121,22 @@ export class Client {
     return this.#connection.once("/v1/media", { signal }, { method: "POST", body });
   }
 
+  /** Returns what is known of an upload. */
+  getMedia(id: string, options: CallOptions = {}): Promise<Media> {
+    return this.#connection.json(mediaPath(id), options);
+  }
+
+  /** Yields the caller's uploads, newest first; the next page is asked for when it is needed. */
+  async *listMedia(
+    { signal, pageSize = 50 }: CallOptions & { pageSize?: number } = {},
+  ): AsyncGenerator<Media, void, undefined> {
+    const query = new URLSearchParams({ limit: String(pageSize) });
+    yield* this.#list<Media>("/v1/media", query, { signal });
+  }
+
   /** Removes an upload; a video that waits to be made from it will fail. */
   async deleteMedia(id: string, options: CallOptions = {}): Promise<void> {
-    const path = `/v1/media/${encodeURIComponent(resourceId(id))}`;
-    await this.#connection.json(path, options, { method: "DELETE" });
+    await this.#connection.json(mediaPath(id), options, { method: "DELETE" });
   }
 
   /** Returns what a video, or several, would cost; none is made. A file is not looked at. */
@@ -164,6 +170,21 @@ export class Client {
     return this.#connection.json(`/v1/models/${encodeURIComponent(resourceId(id))}`, options);
   }
 
+  async *#list<T>(
+    path: string,
+    query: URLSearchParams,
+    options: CallOptions,
+  ): AsyncGenerator<T, void, undefined> {
+    for (;;) {
+      const page = await this.#connection.json<Page<T>>(`${path}?${query}`, options);
+      yield* page.data;
+      if (!page.has_more || page.last_id === null) {
+        return;
+      }
+      query.set("after", page.last_id);
+    }
+  }
+
   #create<T = Video>(
     prompt: string,
     options: RestVideoOptions & CreateVideoOptions,
@@ -182,6 +203,10 @@ export class Client {
     const sent: Sent = { method: "POST" };
     return this.#connection.json(`${videoPath(id)}/${verb}`, options, sent);
   }
+}
+
+function mediaPath(id: string): string {
+  return `/v1/media/${encodeURIComponent(resourceId(id))}`;
 }
 
 function videoPath(id: string): string {

@@ -9,7 +9,7 @@ const PARTIAL_CONTENT = 206;
 /** What fetching a file takes. */
 export interface DownloadOptions extends CallOptions {
   /** Which file; the video itself by default. */
-  variant?: "video" | "thumbnail" | "spritesheet" | "lip_sync";
+  variant?: "video" | "webm" | "thumbnail" | "spritesheet" | "lip_sync";
 }
 
 /** Returns a file, through broken connections; checks its digest where the page may use crypto. */

@@ -13,4 +13,4 @@ export {
 export type { ApiKey, ClientOptions } from "./connection.js";
 export type { DownloadOptions } from "./downloads.js";
 export type { VideoChange, VideoEvent } from "./events.js";
-export type { RestVideoOptions as VideoOptions } from "./requests.js";
+export type { RestVideoOptions as VideoOptions, VideoFilter } from "./requests.js";

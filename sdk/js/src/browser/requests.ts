@@ -10,6 +10,19 @@ export interface RestVideoOptions extends VideoOptions {
   inputReference?: Blob | string;
 }
 
+/** Which videos are listed. */
+export interface VideoFilter {
+  statuses?: readonly Schemas["VideoObject"]["status"][];
+  model?: string;
+  labels?: Readonly<Record<string, string>>;
+  /** A Unix time in seconds, as `created_at`; videos of that second are listed. */
+  createdAfter?: number;
+  /** A Unix time in seconds; videos of that second are not listed. */
+  createdBefore?: number;
+  /** Newest first by default. */
+  isOldestFirst?: boolean;
+}
+
 /** A request that makes a video. */
 export interface Creation {
   path: string;
@@ -33,6 +46,24 @@ export function creation(
     return { path, body: formOf(body, options.inputReference) };
   }
   return { path, body: JSON.stringify(body) };
+}
+
+/** Puts what is listed into a URL's query. */
+export function listQuery(filter: VideoFilter, pageSize: number): URLSearchParams {
+  const { statuses = [], model, labels = {}, createdAfter, createdBefore } = filter;
+  const order = filter.isOldestFirst ? "asc" : "desc";
+  const query = new URLSearchParams({ order, limit: String(pageSize) });
+  statuses.forEach((status) => query.append("status", status));
+  Object.entries(labels).forEach(([key, value]) => query.append(`label[${key}]`, value));
+  const plain = {
+    model: model && resourceId(model),
+    created_after: createdAfter,
+    created_before: createdBefore,
+  };
+  for (const [name, value] of Object.entries(plain)) {
+    if (value !== undefined) query.append(name, String(value));
+  }
+  return query;
 }
 
 /** Puts the question what such videos would cost into a request's JSON. */
@@ -83,11 +114,11 @@ function plainBody(prompt: string, options: RestVideoOptions): Body {
 function sourceBody(options: RestVideoOptions): Body {
   const whole = secondsText(options.durationSeconds);
   if (options.editSource !== undefined) {
-    const video = { id: resourceId(options.editSource) };
+    const video = sourceVideo(options.editSource);
     return { video, strength: options.editStrength, seconds: whole };
   }
   if (options.extendSource !== undefined) {
-    const video = { id: resourceId(options.extendSource) };
+    const video = sourceVideo(options.extendSource);
     return { video, seconds: secondsText(options.extendSeconds), total_seconds: whole };
   }
   const { inputImage, inputReference } = options;
@@ -96,6 +127,12 @@ function sourceBody(options: RestVideoOptions): Body {
   }
   const stored = inputImage === undefined ? undefined : { file_id: inputImage };
   return { seconds: whole, input_reference: stored };
+}
+
+/** A video by its id or name, or an upload by its name. */
+function sourceVideo(source: string): Schemas["SourceVideo"] {
+  const id = resourceId(source);
+  return source.startsWith("media/") ? { file_id: id } : { id };
 }
 
 function formOf(body: Record<string, unknown>, file: Blob): FormData {

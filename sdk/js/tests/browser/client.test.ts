@@ -21,6 +21,12 @@ test("a video is made, watched, fetched and removed", async () => {
   assert.equal((await client.waitForVideo(queued.id)).status, "completed");
   const file = await client.downloadVideo(queued.id);
   assert.deepEqual([file.size, file.type], [5000, "video/mp4"]);
+  assert.deepEqual(
+    (await client.getVideo(queued.id)).artifacts.map(({ kind }) => kind),
+    ["video"],
+  );
+  const webm = client.downloadVideo(queued.id, { variant: "webm" });
+  await assert.rejects(webm, { name: "NotFoundError", field: "variant" });
   await client.deleteVideo(queued.id);
   await assert.rejects(client.getVideo(queued.id), telecine.NotFoundError);
 });
@@ -66,6 +72,11 @@ test("a list goes on over its pages", async () => {
     if (listed.length === made.length) break;
   }
   assert.deepEqual(listed, made.reverse());
+  const labels = { shelf: "red" };
+  const { id } = await client.createVideo("a red circle", { ...SHELF, labels });
+  const red = await collect(client.listVideos({ labels, statuses: ["queued"], ...SHELF }));
+  assert.deepEqual(red.map((video) => video.id), [id]);
+  made.push(id);
   await Promise.all(made.map((id) => client.cancelVideo(id)));
 });
 
@@ -103,6 +114,11 @@ test("an upload begins a video, counts, and is removed", async () => {
   const head = new Uint8Array([137, 80, 78, 71, 13, 10, 26, 10]);
   const media = await client.uploadMedia(new Blob([head, new Uint8Array(5000)]));
   assert.deepEqual([media.content_type, media.size_bytes], ["image/png", 5008]);
+  const second = await client.uploadMedia(new Blob([head, new Uint8Array(10)]));
+  const known = await client.getMedia(`media/${media.id}`);
+  assert.deepEqual([known.id, known.digest], [media.id, media.digest]);
+  const listed = (await collect(client.listMedia({ pageSize: 1 }))).map(({ id }) => id);
+  assert.deepEqual(listed.slice(0, 2), [second.id, media.id]);
   const { id } = await client.createVideo("a red circle", { inputImage: media.id, ...SHELF });
   await client.cancelVideo(id);
   await client.deleteMedia(media.id);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { creation, estimate } from "../../src/browser/requests.js";
+import { creation, estimate, listQuery } from "../../src/browser/requests.js";
 
 test("options have the names and forms of REST", () => {
   const { path, body } = creation("a red circle", {
@@ -53,6 +53,33 @@ test("an edit and an extension go where REST has them", () => {
     video: { id: "1" },
     seconds: "1",
   });
+});
+
+test("an upload is edited and gone on with by its file id", () => {
+  const edit = creation("bluer", { editSource: "media/1" });
+  assert.deepEqual(JSON.parse(String(edit.body)).video, { file_id: "1" });
+  const extension = creation("on", { extendSource: "media/1", extendSeconds: 1 });
+  assert.deepEqual(JSON.parse(String(extension.body)).video, { file_id: "1" });
+  assert.deepEqual(JSON.parse(estimate("bluer", { editSource: "media/1" }, 1)).video, {
+    file_id: "1",
+  });
+});
+
+test("a list's filters have the names of REST", () => {
+  const filter = {
+    statuses: ["queued", "failed"] as const,
+    model: "models/toybox",
+    labels: { team: "red" },
+    createdAfter: 7,
+    createdBefore: 9,
+    isOldestFirst: true,
+  };
+  assert.equal(
+    decodeURIComponent(String(listQuery(filter, 5))),
+    "order=asc&limit=5&status=queued&status=failed&label[team]=red" +
+      "&model=toybox&created_after=7&created_before=9",
+  );
+  assert.equal(String(listQuery({}, 50)), "order=desc&limit=50");
 });
 
 test("an estimate asks for what the route would make", () => {

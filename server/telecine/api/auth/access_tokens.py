@@ -13,7 +13,7 @@ from telecine.api.auth.active_keys import expired_token_error
 from telecine.api.auth.issuer_keys import IssuerKeys
 from telecine.api.caller import Caller, Scope
 from telecine.api.request_validation import RESOURCE_ID
-from telecine.config import AccessTokenSettings
+from telecine.auth_settings import AccessTokenSettings
 from telecine.errors import UnauthenticatedError
 
 _MAX_HEADER_CHARACTERS = 680  # 512 bytes, joserfc's own limit, which it looks at too late

@@ -20,7 +20,8 @@ def allowed_spec(spec: video_pb2.VideoSpec, caller: Caller) -> video_pb2.VideoSp
         return allowed
     # A number that is no tier is the request's fault, not the caller's.
     if spec.tier in video_pb2.Tier.values() and spec.tier not in caller.tiers:
+        name = video_pb2.Tier.Name(spec.tier)
         raise PermissionDeniedError(
-            f"spec.tier: {caller.principal} may not make {video_pb2.Tier.Name(spec.tier)} videos"
+            f"{caller.principal} may not make {name} videos", field="spec.tier"
         )
     return spec

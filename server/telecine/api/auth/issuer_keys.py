@@ -11,7 +11,7 @@ import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, Key, RSAKey
 
-from telecine.config import AccessTokenSettings
+from telecine.auth_settings import AccessTokenSettings
 from telecine.errors import UnauthenticatedError, UnavailableError
 
 _MAX_ANSWER_BYTES = 256 << 10

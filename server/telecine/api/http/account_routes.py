@@ -11,8 +11,9 @@ from telecine.api.http.api_document import body_content
 from telecine.api.http.dependencies import Call, CallOf
 from telecine.api.http.derivation import merged, source_of
 from telecine.api.http.enum_words import enum_word
+from telecine.api.http.option_objects import seconds_text
 from telecine.api.http.request_body import read_body
-from telecine.api.http.video_object import seconds_text, size_text
+from telecine.api.http.video_object import size_text
 from telecine.api.http.video_request import EstimateBody, duration_of, spec_of, upload_name
 from telecine.api.quota_manager import NO_LIMIT
 from telecine.errors import InvalidFieldError
@@ -107,7 +108,9 @@ class EntryList(BaseModel):
 async def estimate_cost(call: CallOf) -> CostEstimate:
     """Say what videos would cost; none is made and nothing is taken."""
     async with read_body(call.request, EstimateBody) as body:
-        request = video_service_pb2.EstimateCostRequest(spec=await _spec_of(call, body))
+        spec = await _spec_of(call, body)
+        spec.input_audio = _track_of(body)
+        request = video_service_pb2.EstimateCostRequest(spec=spec)
         num_videos = body.n or 1
     estimate = await videos.estimate_cost(call.parts, request, caller=call.caller)
     return CostEstimate(
@@ -195,6 +198,13 @@ async def _spec_of(call: Call, body: EstimateBody) -> video_pb2.VideoSpec:
     spec.extend.source = source
     spec.extend.duration.CopyFrom(duration_of(body.seconds))
     return spec
+
+
+def _track_of(body: EstimateBody) -> str:
+    """Returns the name of the upload that is the sound track, empty for none."""
+    if body.input_audio is None or isinstance(body.input_audio, str):
+        return upload_name(body.input_audio) if body.input_audio else ""
+    raise InvalidFieldError("input_audio", "must be the id of an upload: nothing is stored here")
 
 
 def _check_fields(body: EstimateBody) -> None:

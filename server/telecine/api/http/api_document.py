@@ -31,8 +31,14 @@ _BODIES = (
     ErrorBody,
     ErrorDetails,
 )
-# Those that a form may bring too, with the field of theirs that may be a file.
-_FORMS = {"CreateBody": "input_reference", "EditBody": "video", "ExtendBody": "video"}
+# Those whose form may bring files, with the fields of theirs that may be one.
+_FORMS = {
+    "CreateBody": ("input_reference", "input_audio"),
+    "EditBody": ("video", "input_audio"),
+    "ExtendBody": ("video", "input_audio"),
+    "RemixBody": ("input_audio",),
+}
+_FILE = {"type": "string", "format": "binary"}
 _REFERENCE = "#/components/schemas/{model}"
 # A key or an access token, in either header.
 _KEYS = {
@@ -109,11 +115,11 @@ def _form_name(body: str) -> str:
 
 
 def _form_of(name: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Returns a body's schema as a form has it: one of its fields may be a file.
+    """Returns a body's schema as a form has it: some of its fields may be files.
 
     Objects and lists are flattened with brackets: `input_reference[image_url]`, `loras[]`.
     """
     if name not in _FORMS:
         return body
-    file = {_FORMS[name]: {"type": "string", "format": "binary"}}
-    return body | {"title": _form_name(name), "properties": body["properties"] | file}
+    files = dict.fromkeys(_FORMS[name], _FILE)
+    return body | {"title": _form_name(name), "properties": body["properties"] | files}

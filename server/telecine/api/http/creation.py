@@ -11,7 +11,7 @@ from starlette.datastructures import UploadFile
 from telecine.api.caller import Caller
 from telecine.api.gateway_parts import GatewayParts
 from telecine.api.http.references import Given, RemoteFile, fetch, identity_of, store_file
-from telecine.api.http.video_request import VideoOptions
+from telecine.api.http.video_request import VideoOptions, upload_name
 from telecine.api.media_types import MediaKind
 from telecine.api.media_uploads import remove_media
 from telecine.api.video_batches import MAX_ID_CHARACTERS, batch_create_videos, singles_of
@@ -23,6 +23,7 @@ from telecine.errors import (
     QueueFullError,
     QuotaExceededError,
     RateLimitedError,
+    VideoStateError,
 )
 from telecine.v1 import video_pb2, video_service_pb2
 
@@ -35,6 +36,7 @@ _REFUSALS = (
     QueueFullError,
     QuotaExceededError,
     RateLimitedError,
+    VideoStateError,
 )
 
 
@@ -82,7 +84,9 @@ def creation_of(
     """Returns what a body and a key ask for; a sound track of the body's is one more source."""
     sources = [source] if source else []
     if body.input_audio:
-        sources.append(Source(body.input_audio, "audio", "input_audio", _place_track))
+        track = body.input_audio
+        given = upload_name(track) if isinstance(track, str) else track
+        sources.append(Source(given, "audio", "input_audio", _place_track))
     request = video_service_pb2.CreateVideoRequest(
         spec=spec,
         request_id=_request_id_of(idempotency_key),

@@ -14,6 +14,7 @@ from telecine.api.http import text_forms
 from telecine.api.rate_limiter import rate_limit_headers
 
 _READS = frozenset({"GET", "HEAD"})
+_MODELS = "/v1/models"  # every caller may know them, as by gRPC
 _READING_POSTS = frozenset({"/v1/videos/estimate"})
 
 
@@ -38,7 +39,8 @@ async def caller_of(connection: HTTPConnection, parts: Parts) -> Caller:
         (name.decode("latin-1"), value.decode("latin-1")) for name, value in connection.headers.raw
     )
     caller = await parts.authenticator.authenticate(headers)
-    require_scope(Scope.VIDEOS_READ if _only_reads(connection) else Scope.VIDEOS_WRITE, caller)
+    if not connection.scope["path"].startswith(_MODELS):
+        require_scope(Scope.VIDEOS_READ if _only_reads(connection) else Scope.VIDEOS_WRITE, caller)
     if parts.rate_limiter is not None:
         state = await parts.rate_limiter.admit(caller)
         connection.state.headers = {} if state is None else rate_limit_headers(state)

@@ -24,6 +24,7 @@ from telecine.api.http.video_request import (
     spec_of,
 )
 from telecine.api.http.video_routes import Made, answered_all
+from telecine.api.video_inputs import require_succeeded
 from telecine.errors import InvalidFieldError, NotImplementedYetError
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
@@ -41,6 +42,7 @@ async def remix_video(
         spec = merged(options_of(known), spec_of(body, prompt=body.prompt))
         if body.strength is not None:
             spec.edit.strength = body.strength
+        require_succeeded(known, field="video_id")
         source = Source(known.name, "video", "video_id", place_edited)
         return await _made(call, creation_of(spec, body, idempotency_key, source))
 

@@ -21,18 +21,19 @@ _TYPES = {
     HTTPStatus.FORBIDDEN: "permission_error",
     HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_error",
 }
-# Where the dialect has another name for a field of VideoSpec.
+# Where the dialect has another name for a field.
 _PARAMS = {
+    "request_id": "Idempotency-Key",
+    "after_event_id": "after",
+    "num_videos": "n",
+}
+_SPEC_PARAMS = {
     "duration": "seconds",
     "input_image": "input_reference",
     "edit.source": "video",
     "edit.strength": "strength",
     "extend.source": "video",
     "extend.duration": "seconds",
-    "request_id": "Idempotency-Key",
-    "after_event_id": "after",
-    "page_size": "limit",
-    "num_videos": "n",
 }
 # The path's parameter that names a resource.
 _IDS = {"videos": "video_id", "media": "media_id", "models": "model_id"}
@@ -97,19 +98,20 @@ def param_of(error: errors.TelecineError) -> str | None:
     """Returns the request's field that an error is about, as the dialect names it."""
     if isinstance(error, errors.AlreadyExistsError):
         return _PARAMS["request_id"]
-    field: str | None = getattr(error, "field", None)
-    if field is None:
+    field: str = getattr(error, "field", "")
+    if not field:
         return None
     if isinstance(error, errors.NotFoundError) and field == "name":
         return _IDS.get(error.resource_name.partition("/")[0])
-    field = field.removeprefix("spec.")
-    return _PARAMS.get(field, field)
+    of_spec = field.removeprefix("spec.")
+    return _PARAMS.get(field, field) if of_spec == field else _SPEC_PARAMS.get(of_spec, of_spec)
 
 
 def message_of(error: errors.TelecineError) -> str:
     """Returns the error's text with the field as the dialect names it."""
-    if isinstance(error, errors.InvalidFieldError):
-        return f"{param_of(error)}: {error.description}"
+    field: str = getattr(error, "field", "")
+    if field and error.message.startswith(f"{field}: "):
+        return f"{param_of(error)}: {error.message.removeprefix(f'{field}: ')}"
     return error.message
 
 
@@ -122,8 +124,8 @@ async def answer_bad_parameter(_: HTTPConnection, error: Exception) -> JSONRespo
     """Answers a query parameter, a path or a header that is not what the route takes."""
     assert isinstance(error, RequestValidationError | WebSocketRequestValidationError)
     first = error.errors()[0]
-    place = [str(part) for part in first["loc"][1:]]
-    return answer_for(errors.InvalidFieldError(".".join(place) or "request", told(first)))
+    name = first["loc"][1] if len(first["loc"]) > 1 else "request"
+    return answer_for(errors.InvalidFieldError(str(name), told(first)))
 
 
 async def answer_http_error(connection: HTTPConnection, error: Exception) -> JSONResponse:

@@ -7,6 +7,7 @@ from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 
+from telecine.api.http.artifact_object import artifact_object
 from telecine.api.http.enum_words import enum_word
 from telecine.v1 import video_pb2
 
@@ -67,13 +68,8 @@ def _preview(preview: video_pb2.VideoEvent.Preview) -> dict[str, Any]:
 
 
 def _artifact(artifact: video_pb2.Artifact) -> dict[str, Any]:
-    return {
-        "artifact_id": artifact.artifact_id,
-        "kind": enum_word(video_pb2.Artifact.Kind.Name(artifact.kind), "KIND_"),
-        "content_type": artifact.content_type,
-        "size_bytes": artifact.size_bytes,
-        "digest": artifact.digest,
-    }
+    shown = artifact_object(artifact).model_dump()
+    return {"artifact_id": shown.pop("id"), **shown}  # `id` is the event's
 
 
 def _fragment(fragment: video_pb2.VideoEvent.FragmentReady) -> dict[str, Any]:

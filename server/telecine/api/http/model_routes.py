@@ -10,7 +10,8 @@ from telecine.api import models
 from telecine.api.http import text_forms
 from telecine.api.http.dependencies import Call, CallOf
 from telecine.api.http.enum_words import enum_word
-from telecine.api.http.video_object import seconds_text, size_text
+from telecine.api.http.option_objects import seconds_text
+from telecine.api.http.video_object import size_text
 from telecine.api.request_validation import MAX_PAGE_SIZE
 from telecine.v1 import model_pb2, model_service_pb2, video_pb2
 

@@ -1,5 +1,6 @@
 """What stands around every HTTP request: its id, its limits, and errors that nobody expected."""
 
+import re
 import secrets
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
@@ -14,16 +15,19 @@ from telecine.api.upload_pace import UploadPace
 from telecine.errors import BodyTooLargeError, InvalidFieldError, UploadIdleError
 
 MAX_BODY_BYTES = 64 * 1024
-MAX_IMAGE_BODY_BYTES = 24 * 1024 * 1024  # an image of 16 MiB as a data: URL
-MAX_VIDEO_BODY_BYTES = 258 * 1024 * 1024
+MAX_CREATE_BODY_BYTES = 56 * 1024 * 1024  # an image of 16 MiB as a data: URL, and a track of 32
+MAX_REMIX_BODY_BYTES = 34 * 1024 * 1024  # a track
+MAX_DERIVED_BODY_BYTES = 290 * 1024 * 1024  # a video of 256 MiB, and a track
+MAX_UPLOAD_BODY_BYTES = 258 * 1024 * 1024
 
 _BODY_LIMITS: Mapping[str, int] = {
-    "/v1/videos": MAX_IMAGE_BODY_BYTES,
-    "/v1/videos/edits": MAX_VIDEO_BODY_BYTES,
-    "/v1/videos/extensions": MAX_VIDEO_BODY_BYTES,
-    "/v1/videos/characters": MAX_VIDEO_BODY_BYTES,
-    "/v1/media": MAX_VIDEO_BODY_BYTES,
+    "/v1/videos": MAX_CREATE_BODY_BYTES,
+    "/v1/videos/edits": MAX_DERIVED_BODY_BYTES,
+    "/v1/videos/extensions": MAX_DERIVED_BODY_BYTES,
+    "/v1/videos/characters": MAX_UPLOAD_BODY_BYTES,
+    "/v1/media": MAX_UPLOAD_BODY_BYTES,
 }
+_REMIX = re.compile(r"/v1/videos/[^/]+/remix")
 # A URL ends up in logs and histories, where a key must not be.
 _KEY_PARAMETERS = frozenset(
     {"key", "api_key", "apikey", "api-key", "x-api-key", "access_token", "token", "authorization"}
@@ -74,13 +78,19 @@ class RequestFrame:
             await answer_for(error)(scope, receive, answer.send)
 
 
+def _limit_of(path: str) -> int:
+    """Returns how many bytes a body for a path may have."""
+    limit = MAX_REMIX_BODY_BYTES if _REMIX.fullmatch(path) else MAX_BODY_BYTES
+    return _BODY_LIMITS.get(path, limit)
+
+
 class _Body:
     """A request's body, whose bytes are counted as they come and not waited for for ever."""
 
     def __init__(self, scope: Scope, receive: Receive, *, idle_seconds: float) -> None:
         self._receive = receive
         self._pace = UploadPace(idle_seconds)
-        self._limit = _BODY_LIMITS.get(scope["path"], MAX_BODY_BYTES)
+        self._limit = _limit_of(scope["path"])
         self._num_bytes = 0
         headers = Headers(scope=scope)
         self._declared = int(headers.get("content-length", 0))

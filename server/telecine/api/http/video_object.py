@@ -3,12 +3,21 @@
 import time
 from typing import Any, Literal
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 
+from telecine.api.http.artifact_object import ArtifactObject, artifact_object
 from telecine.api.http.enum_words import enum_word
+from telecine.api.http.option_objects import (
+    ExtensionObject,
+    FileObject,
+    LoraObject,
+    SourceObject,
+    option_fields,
+    seconds_text,
+    source_id,
+)
 from telecine.api.stored_files import BLOCKED, state_word
 from telecine.v1 import video_pb2
 
@@ -33,13 +42,6 @@ class VideoError(BaseModel):
 
     code: str
     message: str
-
-
-class LoraObject(BaseModel):
-    """An adapter that acts on the model."""
-
-    name: str
-    scale: float
 
 
 class VisemeObject(BaseModel):
@@ -99,6 +101,9 @@ class VideoObject(BaseModel):
     warnings: list[str]
     model_version: str
     model_digest: str
+    attention: str | None
+    lip_sync: LipSyncObject | None
+    artifacts: list[ArtifactObject]
     negative_prompt: str
     seed: int
     num_inference_steps: int
@@ -107,11 +112,17 @@ class VideoObject(BaseModel):
     sampler: str
     tier: str
     audio_mode: str
+    expand_prompt: bool
+    input_reference: FileObject | None
     input_audio: str | None
-    lip_sync: LipSyncObject | None
+    video: SourceObject | None
+    strength: float | None
+    extension: ExtensionObject | None
+    output_formats: list[str]
     upscale: int
     loras: list[LoraObject]
     labels: dict[str, str]
+    start_within: str | None
 
 
 class VideoList(BaseModel):
@@ -139,15 +150,15 @@ def video_object(video: video_pb2.Video, connection: HTTPConnection) -> VideoObj
         id=video_id,
         job_id=video_id,
         **_dialect_fields(video),
-        **_addresses(video, f"{str(connection.base_url).rstrip('/')}/v1/videos/{video_id}"),
+        **_addresses(video, f"{_base_url(connection)}/v1/videos/{video_id}"),
         **_progress_fields(video),
-        **_option_fields(video.spec),
+        **option_fields(video.spec),
     )
 
 
-def seconds_text(duration: Duration) -> str:
-    """Returns a length as the dialect has it: `4`, `1.0625`."""
-    return f"{duration.ToNanoseconds() / 1_000_000_000:g}"
+def states_of(status: Status) -> list[video_pb2.Video.State.ValueType]:
+    """Returns the states that the dialect has one word for."""
+    return [state for state, word in _STATUSES.items() if word == status]
 
 
 def size_text(size: video_pb2.Size) -> str:
@@ -177,9 +188,15 @@ def _dialect_fields(video: video_pb2.Video) -> dict[str, Any]:
         "prompt": spec.prompt,
         "seconds": seconds_text(spec.duration),
         "size": size_text(spec.size),
-        "remixed_from_video_id": _source_id(spec),
+        "remixed_from_video_id": source_id(spec),
         "error": _error_of(video),
     }
+
+
+def _base_url(connection: HTTPConnection) -> str:
+    """Returns where the caller finds this edge, without a slash at its end."""
+    public_url: str = connection.app.state.public_url
+    return public_url or str(connection.base_url).rstrip("/")
 
 
 def _addresses(video: video_pb2.Video, url: str) -> dict[str, Any]:
@@ -214,6 +231,8 @@ def _progress_fields(video: video_pb2.Video) -> dict[str, Any]:
         "warnings": list(video.warnings),
         "model_version": video.model_version,
         "model_digest": video.model_digest,
+        "attention": video.attention or None,
+        "artifacts": [artifact_object(artifact) for artifact in video.artifacts],
         "lip_sync": _lip_sync(video.lip_sync) if video.HasField("lip_sync") else None,
     }
 
@@ -231,23 +250,6 @@ def _lip_sync(lip_sync: video_pb2.LipSync) -> LipSyncObject:
             for viseme in lip_sync.visemes
         ],
     )
-
-
-def _option_fields(spec: video_pb2.VideoSpec) -> dict[str, Any]:
-    return {
-        "negative_prompt": spec.negative_prompt,
-        "seed": spec.seed,
-        "num_inference_steps": spec.num_inference_steps,
-        "guidance_scale": spec.guidance_scale,
-        "fps": spec.fps,
-        "sampler": spec.sampler,
-        "tier": enum_word(video_pb2.Tier.Name(spec.tier), "TIER_"),
-        "audio_mode": enum_word(video_pb2.AudioMode.Name(spec.audio_mode), "AUDIO_MODE_"),
-        "input_audio": spec.input_audio or None,
-        "upscale": spec.upscale,
-        "loras": [LoraObject(name=lora.name, scale=lora.scale) for lora in spec.loras],
-        "labels": dict(spec.labels),
-    }
 
 
 def _seconds_left(video: video_pb2.Video) -> float | None:
@@ -269,11 +271,6 @@ def _error_of(video: video_pb2.Video) -> VideoError | None:
     code = (video.failure.reason or "failed").lower()
     withheld = "The video was made and is withheld." if code == BLOCKED.lower() else ""
     return VideoError(code=code, message=video.failure.message or withheld)
-
-
-def _source_id(spec: video_pb2.VideoSpec) -> str | None:
-    source = spec.edit.source or spec.extend.source
-    return source.removeprefix("videos/") if source.startswith("videos/") else None
 
 
 def _seconds(

@@ -1,10 +1,10 @@
 """Making, reading, listing, ending and removing videos."""
 
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from telecine.api import videos
 from telecine.api.http.api_document import body_content
@@ -13,6 +13,12 @@ from telecine.api.http.dependencies import Call, CallOf, IdempotencyKey, VideoId
 from telecine.api.http.derivation import place_image
 from telecine.api.http.references import reference_of
 from telecine.api.http.request_body import read_body
+from telecine.api.http.video_filters import (
+    LABEL_PARAMETER,
+    ListParameters,
+    begin_behind,
+    list_request_of,
+)
 from telecine.api.http.video_object import (
     DeletedVideo,
     VideoList,
@@ -27,8 +33,6 @@ from telecine.v1 import video_pb2, video_service_pb2
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
 Made = VideoObject | VideoList
-_Order = Literal["asc", "desc"]
-_Limit = Annotated[int, Query(ge=1, le=100, description="Videos a page.")]
 
 
 @router.post(
@@ -53,18 +57,12 @@ async def create_video(
     return answered_all(made, creation, call)
 
 
-@router.get("")
-async def list_videos(
-    call: CallOf,
-    *,
-    after: Annotated[str | None, Query(description="The last id of the page before.")] = None,
-    limit: _Limit = 20,
-    order: _Order = "desc",
-) -> VideoList:
+@router.get("", openapi_extra=LABEL_PARAMETER)
+async def list_videos(call: CallOf, parameters: Annotated[ListParameters, Query()]) -> VideoList:
     """List the caller's videos, newest first unless `order` is `asc`."""
-    query = video_service_pb2.ListVideosRequest(page_size=limit, is_oldest_first=order == "asc")
-    if after is not None:
-        await _begin_after(query, after, call)
+    query = list_request_of(parameters, call.request.query_params)
+    if parameters.after is not None:
+        begin_behind(query, await _place_of(parameters.after, call))
     page = await videos.list_videos(call.parts, query, caller=call.caller)
     return _listed(page.videos, call, has_more=bool(page.next_page_token))
 
@@ -128,14 +126,9 @@ def _listed(videos: Sequence[video_pb2.Video], call: Call, *, has_more: bool) ->
     )
 
 
-async def _begin_after(query: video_service_pb2.ListVideosRequest, after: str, call: Call) -> None:
-    """Has a list begin behind a video: no two have the same create time."""
+async def _place_of(video_id: str, call: Call) -> Timestamp:
+    """Returns where in a list a video is, or was."""
     try:
-        place = await call.parts.jobs.find_place(f"videos/{after}", tenant=call.caller.tenant)
+        return await call.parts.jobs.find_place(f"videos/{video_id}", tenant=call.caller.tenant)
     except NotFoundError:
         raise InvalidFieldError("after", "is not the id of a video") from None
-    if query.is_oldest_first:
-        later = place.ToDatetime() + timedelta(microseconds=1)
-        query.create_time_from.FromDatetime(later)
-    else:
-        query.create_time_until.CopyFrom(place)

@@ -13,7 +13,7 @@ from starlette.status import (
     WS_1011_INTERNAL_ERROR,
 )
 
-from telecine.api.http.dependencies import CallerOf, Parts
+from telecine.api.http.dependencies import CallerOf, Parts, VideoId
 from telecine.api.http.error_answers import answer_for
 from telecine.api.http.event_object import event_text
 from telecine.api.http.event_stream import FAREWELL_SECONDS
@@ -55,7 +55,7 @@ async def watch_by_websocket(
 
 
 @router.get("/{video_id}/ws", include_in_schema=False, response_model=None)
-async def ask_for_upgrade(video_id: Annotated[str, Path()]) -> NoReturn:  # noqa: ARG001
+async def ask_for_upgrade(video_id: VideoId) -> NoReturn:  # noqa: ARG001
     """Say to one who came by plain HTTP what is here."""
     raise HTTPException(
         HTTPStatus.UPGRADE_REQUIRED,
