@@ -77,6 +77,7 @@ def build_app(parts: GatewayParts, settings: GatewaySettings, health: HealthServ
     )
     app.state.parts = parts
     app.state.public_url = settings.public_url.rstrip("/")
+    app.state.video_kept_days = settings.video_kept_days
     app.state.routes = [route for routes in _ROUTES for route in routes.router.routes]
     for routes in _ROUTES:
         app.include_router(routes.router)

@@ -32,6 +32,7 @@ _STATUSES: dict[video_pb2.Video.State.ValueType, Status] = {
     video_pb2.Video.STATE_CANCELLED: "failed",
     video_pb2.Video.STATE_PAUSED: "queued",
 }
+_SECONDS_A_DAY = 86_400
 _DEFAULT_POLL_SECONDS = 1.0
 _POLLS_UNTIL_DUE = 4  # about as many polls as fit in what is left
 _MIN_POLL_SECONDS, _MAX_POLL_SECONDS = 0.25, 5.0
@@ -150,10 +151,18 @@ def video_object(video: video_pb2.Video, connection: HTTPConnection) -> VideoObj
         id=video_id,
         job_id=video_id,
         **_dialect_fields(video),
+        expires_at=_expires_at(video, connection.app.state.video_kept_days),
         **_addresses(video, f"{_base_url(connection)}/v1/videos/{video_id}"),
         **_progress_fields(video),
         **option_fields(video.spec),
     )
+
+
+def _expires_at(video: video_pb2.Video, kept_days: float | None) -> int | None:
+    """Returns when a video that has ended is removed; None where its owner decides."""
+    if kept_days is None or not video.HasField("end_time"):
+        return None
+    return round(video.end_time.seconds + kept_days * _SECONDS_A_DAY)
 
 
 def states_of(status: Status) -> list[video_pb2.Video.State.ValueType]:

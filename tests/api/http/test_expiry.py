@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from httpx2 import AsyncClient
 
 from telecine.v1 import video_service_pb2
 
@@ -11,6 +12,14 @@ from telecine.v1 import video_service_pb2
 @pytest.fixture
 def gateway_settings() -> dict[str, Any]:
     return {"video_kept_days": 1 / 86_400}
+
+
+async def test_answer_by_rest_says_when(gateway: Any, http: AsyncClient) -> None:
+    video = await gateway.create()
+    assert (await http.get(f"/v1/{video.name}")).json()["expires_at"] is None
+    await gateway.finish(await gateway.claim(), b"mp4")
+    told = (await http.get(f"/v1/{video.name}")).json()
+    assert told["expires_at"] - told["completed_at"] == 1
 
 
 async def test_video_that_ended_goes_with_its_files_and_no_other(gateway: Any) -> None:
