@@ -72,3 +72,19 @@ def test_cancelled_request_does_not_wait_for_its_reader() -> None:
     chunks = UpsamplingVAE().decode_chunks(torch.zeros(1, 3, 3, 1, 1))
     with FrameRing.create(num_slots=1, slot_bytes=1 << 21) as ring:
         assert len(list(send_chunks(chunks, ring, lambda: True))) == 1
+
+
+def test_a_chunk_larger_than_a_slot_is_sent_as_several() -> None:
+    video = UpsamplingVAE().decode(torch.arange(15.0).view(1, 3, 5, 1, 1) / 15 - 0.5)
+    frame_bytes = 3 * 256 * 512
+    with FrameRing.create(num_slots=2, slot_bytes=3 * frame_bytes - 1) as ring:
+        received = []
+        sending = send_chunks([video[:, :, :4], video[:, :, 4:]], ring, lambda: True)
+        for chunk_index, outputs in enumerate(sending):
+            frames = outputs.get("frames")
+            if frames is None:
+                frames = ring.read(chunk_index, tuple(outputs["frames_shape"].tolist()))
+            ring.release(chunk_index)
+            received.append(frames)
+        assert [len(frames) for frames in received] == [2, 2, 1]
+        assert (np.concatenate(received) == to_frames(video)).all()

@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -49,10 +49,11 @@ def send_chunks(
     """Turn decoded chunks [1, 3, t, H, W] into outputs; returns how many frames they hold.
 
     With a ring, no chunk is handed on before the reader has taken enough of those before
-    it, and large ones lie in the ring instead of in `frames`.
+    it, and large ones lie in the ring instead of in `frames`; one that is larger than a slot
+    is sent as several.
     """
     num_frames = 0
-    for chunk_index, chunk in enumerate(chunks):
+    for chunk_index, chunk in enumerate(chunks if ring is None else _pieces(chunks, ring)):
         frames = to_frames(chunk)
         outputs: dict[str, NDArray[Any]] = {"frames_shape": np.array(frames.shape, np.int64)}
         while ring is not None and not ring.has_room(chunk_index):
@@ -66,3 +67,10 @@ def send_chunks(
         num_frames += len(frames)
         yield outputs
     return num_frames
+
+
+def _pieces(chunks: Iterable[Tensor], ring: FrameRing) -> Iterator[Tensor]:
+    """Chunks cut along time to what a slot holds."""
+    for chunk in chunks:
+        frame_bytes = chunk[0, :, 0].numel()  # one for each number, as pixels
+        yield from chunk.split(max(1, ring.slot_bytes // frame_bytes), 2)

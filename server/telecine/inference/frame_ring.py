@@ -60,6 +60,11 @@ class FrameRing:
         return self._region.name
 
     @property
+    def slot_bytes(self) -> int:
+        """The largest chunk that a slot holds."""
+        return self._slot_bytes
+
+    @property
     def num_consumed(self) -> int:
         """Chunks that the client has taken."""
         (count,) = _NUM_CONSUMED.unpack_from(self._region.memory, _NUM_CONSUMED_OFFSET)
