@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tiny_mochi
 import tiny_wan
 import torch
 from safetensors.torch import load_file, save_file
@@ -139,6 +140,23 @@ def test_a_tensor_of_another_type_is_named(weights: Path) -> None:
 def test_a_config_that_describes_another_network_is_named(weights: Path) -> None:
     (weights / "transformer" / "config.json").write_text('{"num_wheels": 4}')
     assert "transformer/config.json: " in problem_of(weights)
+
+
+@pytest.mark.parametrize("write", [tiny_wan.write_wan, tiny_mochi.write_tiny_mochi])
+def test_a_transformer_without_a_config_is_named(
+    tmp_path: Path, write: Callable[[Path], object]
+) -> None:
+    write(tmp_path)
+    config = tmp_path / "transformer" / "config.json"
+    config.unlink()
+    assert f"{config}: missing" in problem_of(tmp_path).splitlines()
+
+
+def test_a_config_without_an_entry_is_named_with_it(tmp_path: Path) -> None:
+    tiny_wan.write_wan(tmp_path)
+    config = tmp_path / "transformer" / "config.json"
+    config.write_text("{}")
+    assert f"{config}: no entry 'in_channels'" in problem_of(tmp_path).splitlines()
 
 
 @pytest.mark.timeout(30)  # a billion layers are not built first

@@ -56,7 +56,7 @@ class MochiFamily:
     def networks(self) -> Mapping[str, Callable[[], nn.Module]]:
         """Transformer, VAE and T5."""
         return {
-            "transformer": partial(MochiTransformer, self._transformer_config()),
+            "transformer": lambda: MochiTransformer(self._transformer_config()),
             "vae": self._build_vae,
             "text_encoder": self._build_text_encoder,
         }

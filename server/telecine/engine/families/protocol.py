@@ -200,7 +200,8 @@ class Family(Protocol):
     def networks(self) -> Mapping[str, Callable[[], nn.Module]]:
         """By the folder that holds its weights: builds what its config.json describes.
 
-        No weights are read, so that a check can build it on torch's meta device.
+        Files are read when it is called, and no weights, so that a check can build it on torch's
+        meta device.
         """
         ...
 

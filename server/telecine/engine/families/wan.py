@@ -72,7 +72,7 @@ class WanFamily:
     def networks(self) -> Mapping[str, Callable[[], nn.Module]]:
         """Transformers, VAE, UMT5 and, in Wan 2.1 I2V, CLIP."""
         builders: dict[str, Callable[[], nn.Module]] = {
-            part: partial(WanTransformer, self._config(part)) for part in self._transformers
+            part: partial(self._build_transformer, part) for part in self._transformers
         }
         builders |= {"vae": self._build_vae, "text_encoder": self._build_text_encoder}
         if self._has_part("image_encoder"):
@@ -223,6 +223,9 @@ class WanFamily:
 
     def _has_part(self, part: str) -> bool:
         return bool((self._index.get(part) or [None])[0])
+
+    def _build_transformer(self, part: str) -> nn.Module:
+        return WanTransformer(self._config(part))
 
     def _build_vae(self) -> nn.Module:
         from telecine.engine.vae.wan_vae import build_network  # noqa: PLC0415 - as in load_vae

@@ -100,6 +100,8 @@ def _check_network(folder: Path, build: Callable[[], nn.Module]) -> Tensors:
     _require_folder(folder)
     tensors = _read_tensors(folder)
     config = folder / "config.json"
+    if not config.is_file():
+        raise ValueError(f"{config}: missing")
     try:
         _require_no_more_layers(json.loads(config.read_text()), len(tensors))
         with torch.device("meta"):
@@ -231,5 +233,7 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 def _words(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"no entry {error}"
     first_line = (str(error).splitlines() or [""])[0]
     return f"{type(error).__name__}: {first_line}"
