@@ -10,6 +10,7 @@ import pytest
 
 from telecine.media import clip_file
 from telecine.media.clip_file import ClipFile
+from telecine.media.picture_file import MAX_ASPECT
 from telecine.media.transcoder import EncodingOptions, Frames, Mp4Writer
 
 FPS, NUM_FRAMES, SIDE = 8, 24, 32
@@ -172,6 +173,12 @@ def test_limits_are_named(
     monkeypatch.setattr(clip_file, limit, value)
     with pytest.raises(ValueError, match=message):
         ClipFile(video)
+
+
+def test_a_strip_is_refused(tmp_path: Path) -> None:
+    path = write_mp4(tmp_path / "strip.mp4", gray_levels(2, height=16, width=16 * MAX_ASPECT + 2))
+    with pytest.raises(ValueError, match=f"more than {MAX_ASPECT} times the other"):
+        ClipFile(path)
 
 
 def test_a_few_bytes_that_tell_of_many_pictures_are_refused(tmp_path: Path, video: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from telecine.media.picture_file import MAX_PIXELS, read_picture
+from telecine.media.picture_file import MAX_ASPECT, MAX_PIXELS, read_picture
 
 WIDTH, HEIGHT = 48, 32
 RED, BLUE = (220, 30, 30), (30, 60, 230)
@@ -170,6 +170,17 @@ def test_a_bomb_is_refused_before_it_is_decoded(size: tuple[int, int]) -> None:
 def test_a_bomb_of_webp_is_refused_before_it_is_decoded() -> None:
     with pytest.raises(ValueError, match=f"more than {MAX_PIXELS} pixels"):
         read_picture(webp_claiming(16_384, 16_384))
+
+
+@pytest.mark.parametrize("size", [(MAX_PIXELS, 1), (1, 65_535), (MAX_ASPECT * 40 + 1, 40)])
+def test_a_strip_is_refused_before_it_is_decoded(size: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=f"more than {MAX_ASPECT} times the other"):
+        read_picture(png_claiming(*size))
+
+
+def test_a_picture_of_the_widest_aspect_is_read() -> None:
+    frames = read_picture(encode(Image.new("RGB", (MAX_ASPECT * 4, 4), RED), "PNG"))
+    assert frames.shape == (1, 4, MAX_ASPECT * 4, 3)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What a video is made from, where it is away, gone or too large."""
 
+import io
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
@@ -90,6 +91,15 @@ async def test_an_input_that_is_too_large_is_not_fetched_to_its_end(
     await store.put(MEDIA, bytes(1000))
     monkeypatch.setattr(video_inputs, "MAX_INPUT_BYTES", 999)
     with pytest.raises(InputUnusableError, match="more than 999 bytes"):
+        await read(store, held)
+
+
+async def test_a_strip_is_told_with_its_field(tmp_path: Path, held: Held) -> None:
+    store = LocalObjectStore(tmp_path)
+    picture = io.BytesIO()
+    Image.new("RGB", (2100, 100)).save(picture, "PNG")
+    await store.put(MEDIA, picture.getvalue())
+    with pytest.raises(InputUnusableError, match=f"spec.input_image: {MEDIA}: 2100x100: a side"):
         await read(store, held)
 
 

@@ -12,6 +12,7 @@ from av.video.reformatter import Interpolation
 
 from telecine.media.decoding_errors import reason_of
 from telecine.media.mp4_samples import num_told_samples
+from telecine.media.picture_file import require_no_strip
 from telecine.media.transcoder import Frames
 
 MAX_SIDE = 4096
@@ -41,6 +42,7 @@ class ClipFile:
             width, height = stream.codec_context.width, stream.codec_context.height
             if not 1 <= min(width, height) <= max(width, height) <= MAX_SIDE:
                 raise ValueError(f"{width}x{height} is not from 1 to {MAX_SIDE} pixels a side")
+            require_no_strip(width, height)
             self._times = _read_times(container, stream)
 
     def num_frames_at(self, fps: int) -> int:

@@ -11,6 +11,8 @@ from telecine.media.decoding_errors import reason_of
 from telecine.media.transcoder import Frames
 
 MAX_PIXELS = 16_000_000
+MAX_ASPECT = 20
+"""Longer side by shorter one: scaled to cover a video, a strip would take gigabytes."""
 _FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")
 _BACKDROP = (255, 255, 255)  # what shows through, as on a page
 _HIGH_DEPTH_MODES = ("I;16", "I;16B", "I;16L", "I")
@@ -27,18 +29,29 @@ def read_picture(data: bytes) -> Frames:
         [1, H, W, 3]: turned as its EXIF says, over white where it is transparent, in sRGB.
 
     Raises:
-        ValueError: it is none of these, cannot be decoded, or has too many pixels.
+        ValueError: it is none of these, cannot be decoded, has too many pixels, or is a strip.
     """
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
             width, height = opened.size
             if width * height > MAX_PIXELS:
                 raise ValueError(f"{width}x{height} are more than {MAX_PIXELS} pixels")
+            require_no_strip(width, height)
             opened.load()
             upright = ImageOps.exif_transpose(opened)
     except (OSError, SyntaxError, EOFError, RuntimeError, MemoryError) as error:
         raise ValueError(f"not a picture that can be decoded: {reason_of(error)}") from error
     return np.asarray(_to_rgb(upright), np.uint8)[None].copy()
+
+
+def require_no_strip(width: int, height: int) -> None:
+    """Refuse what would be huge once it is scaled to cover a video.
+
+    Raises:
+        ValueError: a side is more than MAX_ASPECT times as long as the other.
+    """
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise ValueError(f"{width}x{height}: a side is more than {MAX_ASPECT} times the other")
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
