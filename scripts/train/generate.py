@@ -91,7 +91,7 @@ class Generator:
             latents, audio_latents = state.latents, state.audio_latents
         else:
             latents = self.latents(prompt, seed, replace(settings, audio_mode="NONE"))
-            audio_latents = self._audio_denoiser.denoise(
+            *_, audio_latents = self._audio_denoiser.denoise(
                 self._encoder.encode(prompt),
                 self._encoder.encode(""),
                 latents=latents,

@@ -183,9 +183,13 @@ def test_post_sync_is_a_function_of_picture_prompt_and_seed(
     sampler: str, joint_dit: DiT, prompt: Conditioning, negative_prompt: Conditioning
 ) -> None:
     def sound(latents: torch.Tensor, seed: int) -> torch.Tensor:
-        return PostSync(joint_dit).denoise(
-            prompt, negative_prompt, latents=latents, config=_config(sampler, seed=seed)
+        config = _config(sampler, seed=seed)
+        *before, last = PostSync(joint_dit).denoise(
+            prompt, negative_prompt, latents=latents, config=config
         )
+        assert len(before) == config.num_inference_steps - 1
+        assert not any(torch.equal(each, last) for each in before)
+        return last
 
     picture = _latents().video
     first = sound(picture, 3)

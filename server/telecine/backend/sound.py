@@ -85,7 +85,9 @@ class SoundMaker:
 
     @torch.inference_mode()
     def make(self, request: RequestReader) -> Generator[Outputs, None, None]:
-        """Yield the finished `state` of a request, with the latents of its sound in it.
+        """Yield nothing for each step, then the `state` with the latents of the sound in it.
+
+        An empty response is a sign of life, and where a cancelled request ends.
 
         Raises:
             CheckpointError: the request's state is no state.
@@ -98,7 +100,9 @@ class SoundMaker:
         asked = asked._replace(attention=attention, audio_mode="POST_SYNC")
         config = sampling_config(self._family, size, asked)
         prompts = read_prompts(request, self._family, self._device)
-        audio_latents = self._denoiser.denoise(*prompts, latents=state.latents, config=config)
+        steps = self._denoiser.denoise(*prompts, latents=state.latents, config=config)
+        for audio_latents in steps:  # noqa: B007 - the last are the sound's
+            yield {}
         if tuple(audio_latents.shape) != config.audio_latents_shape:
             raise ValueError(
                 f"audio_latents: {tuple(audio_latents.shape)}, not {config.audio_latents_shape}"

@@ -264,7 +264,7 @@ def _vae_decoder(description: ModelDescription) -> Any:
 
 def _audio_dit(description: ModelDescription) -> Any:
     config = _python_model(description, "audio_dit", max_batch_size=0)
-    # One response; but only a stream tells of a process that ended while it worked.
+    # An empty response for each step: a stream tells of a process that ended, and can be cancelled.
     config.model_transaction_policy.decoupled = True
     _add_prompts(config, description)
     for name in SOUND_INTEGERS:

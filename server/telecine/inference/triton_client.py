@@ -252,8 +252,9 @@ class TritonClient:
             max_bytes = len(request.state) + _sound_bytes(request)
             await exchange.add_output("state", max_bytes=max_bytes)
             state = b""
-            async for result in results:
-                state = _required(exchange, result, "state").tobytes()
+            async for result in results:  # an empty one for each step, then the state
+                if (made := exchange.read(result, "state")) is not None:
+                    state = made.tobytes()
             return state
 
     async def decode_sound(self, model: str, state: bytes) -> DecodedSound:

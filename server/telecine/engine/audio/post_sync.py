@@ -1,5 +1,6 @@
 """Sound for a picture that is finished: a denoising loop of the sound alone."""
 
+from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -36,8 +37,8 @@ class PostSync:
         *,
         latents: Tensor,
         config: SamplingConfig,
-    ) -> Tensor:
-        """Clean latents of the picture [1, C, T, H, W] -> those of its sound [1, C, A].
+    ) -> Iterator[Tensor]:
+        """Clean latents of the picture [1, C, T, H, W] -> its sound's after each step [1, C, A].
 
         A function of its arguments alone: the same seed gives the same sound.
 
@@ -62,12 +63,12 @@ class PostSync:
             velocity = sound(audio.expand(num_rows, -1, -1), timesteps)
             return velocity if negative_prompt is None else guided(velocity, config.guidance_scale)
 
-        return _run_all_steps(predict, config, config.audio_latents_shape, like=latents)
+        yield from _steps(predict, config, config.audio_latents_shape, like=latents)
 
 
-def _run_all_steps(
+def _steps(
     predict: Predict, config: SamplingConfig, shape: tuple[int, ...], *, like: Tensor
-) -> Tensor:
+) -> Iterator[Tensor]:
     def noise_of(step_index: int) -> Tensor:
         return step_noise(shape, config.seed, step_index).to(like)
 
@@ -81,4 +82,4 @@ def _run_all_steps(
         )
         step = SAMPLERS[config.sampler].step(predict, audio, place)
         audio, sampler_state = step.latents, step.sampler_state
-    return audio
+        yield audio

@@ -156,8 +156,8 @@ class AudioDenoiser(Protocol):
         *,
         latents: Tensor,
         config: SamplingConfig,
-    ) -> Tensor:
-        """Noise to sound, all steps at once; the same bits for the same seed.
+    ) -> Iterator[Tensor]:
+        """Noise to sound, step by step; the same bits for the same seed.
 
         Args:
             prompt: what to steer towards, as the picture's denoiser reads it.
@@ -165,8 +165,8 @@ class AudioDenoiser(Protocol):
             latents: the finished picture's, [B, C, T, H, W].
             config: the picture's, with the `audio_latents_shape` that is due.
 
-        Returns:
-            audio_latents of that shape.
+        Yields:
+            audio_latents of that shape after each step; the last are the sound's.
         """
         ...
 
