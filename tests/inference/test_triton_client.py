@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from telecine.engine.families.prompt_encoder import PromptEncoder
 from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 from telecine.engine.state import DenoiseState
 from telecine.errors import CheckpointError, ModelError, ModelServerUnavailableError
+from telecine.inference.frame_ring import FrameRing
 from telecine.inference.requests import DecodeRequest, PromptEmbeds, SliceRequest, StepResult
 from telecine.inference.shared_memory import CLIENT_PREFIX, SHARED_MEMORY_FOLDER
 from telecine.inference.triton_client import TritonClient, require_all
@@ -213,6 +215,22 @@ async def test_decoded_frames_equal_the_engines(
     frames = await decode(triton_client, state)
     assert_same_chunks(frames, decode_in_process(random_weights, state))
     assert [len(chunk) for chunk in frames] == [1, 4, 4]
+
+
+async def test_chunks_larger_than_a_slot_come_whole(
+    triton_client: TritonClient,
+    random_weights: Path,
+    slice_request: SliceRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    side = LARGE_PIXELS
+    state = (await run_slice(triton_client, replace(slice_request, height=side, width=side)))[-1]
+    create = partial(FrameRing.create, slot_bytes=3 * side * side * 3)
+    monkeypatch.setattr(FrameRing, "create", create)
+    chunks = await decode(triton_client, state.state or b"")
+    assert [len(chunk) for chunk in chunks] == [1, 3, 1, 3, 1]
+    expected = decode_in_process(random_weights, state.state or b"")
+    assert_same_chunks([np.concatenate(chunks)], [np.concatenate(expected)])
 
 
 def test_stream_of_which_a_part_is_missing_is_asked_for_again() -> None:
