@@ -148,12 +148,16 @@ class Denoising:
         """
         if asked.config.loras and self._are_layers_split:
             raise ValueError("loras: layers that are split over ranks take no adapters")
-        with applied(self._networks, self._loras.take(asked.config.loras)):
+        loras = self._loras.take(asked.config.loras)
+        # What a denoiser keeps of an adapter does not outlive a change of its file.
+        uses = zip(asked.config.loras, loras, strict=True)
+        stamped = tuple(use._replace(stamp=lora.stamp) for use, (lora, _) in uses)
+        with applied(self._networks, loras):
             yield from denoise_slice(
                 self._denoiser,
                 asked.prompt,
                 asked.negative_prompt,
-                config=asked.config,
+                config=replace(asked.config, loras=stamped),
                 state=state,
                 num_steps=asked.num_steps,
             )
