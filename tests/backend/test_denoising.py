@@ -1,6 +1,7 @@
 """A slice in one process, and what of it goes to others."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from telecine.backend.denoising import Denoising, DenoisingConfig, Slice
 from telecine.engine.adapters.use import LoraUse
+from telecine.engine.denoise import FROM_NOISE, ClipStart
 from telecine.engine.families import load_family
 from telecine.engine.families.prompt_encoder import PromptEncoder
 from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
@@ -73,3 +75,17 @@ def test_nothing_is_kept_of_what_an_adapter_s_file_was_before(weights: Path) -> 
     fresh = latents_of(Denoising(DenoisingConfig(str(weights)), CPU), asked)
     assert not torch.equal(before, fresh)
     assert torch.equal(after, fresh)
+
+
+def test_other_ranks_are_not_told_what_a_video_is_made_from(weights: Path) -> None:
+    asked = asked_of(weights)
+    config = replace(asked.config, loras=())
+    source = torch.ones(config.latents_shape)
+    changed = replace(asked, config=config, start=ClipStart(source=source))
+    denoising = Denoising(DenoisingConfig(str(weights)), CPU)
+    state = denoising.start(changed)
+    told = changed.told(state)
+    assert told.start == FROM_NOISE
+    # A rank begins where the leader does, all the same.
+    assert denoising.start(told).to_bytes() == state.to_bytes()
+    assert torch.equal(latents_of(denoising, told), latents_of(denoising, changed))

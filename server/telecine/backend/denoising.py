@@ -24,12 +24,13 @@ from telecine.engine.offload.options import FULL, LoadOptions
 from telecine.engine.parallel.layout import ONE_RANK, ParallelConfig, require_layout
 from telecine.engine.state import DenoiseState
 
+_CPU = torch.device("cpu")
 _MAX_TIMEOUT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
 class Slice:
-    """What one request asks for; it is sent as it is to the other ranks of a group.
+    """What one request asks for.
 
     Attributes:
         state: what the slice before returned; empty to start from noise.
@@ -45,8 +46,12 @@ class Slice:
     preview_steps: frozenset[int]
     start: ClipStart = FROM_NOISE
 
+    def told(self, state: DenoiseState) -> Self:
+        """What other ranks are told: with the state there, they need not what it began from."""
+        return replace(self.on(_CPU), state=state.to_bytes(), start=FROM_NOISE)
+
     def on(self, device: torch.device) -> Self:
-        """The same with its tensors on a device."""
+        """The same with its prompts on a device."""
 
         def moved(conditioning: Conditioning) -> Conditioning:
             return {name: tensor.to(device) for name, tensor in conditioning.items()}
