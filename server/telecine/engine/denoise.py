@@ -50,7 +50,7 @@ class SamplingConfig:
     start_step: int = 0
     """Steps that are left out, of every chunk: its latents begin at that noise level."""
     guidance_floor: float = 0.0
-    """Below this noise level nothing is guided: see `guidance_at`."""
+    """Below it no picture, nor sound along with it, is guided; sound for a finished one is."""
 
     @property
     def num_steps(self) -> int:

@@ -60,7 +60,7 @@ class FamilyCard:
         max_context_frames: frames of a source that the network goes on from at most, of the form
             frames_multiple x k + 1; 0 where it cannot.
         extend_guidance_scale: the default one of what goes on from a source; 0 for the same.
-        guidance_floor: the noise level below which nothing is guided.
+        guidance_floor: the noise level below which no picture, nor sound along with it, is guided.
         memory_bytes_per_megapixel: what a video takes beside the weights, for each million
             pixels of all its frames.
         attention_strategies: which frames can see which, over time.
