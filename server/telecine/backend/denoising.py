@@ -24,12 +24,13 @@ from telecine.engine.offload.options import FULL, LoadOptions
 from telecine.engine.parallel.layout import ONE_RANK, ParallelConfig, require_layout
 from telecine.engine.state import DenoiseState
 
+_CPU = torch.device("cpu")
 _MAX_TIMEOUT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
 class Slice:
-    """What one request asks for; it is sent as it is to the other ranks of a group.
+    """What one request asks for.
 
     Attributes:
         state: what the slice before returned; empty to start from noise.
@@ -45,8 +46,12 @@ class Slice:
     preview_steps: frozenset[int]
     start: ClipStart = FROM_NOISE
 
+    def told(self, state: DenoiseState) -> Self:
+        """What other ranks are told: with the state there, they need not what it began from."""
+        return replace(self.on(_CPU), state=state.to_bytes(), start=FROM_NOISE)
+
     def on(self, device: torch.device) -> Self:
-        """The same with its tensors on a device."""
+        """The same with its prompts on a device."""
 
         def moved(conditioning: Conditioning) -> Conditioning:
             return {name: tensor.to(device) for name, tensor in conditioning.items()}
@@ -148,12 +153,16 @@ class Denoising:
         """
         if asked.config.loras and self._are_layers_split:
             raise ValueError("loras: layers that are split over ranks take no adapters")
-        with applied(self._networks, self._loras.take(asked.config.loras)):
+        loras = self._loras.take(asked.config.loras)
+        # What a denoiser keeps of an adapter does not outlive a change of its file.
+        uses = zip(asked.config.loras, loras, strict=True)
+        stamped = tuple(use._replace(stamp=lora.stamp) for use, (lora, _) in uses)
+        with applied(self._networks, loras):
             yield from denoise_slice(
                 self._denoiser,
                 asked.prompt,
                 asked.negative_prompt,
-                config=asked.config,
+                config=replace(asked.config, loras=stamped),
                 state=state,
                 num_steps=asked.num_steps,
             )

@@ -70,7 +70,7 @@ def write_model(checked: CheckedWeights, folder: Path, *, options: argparse.Name
         folder / "triton", options.sources, model=options.name, weights=weights, options=build
     )
     card = model_card(
-        checked.family.card,
+        checked.family.card.laid_out(checked.family.parallel_plan, parallel),
         version=manifest.digest.removeprefix("sha256:")[:_VERSION_CHARACTERS],
         memory_bytes=loaded_bytes(
             checked, target=options.target, weights_mode=options.load, parallel=parallel

@@ -19,7 +19,7 @@ from telecine.backend.precision import LARGE_PARAMETERS
 from telecine.backend.tensorrt_plan import build_plan, load_tensorrt
 from telecine.engine.families import load_family
 from telecine.engine.families.prompt_encoder import PromptEncoder
-from telecine.engine.families.protocol import Family
+from telecine.engine.families.protocol import Family, FamilyCard
 from telecine.engine.offload.options import WeightsMode
 from telecine.engine.parallel.layout import ONE_RANK, ParallelConfig, require_layout
 from telecine.inference.encoder_manifest import (
@@ -81,7 +81,8 @@ def describe_model(model: str, weights: str, *, encoder_threads: int = 1) -> Mod
     """Find out the sizes that a model's configs name, by encoding a prompt."""
     family = load_family(weights)
     tensors = PromptEncoder(family).encode_all("")
-    return _describe(family, tensors, model=model, weights=weights, encoder_threads=encoder_threads)
+    description = _describe(family, tensors, model=model, weights=weights)
+    return replace(description, encoder_threads=encoder_threads)
 
 
 def build_repository(
@@ -119,9 +120,9 @@ def build_repository(
     exported, tensors = export_encoders(family, onnx_paths, options.export)
     for role, encoder in exported.items():
         _finish_encoder(tensorrt, encoder, model=model, role=role, options=options)
-    description = _describe(family, tensors, model=model, weights=weights)
     description = replace(
-        description, weights_mode=options.weights_mode, parallel_sizes=options.parallel.sizes
+        _describe(family, tensors, model=model, weights=weights, parallel=options.parallel),
+        weights_mode=options.weights_mode,
     )
     for role, text in write_configs(description, options.target).items():
         role_folder = folder / f"{model}__{role}"
@@ -150,8 +151,9 @@ def _describe(
     *,
     model: str,
     weights: str,
-    encoder_threads: int = 1,
+    parallel: ParallelConfig = ONE_RANK,
 ) -> ModelDescription:
+    card = family.card.laid_out(family.parallel_plan, parallel)
     return ModelDescription(
         model=model,
         weights=weights,
@@ -164,16 +166,16 @@ def _describe(
         },
         conditioning=family.conditioning,
         image_conditioning=(
-            dict(family.image_conditioning) if family.card.is_made_from_pictures else None
+            dict(family.image_conditioning) if card.is_made_from_pictures else None
         ),
-        audio_modes=family.card.audio_modes,
-        given_audio_dims=_given_audio_dims(family),
-        encoder_threads=encoder_threads,
+        audio_modes=card.audio_modes,
+        given_audio_dims=_given_audio_dims(family, card),
+        parallel_sizes=parallel.sizes,
     )
 
 
-def _given_audio_dims(family: Family) -> int:
-    if "AUDIO_TO_VIDEO" not in family.card.features:
+def _given_audio_dims(family: Family, card: FamilyCard) -> int:
+    if "AUDIO_TO_VIDEO" not in card.features:
         return 0
     shape = family.audio_latents_shape(num_frames=1, fps=1)
     assert shape is not None

@@ -15,8 +15,6 @@ from dataclasses import replace
 from multiprocessing.connection import wait
 from typing import NamedTuple
 
-import torch
-
 from telecine.backend.denoising import Denoising, DenoisingConfig, Slice
 from telecine.backend.devices import choose_device, wait_for
 from telecine.backend.rank_link import RankLink, RankPlace, Word, join_group
@@ -29,7 +27,6 @@ from telecine.free_ports import LOCAL_HOST
 
 _REASON_SECONDS = 1.0
 _STUCK_SECONDS = 10.0
-_CPU = torch.device("cpu")
 
 
 class _Rank(NamedTuple):
@@ -92,9 +89,8 @@ class RankGroup:
         Raises:
             ModelServerUnavailableError: a rank is lost.
         """
-        told = replace(asked.on(_CPU), state=state.to_bytes())
         steps = contextlib.closing(denoising.steps(asked, state))
-        with self._failing_as_loss(), self._telling(told), steps as own_steps:
+        with self._failing_as_loss(), self._telling(asked.told(state)), steps as own_steps:
             while True:
                 self._tell(Word.STEP)
                 step = next(own_steps, None)

@@ -12,7 +12,6 @@ from telecine.engine.adapters.use import LoraUse
 from telecine.engine.dit.attention import FULL_ATTENTION, TemporalMask
 from telecine.engine.latents import FinishedFrames, Latents
 from telecine.engine.noise import initial_noise, step_noise
-from telecine.engine.numerics import describe_numerics
 from telecine.engine.rollout import Chunk, Rollout, Span, chunk_at, num_chunks
 from telecine.engine.samplers import SAMPLERS, StepPlace
 from telecine.engine.state import DenoiseState
@@ -51,7 +50,7 @@ class SamplingConfig:
     start_step: int = 0
     """Steps that are left out, of every chunk: its latents begin at that noise level."""
     guidance_floor: float = 0.0
-    """Below this noise level nothing is guided: see `guidance_at`."""
+    """Below it no picture, nor sound along with it, is guided; sound for a finished one is."""
 
     @property
     def num_steps(self) -> int:
@@ -171,7 +170,6 @@ def initial_state(
         seed=config.seed,
         sampler=config.sampler,
         num_inference_steps=config.num_inference_steps,
-        numerics=describe_numerics(device),
     )
 
 
@@ -271,7 +269,6 @@ def _take_step(
             audio_latents=state.audio_latents if config.is_audio_given else moved.audio,
             step_index=step_index,
             sampler_state=step.sampler_state,
-            numerics=describe_numerics(packed.device),
         ),
         num_final_frames=chunk.end_frame if step_index == chunk.end_step else chunk.first_frame,
     )

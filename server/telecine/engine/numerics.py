@@ -1,6 +1,12 @@
 """What the last bits of a result depend on, besides the weights and the inputs."""
 
+import platform
+from pathlib import Path
+
 import torch
+
+_CPUINFO = Path("/proc/cpuinfo")
+_MODEL_NAME = "model name"
 
 
 def describe_numerics(device: torch.device, *, variant: str = "") -> str:
@@ -12,6 +18,16 @@ def describe_numerics(device: torch.device, *, variant: str = "") -> str:
         kind = f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
     else:
         capability = torch.backends.cpu.get_cpu_capability()
-        kind = f"{device.type} {capability}, {torch.get_num_threads()} threads"
+        threads = f"{torch.get_num_threads()} threads"
+        # MKL goes by the processor's maker as well, and takes other code for each.
+        kind = f"{device.type} {processor_name()} {capability}, {threads}"
     line = f"torch {torch.__version__}, {kind}"
     return f"{line}, {variant}" if variant else line
+
+
+def processor_name(cpuinfo: Path = _CPUINFO) -> str:
+    """The processor's model, from what Linux tells of it; elsewhere as Python names it."""
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    fields = (line.partition(":") for line in lines)
+    models = (value.strip() for name, _, value in fields if name.strip() == _MODEL_NAME)
+    return next(models, "") or platform.processor() or platform.machine()

@@ -36,7 +36,7 @@ class DenoiseState:
     audio_latents: Tensor | None = None
     """[B, C, T] float32, where sound is denoised along."""
     numerics: str = ""
-    """What made it; only there does going on give the same bits (telecine.engine.numerics)."""
+    """What made it, once a slice is done: only there does going on give the same bits."""
 
     def to_bytes(self) -> bytes:
         """Serialise; the same state gives the same bytes."""

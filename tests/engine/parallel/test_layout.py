@@ -1,5 +1,7 @@
 """A layout that cannot be is refused, by the name of what is wrong, before anything is loaded."""
 
+from dataclasses import replace
+
 import pytest
 
 from telecine.engine.parallel.layout import ParallelConfig, ParallelPlan, require_layout
@@ -64,3 +66,19 @@ def test_several_ranks_hold_weights_in_full() -> None:
     with pytest.raises(ValueError, match="weights_mode: int8"):
         require_layout(TOYBOX, ParallelConfig(2), weights_mode="int8")
     require_layout(TOYBOX, ParallelConfig(), weights_mode="int8")
+
+
+@pytest.mark.parametrize(
+    ("config", "has_joint_sound"),
+    [
+        (ParallelConfig(), True),
+        (ParallelConfig(tensor_parallel_size=2, guidance_parallel_size=2), True),
+        (ParallelConfig(tensor_parallel_size=2, sequence_parallel_size=2), False),
+    ],
+)
+def test_sound_is_denoised_with_the_picture_along_no_silent_axis(
+    config: ParallelConfig, *, has_joint_sound: bool
+) -> None:
+    silent = replace(TOYBOX, silent_axes=frozenset({"sequence"}))
+    assert silent.has_joint_sound(config) is has_joint_sound
+    assert TOYBOX.has_joint_sound(config)

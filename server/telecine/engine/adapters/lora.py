@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from telecine.engine.adapters.lora_file import LoraLayer, LoraLayers
 from telecine.engine.adapters.lora_names import names_by_alias
+from telecine.engine.adapters.use import Stamp
 from telecine.engine.linear import linear
 from telecine.engine.offload.block_stream import StreamedLinear
 from telecine.engine.offload.quantised import Fp8Linear, Int8Linear
@@ -38,6 +39,8 @@ class Lora(NamedTuple):
     """An adapter made for given networks: additions by part and the layer's own name."""
 
     additions: Mapping[str, Mapping[str, Addition]]
+    stamp: Stamp = ()
+    """Of the files that it was read from."""
 
     @property
     def num_bytes(self) -> int:

@@ -5,7 +5,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
@@ -16,7 +15,6 @@ from telecine.engine.adapters.use import LoraUse
 FOLDER = "loras"
 _SUFFIX = ".safetensors"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-_Stamp = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -28,11 +26,6 @@ class LoraLimits:
 
 
 _DEFAULT_LIMITS = LoraLimits()
-
-
-class _Kept(NamedTuple):
-    stamp: _Stamp
-    lora: Lora
 
 
 class LoraShelf:
@@ -53,12 +46,12 @@ class LoraShelf:
         self._networks = networks
         self._device = device
         self._limits = limits
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._kept: OrderedDict[str, Lora] = OrderedDict()
 
     @property
     def num_bytes(self) -> int:
         """Memory that the adapters on the shelf take."""
-        return sum(kept.lora.num_bytes for kept in self._kept.values())
+        return sum(kept.num_bytes for kept in self._kept.values())
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -79,11 +72,11 @@ class LoraShelf:
         if kept is None or kept.stamp != stamp:
             self._check_size(name, sum(size for _, size, _ in stamp))
             self._kept.pop(name, None)
-            kept = _Kept(stamp, fit_lora(read_lora(self._path(name)), self._networks, self._device))
-            self._kept[name] = kept
+            fitted = fit_lora(read_lora(self._path(name)), self._networks, self._device)
+            kept = self._kept[name] = fitted._replace(stamp=stamp)
         self._kept.move_to_end(name)
         self._make_room()
-        return kept.lora
+        return kept
 
     def _path(self, name: str) -> Path:
         if _NAME.fullmatch(name) is None:

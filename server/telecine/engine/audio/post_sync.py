@@ -40,7 +40,8 @@ class PostSync:
     ) -> Iterator[Tensor]:
         """Clean latents of the picture [1, C, T, H, W] -> its sound's after each step [1, C, A].
 
-        A function of its arguments alone: the same seed gives the same sound.
+        A function of its arguments alone: the same seed gives the same sound. It is guided at
+        all noise levels, below `config.guidance_floor` too.
 
         Raises:
             ValueError: `config` is of a video without sound.

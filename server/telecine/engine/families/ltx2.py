@@ -21,11 +21,11 @@ from telecine.engine.ltx2.connectors import (
 )
 from telecine.engine.ltx2.denoiser import LTX2Denoiser
 from telecine.engine.ltx2.guidance import LTX2Guidance
+from telecine.engine.ltx2.schedule import noise_levels
 from telecine.engine.ltx2.tokenizer import MAX_PROMPT_TOKENS, GemmaTokenizer, load_tokenizer
 from telecine.engine.ltx2.transformer import LTX2Transformer
 from telecine.engine.offload import FULL, LoadOptions, default_dtype, load_network
 from telecine.engine.parallel.layout import ParallelPlan
-from telecine.engine.samplers import SAMPLERS
 
 if TYPE_CHECKING:
     from telecine.engine.ltx2.audio_decoder import LTX2AudioDecoder
@@ -114,12 +114,8 @@ class LTX2Family:
         if sampler not in _SAMPLERS:
             raise ValueError(f"sampler: LTX-2 has no {sampler!r}")
         config = _read_json(self._folder / "scheduler" / "scheduler_config.json")
-        shift = _shift(config, num_tokens=math.prod(latents_shape[2:]))
-        levels = SAMPLERS[sampler].sigmas(num_inference_steps, shift)[:-1]
-        last, terminal = levels[-1], config.get("shift_terminal")
-        if terminal and last < 1.0:
-            # Stretched, so that the last step starts from `terminal`.
-            levels = [1.0 - (1.0 - level) * (1.0 - terminal) / (1.0 - last) for level in levels]
+        num_tokens = math.prod(latents_shape[2:])
+        levels = noise_levels(config, num_inference_steps, num_tokens=num_tokens)
         # Rounded as a scheduler keeps them, so that the network sees the same.
         return (*torch.tensor(levels, dtype=torch.float32).tolist(), 0.0)
 
@@ -227,16 +223,6 @@ class LTX2Family:
             config.get("temporal_compression_ratio") or config["patch_size_t"] * halvings,
             config.get("spatial_compression_ratio") or config["patch_size"] * halvings,
         )
-
-
-def _shift(config: Mapping[str, Any], *, num_tokens: int) -> float:
-    """What sigmas are shifted by: exponential in a line through two numbers of tokens."""
-    if not config["use_dynamic_shifting"]:
-        return float(config["shift"])
-    few, many = config["base_image_seq_len"], config["max_image_seq_len"]
-    slope = (config["max_shift"] - config["base_shift"]) / (many - few)
-    line: float = config["base_shift"] + slope * (num_tokens - few)
-    return math.exp(line) if config.get("time_shift_type", "exponential") == "exponential" else line
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What a family offers. Each part loads alone, since each runs in a process of its own."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from telecine.engine.denoise import Conditioning, Denoiser, SamplingConfig
 from telecine.engine.dit.attention import AttentionKind
 from telecine.engine.offload.options import FULL, LoadOptions
-from telecine.engine.parallel.layout import ParallelPlan
+from telecine.engine.parallel.layout import ParallelConfig, ParallelPlan
 from telecine.engine.rollout import Rollout
 from telecine.engine.text_encoders.tokenizer import Tokenizer
 from telecine.engine.vae.layers import FeatCache
@@ -60,7 +60,7 @@ class FamilyCard:
         max_context_frames: frames of a source that the network goes on from at most, of the form
             frames_multiple x k + 1; 0 where it cannot.
         extend_guidance_scale: the default one of what goes on from a source; 0 for the same.
-        guidance_floor: the noise level below which nothing is guided.
+        guidance_floor: the noise level below which no picture, nor sound along with it, is guided.
         memory_bytes_per_megapixel: what a video takes beside the weights, for each million
             pixels of all its frames.
         attention_strategies: which frames can see which, over time.
@@ -96,6 +96,16 @@ class FamilyCard:
     def is_made_from_pictures(self) -> bool:
         """Whether a video can be made from pictures: its first frame, say."""
         return bool({*self.features} - {"AUDIO_TO_VIDEO"})
+
+    def laid_out(self, plan: ParallelPlan, parallel: ParallelConfig) -> Self:
+        """What is left of it where the denoiser is shared by ranks so."""
+        if plan.has_joint_sound(parallel):
+            return self
+        return replace(
+            self,
+            audio_modes=tuple(mode for mode in self.audio_modes if mode != "JOINT"),
+            features=tuple(each for each in self.features if each != "AUDIO_TO_VIDEO"),
+        )
 
 
 class VideoVAE(Protocol):

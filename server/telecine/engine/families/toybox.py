@@ -99,10 +99,14 @@ class ToyboxFamily:
 
     @property
     def parallel_plan(self) -> ParallelPlan:
-        """Along every axis; heads by layers alone, since a video is cut by frames and places."""
+        """Along every axis; heads by layers alone, since a video is cut by frames and places.
+
+        Sound hears frames that lie on other ranks then.
+        """
         return ParallelPlan(
             num_heads=(self._dit_config.num_heads,),
             axes=frozenset({"tensor", "sequence", "guidance"}),
+            silent_axes=frozenset({"sequence"}),
         )
 
     @property

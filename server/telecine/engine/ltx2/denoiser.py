@@ -177,6 +177,7 @@ class _Key:
             config.audio_latents_shape,
             config.fps,
             config.guidance_scale,
+            config.loras,
             negative_prompt is None,
         )
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from telecine.engine.adapters.use import LoraUse
 from telecine.engine.denoise import Conditioning, SamplingConfig
+from telecine.engine.guidance import guided
 from telecine.engine.latents import FinishedFrames, Latents
 from telecine.engine.mochi.model import MochiTransformer, Prompt
 
@@ -83,8 +84,7 @@ class MochiVelocity:
         timesteps = torch.full((len(batch),), _TIMESTEPS * (1.0 - sigma), device=batch.device)
         flow = self._transformer(batch, timesteps, self._prompt, self._rotary_emb)
         if self._guidance_scale is not None:
-            away, towards = flow.chunk(2)
-            flow = away + self._guidance_scale * (towards - away)
+            flow = guided(flow, self._guidance_scale)
         return Latents(-flow)
 
 

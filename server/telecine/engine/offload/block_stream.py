@@ -61,7 +61,7 @@ class BlockStream:
 
     def _turn_to(self, block: int) -> None:
         # First, so that the device never holds three.
-        self._weights = {}
+        self._current, self._weights = -1, {}
         arrived = self._await(block)
         if arrived.event is not None:
             torch.cuda.current_stream(self._device).wait_event(arrived.event)

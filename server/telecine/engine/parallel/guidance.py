@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import cast
 
 import torch
 from torch import distributed, nn
@@ -27,7 +26,7 @@ class GuidanceParallelDenoiser:
     @property
     def networks(self) -> Mapping[str, nn.Module]:
         """The networks behind it."""
-        return cast(Mapping[str, nn.Module], getattr(self._denoiser, "networks", {}))
+        return self._denoiser.networks
 
     def begin(
         self,

@@ -76,11 +76,18 @@ class ParallelPlan:
         num_heads: of its attentions, each of them, where they differ.
         axes: what it can be shared along.
         head_axes: those of them whose ranks share the heads among them.
+        silent_axes: those of them along which no sound is denoised with the picture.
     """
 
     num_heads: tuple[int, ...]
     axes: frozenset[Axis]
     head_axes: frozenset[Axis] = frozenset({"tensor"})
+    silent_axes: frozenset[Axis] = frozenset()
+
+    def has_joint_sound(self, config: ParallelConfig) -> bool:
+        """Whether a network with sound, laid out so, denoises it along with the picture."""
+        split = {name.removesuffix(_SIZE) for name, size in config.sizes.items() if size > 1}
+        return not split & self.silent_axes
 
     def check(self, config: ParallelConfig) -> None:
         """Raise ValueError, with the size's name, where the denoiser cannot be laid out so."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from telecine.engine.denoise import Conditioning, SamplingConfig
+from telecine.engine.guidance import guided
 from telecine.engine.latents import FinishedFrames, Latents
 from telecine.engine.wan.job import WanExperts, WanJob
 
@@ -84,10 +85,8 @@ class WanVelocity:
 
     def _guided(self, predicted: Tensor) -> Tensor:
         predicted = predicted.float()
-        if self._guidance_scale is None:
-            return predicted
-        away, towards = predicted.chunk(2)
-        return away + self._guidance_scale * (towards - away)
+        scale = self._guidance_scale
+        return predicted if scale is None else guided(predicted, scale)
 
     def _with_image(self, video: Tensor) -> Tensor:
         if self._first_frame is not None:
