@@ -70,7 +70,7 @@ def test_price_is_told_before_and_follows_the_options(page: Page) -> None:
 @pytest.mark.parametrize(
     ("kind", "fields", "seconds"),
     [
-        ("Remix it", {"Strength": "0.5"}, "1.0625"),
+        ("Remix it", {"Strength": "0.5"}, "1"),
         ("Edit it", {"Strength": "0.4", "Length": "0.5"}, "0.5"),
         ("Extend it", {"Seconds to add": "1"}, "2.0625"),
     ],

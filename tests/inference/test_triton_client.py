@@ -19,6 +19,7 @@ from telecine.engine.denoise import Conditioning, denoise_slice, initial_state
 from telecine.engine.families import load_family
 from telecine.engine.families.prompt_encoder import PromptEncoder
 from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
+from telecine.engine.numerics import describe_numerics
 from telecine.engine.state import DenoiseState
 from telecine.errors import CheckpointError, ModelError, ModelServerUnavailableError
 from telecine.inference.frame_ring import FrameRing
@@ -71,7 +72,7 @@ def denoise_in_process(weights: Path, request: SliceRequest) -> DenoiseState:
         state=initial_state(config, CPU),
         num_steps=request.num_steps,
     )
-    return last.state
+    return replace(last.state, numerics=describe_numerics(CPU))
 
 
 async def test_prompt_encoder_equals_the_encoders_in_process(
