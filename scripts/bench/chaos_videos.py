@@ -8,14 +8,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 
 from telecine.client import AsyncClient, UnavailableError, VideoOptions
 from telecine.v1 import video_pb2
 
 T = TypeVar("T")
+Samples: TypeAlias = NDArray[Any]
 State = video_pb2.Video.State
 ENDED = {State.STATE_SUCCEEDED, State.STATE_FAILED, State.STATE_CANCELLED}
 PROMPT = "a red circle moves right"
@@ -152,7 +155,9 @@ class Load:
         content = b"".join([chunk async for chunk in self._client.read_video(name)])
         if not video.artifacts[0].digest == file_digest == _digest(content):
             reference = await self._keep(name, content, kind=kind, events=events)
-            verdict.differing.append(f"{name}: {_difference(content, reference)}")
+            told = f"{name}, attempt {video.attempt}: {_difference(content, reference)}"
+            notices = [event.notice.reason for event in events if event.notice.reason]
+            verdict.differing.append(f"{told}; notices: {', '.join(notices) or 'none'}")
         for step_index, own in sorted(self._latents.digests(name).items()):
             if step_index in latents:
                 verdict.num_latents += 1
@@ -203,15 +208,26 @@ def _difference(content: bytes, reference: bytes) -> str:
     told = [f"{len(content)} bytes, not {len(reference)}"]
     for kind in ("video", "audio"):
         own, right = _decoded(content, kind), _decoded(reference, kind)
-        num_same = sum(ours == theirs for ours, theirs in zip(own, right, strict=False))
-        told.append(f"{kind}: {num_same} of {len(right)} frames the same, {len(own)} in all")
+        pairs = list(zip(own, right, strict=False))
+        differing = [at for at, (ours, theirs) in enumerate(pairs) if (ours != theirs).any()]
+        same = f"{len(pairs) - len(differing)} of {len(right)} frames the same, {len(own)} in all"
+        where = "".join(f", {at}: {_place(*pairs[at])}" for at in differing[:3])
+        told.append(f"{kind}: {same}{where}")
     return "; ".join(told)
 
 
-def _decoded(content: bytes, kind: str) -> list[bytes]:
+def _place(ours: Samples, theirs: Samples) -> str:
+    """Says how much of a frame is another, and where the first and the last of it lie."""
+    distance = np.abs(ours.astype(np.float64) - theirs.astype(np.float64))
+    places = np.argwhere(distance)
+    first, last = places.min(0).tolist(), places.max(0).tolist()
+    return f"{len(places)} of {distance.size} by up to {distance.max():g} in {first} to {last}"
+
+
+def _decoded(content: bytes, kind: str) -> list[Samples]:
     with av.open(io.BytesIO(content)) as container:
         frames: Any = container.decode(**{kind: 0}) if getattr(container.streams, kind) else ()
-        return [frame.to_ndarray().tobytes() for frame in frames]
+        return [frame.to_ndarray() for frame in frames]
 
 
 def _digest(content: bytes) -> str:
