@@ -209,7 +209,9 @@ def _difference(content: bytes, reference: bytes) -> str:
     for kind in ("video", "audio"):
         own, right = _decoded(content, kind), _decoded(reference, kind)
         pairs = list(zip(own, right, strict=False))
-        differing = [at for at, (ours, theirs) in enumerate(pairs) if (ours != theirs).any()]
+        differing = [
+            at for at, (ours, theirs) in enumerate(pairs) if not np.array_equal(ours, theirs)
+        ]
         same = f"{len(pairs) - len(differing)} of {len(right)} frames the same, {len(own)} in all"
         where = "".join(f", {at}: {_place(*pairs[at])}" for at in differing[:3])
         told.append(f"{kind}: {same}{where}")
@@ -218,6 +220,8 @@ def _difference(content: bytes, reference: bytes) -> str:
 
 def _place(ours: Samples, theirs: Samples) -> str:
     """Says how much of a frame is another, and where the first and the last of it lie."""
+    if ours.shape != theirs.shape:
+        return f"of shape {ours.shape}, not {theirs.shape}"
     distance = np.abs(ours.astype(np.float64) - theirs.astype(np.float64))
     places = np.argwhere(distance)
     first, last = places.min(0).tolist(), places.max(0).tolist()

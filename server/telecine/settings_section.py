@@ -9,6 +9,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Days = Seconds
+SECONDS_A_DAY = 86_400
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Credits = Annotated[Decimal, Field(ge=0, le=1_000_000_000, decimal_places=6)]
 CreditRate = Annotated[Decimal, Field(gt=0, le=1_000_000_000, decimal_places=6)]

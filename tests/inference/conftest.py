@@ -20,6 +20,14 @@ async def triton_client(triton_server: TritonServer) -> AsyncIterator[TritonClie
     await client.close()
 
 
+@pytest.fixture
+async def client(server: TritonServer) -> AsyncIterator[TritonClient]:
+    """A client of the test module's own server."""
+    opened = TritonClient(server.grpc_url, stream_timeout_seconds=60.0)
+    yield opened
+    await opened.close()
+
+
 def random_prompt(seed: int) -> PromptEmbeds:
     generator = np.random.default_rng(seed)
     return PromptEmbeds(

@@ -1,6 +1,6 @@
 """A Mochi folder through the real server: the video of diffusers' pipeline, adapters included."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,13 +62,6 @@ def server(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     config = TritonServerConfig.on_free_ports(folder, folder / "triton.log")
     with TritonServer(config) as running:
         yield running
-
-
-@pytest.fixture
-async def client(server: TritonServer) -> AsyncIterator[TritonClient]:
-    opened = TritonClient(server.grpc_url, stream_timeout_seconds=60.0)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Wan and LTX-2 folders through the real server: the videos of diffusers' pipelines."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,13 +56,6 @@ def server(
     running.start(ready_timeout_seconds=300.0)
     yield running
     running.stop()
-
-
-@pytest.fixture
-async def client(server: TritonServer) -> AsyncIterator[TritonClient]:
-    opened = TritonClient(server.grpc_url, stream_timeout_seconds=60.0)
-    yield opened
-    await opened.close()
 
 
 async def run_in_two_slices(client: TritonClient, model: str, **options: Any) -> DenoiseState:

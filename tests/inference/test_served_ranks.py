@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,13 +92,6 @@ def server(repository: Path) -> Iterator[TritonServer]:
     config = TritonServerConfig.on_free_ports(repository, log, loads_models=False)
     with TritonServer(config) as running:
         yield running
-
-
-@pytest.fixture
-async def client(server: TritonServer) -> AsyncIterator[TritonClient]:
-    opened = TritonClient(server.grpc_url, stream_timeout_seconds=60.0)
-    yield opened
-    await opened.close()
 
 
 @dataclass(frozen=True)

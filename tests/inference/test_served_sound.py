@@ -3,7 +3,7 @@
 import asyncio
 import re
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 import torch
+from request_in_process import conditioning, config_of
 from tritonclient.grpc import InferResult
 
-from telecine.engine.denoise import Conditioning, SamplingConfig, initial_state
+from telecine.engine.denoise import SamplingConfig, initial_state
 from telecine.engine.families import load_family
-from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 from telecine.engine.state import DenoiseState
 from telecine.inference import triton_client as triton_client_module
 from telecine.inference.model_stream import stream_responses
-from telecine.inference.requests import PromptEmbeds, SliceRequest
+from telecine.inference.requests import SliceRequest
 from telecine.inference.triton_client import TritonClient
 from telecine.inference.triton_server import TritonServer, TritonServerConfig
 
@@ -38,31 +38,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
         yield running
 
 
-@pytest.fixture
-async def client(server: TritonServer) -> AsyncIterator[TritonClient]:
-    opened = TritonClient(server.grpc_url, stream_timeout_seconds=60.0)
-    yield opened
-    await opened.close()
-
-
-def config_of(request: SliceRequest) -> SamplingConfig:
-    return sampling_config(
-        load_family("toybox"),
-        VideoSize(request.num_frames, request.height, request.width, request.fps),
-        SamplingRequest(
-            seed=request.seed,
-            num_inference_steps=request.num_inference_steps,
-            guidance_scale=request.guidance_scale,
-            sampler=request.sampler,
-            attention=request.attention,
-            audio_mode="POST_SYNC",
-        ),
-    )
+def post_sync(request: SliceRequest) -> SamplingConfig:
+    return config_of(load_family("toybox"), request, audio_mode="POST_SYNC")
 
 
 @pytest.fixture
 def finished(slice_request: SliceRequest) -> SliceRequest:
-    state = replace(initial_state(config_of(slice_request), CPU), audio_latents=None)
+    state = replace(initial_state(post_sync(slice_request), CPU), audio_latents=None)
     return replace(slice_request, state=state.to_bytes())
 
 
@@ -81,10 +63,6 @@ def responses(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[InferResult]:
     return seen
 
 
-def conditioning(prompt: PromptEmbeds) -> Conditioning:
-    return {name: torch.tensor(values)[None] for name, values in prompt.tensors.items()}
-
-
 @torch.inference_mode()
 def sound_in_process(request: SliceRequest) -> torch.Tensor:
     assert request.negative_prompt is not None
@@ -95,7 +73,7 @@ def sound_in_process(request: SliceRequest) -> torch.Tensor:
             conditioning(request.prompt),
             conditioning(request.negative_prompt),
             latents=DenoiseState.from_bytes(request.state).latents,
-            config=config_of(request),
+            config=post_sync(request),
         )
     )
     return sound

@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from request_in_process import conditioning, config_of
 
 from telecine.backend.frames import to_frames
-from telecine.engine.denoise import Conditioning, denoise_slice, initial_state
+from telecine.engine.denoise import denoise_slice, initial_state
 from telecine.engine.families import load_family
 from telecine.engine.families.prompt_encoder import PromptEncoder
-from telecine.engine.families.sampling import SamplingRequest, VideoSize, sampling_config
 from telecine.engine.numerics import describe_numerics
 from telecine.engine.state import DenoiseState
 from telecine.errors import CheckpointError, ModelError, ModelServerUnavailableError
 from telecine.inference.frame_ring import FrameRing
-from telecine.inference.requests import DecodeRequest, PromptEmbeds, SliceRequest, StepResult
+from telecine.inference.requests import DecodeRequest, SliceRequest, StepResult
 from telecine.inference.shared_memory import CLIENT_PREFIX, SHARED_MEMORY_FOLDER
 from telecine.inference.triton_client import TritonClient, require_all
 from telecine.inference.triton_server import TritonServer, TritonServerConfig
@@ -45,24 +45,10 @@ async def run_slice(client: TritonClient, request: SliceRequest) -> list[StepRes
     return [result async for result in client.denoise_slice("toybox", request)]
 
 
-def conditioning(prompt: PromptEmbeds) -> Conditioning:
-    return {name: torch.tensor(values)[None] for name, values in prompt.tensors.items()}
-
-
 @torch.inference_mode()
 def denoise_in_process(weights: Path, request: SliceRequest) -> DenoiseState:
     family = load_family(str(weights))
-    config = sampling_config(
-        family,
-        VideoSize(request.num_frames, request.height, request.width, request.fps),
-        SamplingRequest(
-            seed=request.seed,
-            num_inference_steps=request.num_inference_steps,
-            guidance_scale=request.guidance_scale,
-            sampler=request.sampler,
-            attention=request.attention,
-        ),
-    )
+    config = config_of(family, request)
     negative = request.negative_prompt
     *_, last = denoise_slice(
         family.load_denoiser(CPU),

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,13 +35,6 @@ def server(
     log_file = tmp_path_factory.mktemp("triton") / "triton.log"
     with TritonServer(TritonServerConfig.on_free_ports(triton_repository, log_file)) as server:
         yield server
-
-
-@pytest.fixture
-async def client(server: TritonServer) -> AsyncIterator[TritonClient]:
-    client = TritonClient(server.grpc_url, stream_timeout_seconds=60.0)
-    yield client
-    await client.close()
 
 
 def find_stub(server: TritonServer, role: str) -> int:

@@ -1,12 +1,11 @@
 """What AccountService does about usage, ledgers and quotas, for any edge."""
 
-import base64
-import binascii
 import re
 
 from telecine.api.auth.method_scopes import require_scope
 from telecine.api.caller import Caller, Scope
 from telecine.api.gateway_parts import GatewayParts
+from telecine.api.name_pages import decode_page_token, encode_page_token
 from telecine.api.quota_manager import NO_LIMIT
 from telecine.api.request_validation import RESOURCE_ID, check_page_size, shown
 from telecine.errors import InvalidFieldError
@@ -35,7 +34,7 @@ async def list_ledger(
     page = await parts.quotas.accounts.ledger(
         tenant,
         page_size=check_page_size(request.page_size),
-        before=_entry_in(request.page_token) if request.page_token else "",
+        before=decode_page_token(request.page_token, _check_entry),
     )
     token = page_token_after(page.entries[-1].entry_id) if page.has_more else ""
     return account_service_pb2.ListLedgerResponse(entries=page.entries, next_page_token=token)
@@ -102,14 +101,9 @@ def _check_quota(quota: usage_pb2.Quota) -> None:
 
 def page_token_after(entry_id: str) -> str:
     """Returns the token of the page that begins behind an entry of the ledger."""
-    return base64.urlsafe_b64encode(entry_id.encode()).decode()
+    return encode_page_token(entry_id)
 
 
-def _entry_in(page_token: str) -> str:
-    try:
-        entry_id = base64.b64decode(page_token, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        entry_id = ""
+def _check_entry(entry_id: str) -> None:
     if not _ENTRY_ID.fullmatch(entry_id):
         raise InvalidFieldError("page_token", "was not given out by this service")
-    return entry_id

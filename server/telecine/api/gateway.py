@@ -46,11 +46,11 @@ from telecine.jobs.video_feed import VideoFeed
 from telecine.jobs.webhook_queue import WebhookQueue
 from telecine.jobs.worker_directory import WorkerDirectory
 from telecine.prompts import open_expander
+from telecine.settings_section import SECONDS_A_DAY
 from telecine.storage import open_object_store
 
 _log = structlog.get_logger(__name__)
 _EXPIRE_SECONDS = 1.0
-_SECONDS_A_DAY = 86_400
 # A call makes hundreds of objects and no cycles: Python's own thresholds would look through
 # those of all open calls at nearly each of them.
 _COLLECTION_THRESHOLDS = (20_000, 20, 50)
@@ -156,9 +156,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
             workers=workers,
             devices=DeviceMemory(workers),
             objects=open_object_store(settings.storage.url),
-            media=MediaStore(
-                redis, kept_seconds=settings.gateway.upload_kept_days * _SECONDS_A_DAY
-            ),
+            media=MediaStore(redis, kept_seconds=settings.gateway.upload_kept_days * SECONDS_A_DAY),
             expander=expander,
             api_keys=api_keys,
             authenticator=authenticator,
@@ -184,7 +182,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
 def _expiring(parts: GatewayParts, settings: GatewaySettings) -> list[asyncio.Task[None]]:
     tasks = [asyncio.create_task(expire_media(parts))]
     if settings.video_kept_days is not None:
-        kept_seconds = settings.video_kept_days * _SECONDS_A_DAY
+        kept_seconds = settings.video_kept_days * SECONDS_A_DAY
         tasks.append(asyncio.create_task(expire_videos(parts, kept_seconds=kept_seconds)))
     return tasks
 

@@ -27,13 +27,12 @@ def _quota_exceeded(detail: str) -> QuotaExceededError:
     """Returns the error of `NAME LIMIT USED ASKED NOW`, as functions/accounts.lua refuses."""
     name, *numbers = detail.split()
     limit, used, asked, now_micros = map(int, numbers)
-    retry_seconds = None if asked > limit else _retry_seconds(name, now_micros / MICROS)
     return QuotaExceededError(
         _told_quota(name, limit, used, asked),
         quota=name,
         limit=limit,
         used=used,
-        retry_seconds=retry_seconds,
+        retry_seconds=None if asked > limit else _retry_seconds(name, now_micros / MICROS),
     )
 
 

@@ -12,6 +12,7 @@ from telecine.api.http.dependencies import Call, CallOf
 from telecine.api.http.derivation import merged, source_of
 from telecine.api.http.enum_words import enum_word
 from telecine.api.http.option_objects import seconds_text
+from telecine.api.http.pages import page_fields
 from telecine.api.http.request_body import read_body
 from telecine.api.http.video_object import size_text
 from telecine.api.http.video_request import EstimateBody, duration_of, spec_of, upload_name
@@ -165,12 +166,7 @@ async def list_ledger(
     except InvalidFieldError:
         raise InvalidFieldError("after", "is not the id of an entry") from None
     shown = [_entry_object(entry) for entry in page.entries]
-    return EntryList(
-        data=shown,
-        first_id=shown[0].id if shown else None,
-        last_id=shown[-1].id if shown else None,
-        has_more=bool(page.next_page_token),
-    )
+    return EntryList(**page_fields(shown, has_more=bool(page.next_page_token)))
 
 
 async def _spec_of(call: Call, body: EstimateBody) -> video_pb2.VideoSpec:

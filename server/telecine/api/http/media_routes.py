@@ -14,6 +14,7 @@ from telecine.api import media_uploads as uploads
 from telecine.api.http import text_forms
 from telecine.api.http.dependencies import Call, CallOf
 from telecine.api.http.file_part import file_chunks
+from telecine.api.http.pages import page_fields
 from telecine.api.media_types import HEAD_BYTES, MEDIA_TYPES, type_of
 from telecine.errors import InvalidFieldError, NotFoundError
 from telecine.v1 import video_pb2, video_service_pb2
@@ -97,12 +98,7 @@ async def list_media(
         query.page_token = await _token_after(after, call)
     page = await uploads.list_media(call.parts, query, caller=call.caller)
     shown = [_media_object(media) for media in page.media]
-    return MediaList(
-        data=shown,
-        first_id=shown[0].id if shown else None,
-        last_id=shown[-1].id if shown else None,
-        has_more=bool(page.next_page_token),
-    )
+    return MediaList(**page_fields(shown, has_more=bool(page.next_page_token)))
 
 
 @router.get("/{media_id}")

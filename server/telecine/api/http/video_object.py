@@ -19,6 +19,7 @@ from telecine.api.http.option_objects import (
     source_id,
 )
 from telecine.api.stored_files import BLOCKED, state_word
+from telecine.settings_section import SECONDS_A_DAY
 from telecine.v1 import video_pb2
 
 Status = Literal["queued", "in_progress", "completed", "failed"]
@@ -32,7 +33,6 @@ _STATUSES: dict[video_pb2.Video.State.ValueType, Status] = {
     video_pb2.Video.STATE_CANCELLED: "failed",
     video_pb2.Video.STATE_PAUSED: "queued",
 }
-_SECONDS_A_DAY = 86_400
 _DEFAULT_POLL_SECONDS = 1.0
 _POLLS_UNTIL_DUE = 4  # about as many polls as fit in what is left
 _MIN_POLL_SECONDS, _MAX_POLL_SECONDS = 0.25, 5.0
@@ -162,7 +162,7 @@ def _expires_at(video: video_pb2.Video, kept_days: float | None) -> int | None:
     """Returns when a video that has ended is removed; None where its owner decides."""
     if kept_days is None or not video.HasField("end_time"):
         return None
-    return round(video.end_time.seconds + kept_days * _SECONDS_A_DAY)
+    return round(video.end_time.seconds + kept_days * SECONDS_A_DAY)
 
 
 def states_of(status: Status) -> list[video_pb2.Video.State.ValueType]:

@@ -11,6 +11,7 @@ from telecine.api.http.api_document import body_content
 from telecine.api.http.creation import Creation, Source, create, creation_of
 from telecine.api.http.dependencies import Call, CallOf, IdempotencyKey, VideoId
 from telecine.api.http.derivation import place_image
+from telecine.api.http.pages import page_fields
 from telecine.api.http.references import reference_of
 from telecine.api.http.request_body import read_body
 from telecine.api.http.video_filters import (
@@ -118,12 +119,7 @@ def answered_all(videos: Sequence[video_pb2.Video], creation: Creation, call: Ca
 
 def _listed(videos: Sequence[video_pb2.Video], call: Call, *, has_more: bool) -> VideoList:
     shown = [video_object(video, call.request) for video in videos]
-    return VideoList(
-        data=shown,
-        first_id=shown[0].id if shown else None,
-        last_id=shown[-1].id if shown else None,
-        has_more=has_more,
-    )
+    return VideoList(**page_fields(shown, has_more=has_more))
 
 
 async def _place_of(video_id: str, call: Call) -> Timestamp:
