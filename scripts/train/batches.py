@@ -11,19 +11,21 @@ from telecine.engine.dit.attention import FULL_ATTENTION, TemporalMask
 from telecine.engine.text_encoders.tokenizer import PromptTokenizer
 from train.captions import any_caption
 from train.face import FACE, VOWELS
-from train.latents import LatentClips
+from train.latents import Kind, LatentClips
 from train.pair import RELATIONS, PairScene, moving_of
 from train.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, Scene
 
 SHARED_PATHS_SHARE = 0.5
 """Of a batch: clips that differ from their neighbours in the shape alone."""
 DROPPED_CAPTIONS = 0.1
+KIND_SHARES: dict[Kind, float] = {"shape": 0.36, "face": 0.32, "pair": 0.32}
+"""Of a batch's clips, whatever there is of each: what is harder to learn is shown more often."""
 SIGMA_LEAN, SIGMA_SPREAD = 1.4, 1.2
 """Noise levels are sigmoid(spread n + lean): between 0.8 and 0.97 the scene is decided.
 
 Outlines are below that: a lean of 0.3 is for a network that knows its scenes.
 """
-CAUSAL_SHARE = 0.45
+CAUSAL_SHARE = 0.3
 """Batches trained with the causal mask; in most of them the first frames are clean already."""
 CONTEXT_SIGMA = 0.1
 """Frames that count as clean carry up to this much noise, so that their flaws do no harm."""
@@ -113,10 +115,18 @@ def _choose(
     def draw(options: int) -> int:
         return int(torch.randint(options, (), generator=generator))
 
+    def draw_path() -> range:
+        there = [kind for kind in KIND_SHARES if clips.paths[kind]]
+        shares = torch.tensor([KIND_SHARES[kind] for kind in there])
+        paths = clips.paths[there[int(torch.multinomial(shares, 1, generator=generator))]]
+        return paths[draw(len(paths))]
+
     groups: list[Sequence[int]] = []
     while sum(map(len, groups)) < SHARED_PATHS_SHARE * batch_size:
-        groups.append(clips.paths[draw(len(clips.paths))])
-    groups += [[draw(len(clips.scenes))] for _ in range(batch_size - sum(map(len, groups)))]
+        groups.append(draw_path())
+    for _ in range(batch_size - sum(map(len, groups))):
+        path = draw_path()
+        groups.append([path[draw(len(path))]])
     chosen = [clip for group in groups for clip in group]
     numbers = [number for number, group in enumerate(groups) for _ in group]
     return torch.tensor(chosen[:batch_size]), torch.tensor(numbers[:batch_size])

@@ -2,7 +2,7 @@
 
 from dataclasses import astuple, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from tqdm import trange
 
 from telecine.engine.families import load_family
 from train.device import device
-from train.face import VOWELS
+from train.face import FACE, VOWELS
 from train.loop import save_whole
 from train.pair import PairScene, random_pair, random_pair_clip
 from train.precision import autocast
@@ -18,6 +18,8 @@ from train.ranks import num_ranks, rank
 from train.vae import NUM_FRAMES, SIDE
 from train.world import SHAPES, Clip, Scene, random_clip, random_face, random_scene, render
 
+Kind = Literal["shape", "face", "pair"]
+"""Of a path: one shape alone, a face, or two shapes."""
 SHAPE_PATHS, FACE_PATHS, PAIR_PATHS = 96, 20, 28
 """Paths of a shard; each is taken by every shape, or vowel, that may be trained on it."""
 LONG_NUM_FRAMES = 49
@@ -97,6 +99,12 @@ def _scene_named(names: tuple[str, ...]) -> Scene | PairScene:
     return PairScene(Scene(*names[:4]), *names[4:]) if len(names) > 4 else Scene(*names)
 
 
+def _kind_of(scene: Scene | PairScene) -> Kind:
+    if isinstance(scene, PairScene):
+        return "pair"
+    return "face" if scene.shape == FACE else "shape"
+
+
 class LatentClips:
     """The clips of one length in the shards written so far; `refresh` reads new ones."""
 
@@ -108,7 +116,7 @@ class LatentClips:
         self.latents = torch.empty(0, dtype=torch.float16)
         """[N, C, T, H, W]"""
         self.scenes: list[Scene | PairScene] = []
-        self.paths: list[range] = []
+        self.paths: dict[Kind, list[range]] = {"shape": [], "face": [], "pair": []}
         """Which clips follow one path."""
 
     def refresh(self) -> None:
@@ -120,10 +128,11 @@ class LatentClips:
             shard = torch.load(path, weights_only=True)
             latents: Tensor = shard["latents"]
             self.latents = torch.cat((self.latents.reshape(-1, *latents.shape[1:]), latents))
+            start = len(self.scenes)
             self.scenes += [_scene_named(names) for names in shard["scenes"]]
             for size in shard["path_sizes"]:
-                start = self.paths[-1].stop if self.paths else 0
-                self.paths.append(range(start, start + size))
+                self.paths[_kind_of(self.scenes[start])].append(range(start, start + size))
+                start += size
 
 
 def shards_of_length(folder: Path, num_frames: int) -> list[Path]:

@@ -49,6 +49,8 @@ class GatewaySettings(Section):
         max_message_bytes: the largest message taken; media come in chunks instead.
         default_model: the model of a request that names none.
         probe_seconds: how often Redis is probed for the health service.
+        max_open_streams: watches and downloads that a tenant may have open at this gateway.
+        max_open_uploads: uploads of a tenant that may be under way at this gateway.
         upload_idle_seconds: how long an upload may bring nothing before it is dropped.
         upload_kept_days: how long an upload is kept after it was made or last used.
         video_kept_days: as long a video is kept after its end; None for as long as its owner wants.
@@ -68,6 +70,8 @@ class GatewaySettings(Section):
     max_message_bytes: Count = 4 * 1024 * 1024
     default_model: str = "toybox"
     probe_seconds: Seconds = 1.0
+    max_open_streams: Count = 10_000
+    max_open_uploads: Count = 16
     upload_idle_seconds: Seconds = 30.0
     upload_kept_days: Days = 30.0
     video_kept_days: Days | None = None

@@ -12,6 +12,7 @@ from breaking_proxy import BreakingProxy
 
 from telecine.api.auth.open_streams import OpenStreams
 from telecine.api.error_interceptor import ErrorInterceptor
+from telecine.api.open_calls import OpenCalls
 from telecine.errors import NotFoundError
 from telecine.jobs.api_key_store import ApiKeyStore
 from telecine.jobs.redis_client import connect_redis
@@ -55,7 +56,8 @@ class Servicer(video_service_pb2_grpc.VideoServiceServicer):
 @asynccontextmanager
 async def served_port(servicer: Servicer) -> AsyncIterator[int]:
     nothing = ApiKeyStore(connect_redis("redis://127.0.0.1:1"))  # never asked: nobody has a key
-    server = grpc.aio.server(interceptors=[ErrorInterceptor(OpenStreams(nothing, poll_seconds=60))])
+    streams = OpenStreams(nothing, OpenCalls("streams", 10), poll_seconds=60)
+    server = grpc.aio.server(interceptors=[ErrorInterceptor(streams)])
     video_service_pb2_grpc.add_VideoServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

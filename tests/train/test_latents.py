@@ -58,20 +58,21 @@ def test_a_shard_is_drawn_the_same_again() -> None:
 
 
 def test_clips_of_each_length_are_read_with_their_scenes(tmp_path: Path) -> None:
-    alone = ("red", "star", "up", "white")
+    alone, face = ("red", "star", "up", "white"), ("red", "face", "oh", "white")
     for shard, latent_frames in ((0, 9), (2, 13)):
         contents = {
-            "latents": torch.full((2, 1, latent_frames, 1, 1), float(shard)),
-            "scenes": [alone, (*alone, "left of", "blue", "circle")],
-            "path_sizes": [2],
+            "latents": torch.full((4, 1, latent_frames, 1, 1), float(shard)),
+            "scenes": [alone, alone, (*alone, "left of", "blue", "circle"), face],
+            "path_sizes": [2, 1, 1],
         }
         torch.save(contents, tmp_path / f"{shard:04d}.pt")
     clips = LatentClips(tmp_path, LONG_NUM_FRAMES)
     clips.refresh()
-    assert clips.latents.shape == (2, 1, 13, 1, 1)
+    assert clips.latents.shape == (4, 1, 13, 1, 1)
     scene = Scene(*alone)
-    assert clips.scenes == [scene, PairScene(scene, "left of", "blue", "circle")]
-    assert clips.paths == [range(2)]
+    pair = PairScene(scene, "left of", "blue", "circle")
+    assert clips.scenes == [scene, scene, pair, Scene(*face)]
+    assert clips.paths == {"shape": [range(2)], "pair": [range(2, 3)], "face": [range(3, 4)]}
 
 
 def test_a_shard_that_is_written_late_is_read_once(tmp_path: Path) -> None:

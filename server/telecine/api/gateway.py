@@ -24,6 +24,7 @@ from telecine.api.guarded_client import GuardedClient
 from telecine.api.health_service import NOT_SERVING, HealthServicer
 from telecine.api.http_server import HttpServer, build_app
 from telecine.api.model_catalog import ModelCatalog
+from telecine.api.open_calls import OpenCalls
 from telecine.api.price_list import PriceList
 from telecine.api.quota_manager import QuotaManager
 from telecine.api.rate_limiter import open_rate_limiter
@@ -160,7 +161,12 @@ async def _open_parts(settings: Settings) -> AsyncIterator[tuple[GatewayParts, R
             expander=expander,
             api_keys=api_keys,
             authenticator=authenticator,
-            open_streams=OpenStreams(api_keys, poll_seconds=settings.gateway.revocation_seconds),
+            open_streams=OpenStreams(
+                api_keys,
+                OpenCalls("gateway.max_open_streams", settings.gateway.max_open_streams),
+                poll_seconds=settings.gateway.revocation_seconds,
+            ),
+            open_uploads=OpenCalls("gateway.max_open_uploads", settings.gateway.max_open_uploads),
             router=RequestRouter(
                 models, settings.router, default_model=settings.gateway.default_model
             ),

@@ -7,6 +7,7 @@ from telecine.api.auth.open_streams import OpenStreams
 from telecine.api.device_memory import DeviceMemory
 from telecine.api.guarded_client import GuardedClient
 from telecine.api.model_catalog import ModelCatalog
+from telecine.api.open_calls import OpenCalls
 from telecine.api.price_list import PriceList
 from telecine.api.quota_manager import QuotaManager
 from telecine.api.rate_limiter import RateLimiter
@@ -30,6 +31,7 @@ class GatewayParts:
         media: what is known of the uploads among the objects.
         authenticator: says who makes a call; an edge asks it before anything else.
         open_streams: ends a caller's streams with its credentials.
+        open_uploads: counts the uploads of each tenant that are under way.
         router: finds the models of requests.
         prices: what videos cost.
         quotas: how much tenants may use.
@@ -52,6 +54,7 @@ class GatewayParts:
     api_keys: ApiKeyStore
     authenticator: Authenticator
     open_streams: OpenStreams
+    open_uploads: OpenCalls
     router: RequestRouter
     prices: PriceList
     quotas: QuotaManager

@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from telecine.api.auth.open_streams import OpenStreams
 from telecine.api.caller import Caller
+from telecine.api.open_calls import OpenCalls
 from telecine.auth_settings import AuthSettings
 from telecine.errors import UnauthenticatedError
 from telecine.jobs.api_key_store import ApiKeyStore
@@ -206,7 +207,7 @@ class TestAccessToken:
 
 
 async def test_blocks_own_timeout_is_not_taken_for_the_callers_end(keyed: KeyedGateway) -> None:
-    streams = OpenStreams(ApiKeyStore(keyed.redis), poll_seconds=60)
+    streams = OpenStreams(ApiKeyStore(keyed.redis), OpenCalls("streams", 2), poll_seconds=60)
     caller = Caller("acme", "p", frozenset(), key_id="k", expire_time=time.time() + 60)
     with pytest.raises(TimeoutError):
         async with streams.hold(caller):

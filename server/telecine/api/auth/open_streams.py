@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from telecine.api.auth.active_keys import expired_error, require_active_key
 from telecine.api.caller import Caller
+from telecine.api.open_calls import OpenCalls
 from telecine.errors import StoreUnavailableError, UnauthenticatedError
 from telecine.jobs.api_key_store import ApiKeyStore
 
@@ -27,11 +28,13 @@ class OpenStreams:
 
     Args:
         keys: where API keys are revoked.
+        calls: counts the streams of each tenant.
         poll_seconds: how often it is looked.
     """
 
-    def __init__(self, keys: ApiKeyStore, *, poll_seconds: float) -> None:
+    def __init__(self, keys: ApiKeyStore, calls: OpenCalls, *, poll_seconds: float) -> None:
         self._keys = keys
+        self._calls = calls
         self._poll_seconds = poll_seconds
         self._streams: dict[str, set[_Stream]] = {}
 
@@ -40,8 +43,15 @@ class OpenStreams:
         """Runs a block for as long as the caller's credentials count; one task alone may run it.
 
         Raises:
+            QuotaExceededError: its tenant has as many streams open as it may.
             UnauthenticatedError: they do not count any more.
         """
+        with self._calls.hold(caller):
+            async with self._while_counted(caller):
+                yield
+
+    @asynccontextmanager
+    async def _while_counted(self, caller: Caller) -> AsyncIterator[None]:
         if not caller.key_id and caller.expire_time is None:
             yield
             return

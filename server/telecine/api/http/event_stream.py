@@ -11,7 +11,7 @@ from starlette.types import Send
 
 from telecine.api.http.dependencies import Call
 from telecine.api.http.error_answers import answer_for
-from telecine.errors import TelecineError, UnauthenticatedError
+from telecine.errors import QuotaExceededError, TelecineError, UnauthenticatedError
 
 _RETRY_MILLISECONDS = 1000
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -46,6 +46,9 @@ class LongAnswer(StreamingResponse):
                 await super().stream_response(send)
         except UnauthenticatedError as error:
             await self._break_off(send, error)
+        except QuotaExceededError as error:  # before anything was sent
+            request = self._call.request
+            await answer_for(error)(request.scope, request.receive, send)
 
     async def _break_off(self, send: Send, error: UnauthenticatedError) -> None:  # noqa: ARG002
         raise ClientDisconnect  # nothing can be said any more, and what came is not the whole
