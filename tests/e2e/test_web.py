@@ -97,6 +97,29 @@ def test_video_is_seen_while_it_is_made_and_then_plays(page: Page) -> None:
     assert download.value.path().read_bytes()[4:8] == b"ftyp"
 
 
+def test_realtime_video_plays_from_its_first_frame_while_it_is_made(
+    page: Page, service: WebService
+) -> None:
+    page.get_by_text("More options").click()
+    page.get_by_label("Tier").select_option("realtime")
+    page.get_by_label("Seconds", exact=True).fill("6")
+    card = ask_for_video(page, steps=40)
+    page.wait_for_function(
+        "() => document.querySelector('.live-card video')?.currentTime > 0.2",
+        timeout=VIDEO_MILLISECONDS,
+    )
+    assert service.list()[0]["status"] == "in_progress"
+    frame = shown_frame(page, ".live-card video")
+    assert (frame["width"], frame["height"]) == (128, 128)
+    assert frame["range"] > 50
+    expect(card.locator("video")).to_have_attribute("aria-label", re.compile("as it is made"))
+    expect(card).to_have_attribute("data-state", "SUCCEEDED", timeout=VIDEO_MILLISECONDS)
+    whole = card.locator("video:not([aria-label$='as it is made'])")
+    expect(whole).to_be_visible(timeout=VIDEO_MILLISECONDS)
+    page.wait_for_function("() => document.querySelector('.live-card video').currentTime > 0.2")
+    assert whole.evaluate("video => Math.round(video.duration)") == 6
+
+
 def test_video_outlives_the_gateway_that_it_was_watched_by(page: Page, service: WebService) -> None:
     card = ask_for_video(page, steps=60)
     preview_after(card, set())

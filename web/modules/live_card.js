@@ -1,5 +1,6 @@
 import { element } from "./element.js";
 import { errorWords } from "./error_wording.js";
+import { GrowingPlayer, isGrowing } from "./growing_player.js";
 import { downloadLink, player, screenFor } from "./player.js";
 import { isEnded } from "./video_state.js";
 import { costOf, failureOf, formatOf, progressOf, statusOf } from "./wording.js";
@@ -24,6 +25,8 @@ export class LiveCard {
     this.video = video;
     this.actions = actions;
     this.isPlaying = false;
+    /** @type {GrowingPlayer | null | undefined} none yet, or there cannot be one */
+    this.growing = undefined;
     const titleId = `live-${video.id}`;
     this.preview = element("img", { class: "preview", alt: "", hidden: true });
     this.screen = screenFor(video);
@@ -69,7 +72,16 @@ export class LiveCard {
 
   /** @param {Video} video */
   showPreview(video) {
-    if (video.state === "SUCCEEDED" && !this.isPlaying) {
+    if (this.growing === undefined && isGrowing(video)) {
+      this.growing = GrowingPlayer.open(this.client, video, {
+        onBegun: () => this.growing && this.screen.replaceChildren(this.growing.screen),
+        onEnded: () => this.dropGrowing(),
+      });
+    }
+    if (isEnded(video.state) && (video.state !== "SUCCEEDED" || this.growing?.screen.paused)) {
+      this.growing?.stop(); // while it plays it goes on to its end
+    }
+    if (video.state === "SUCCEEDED" && !this.isPlaying && !this.growing) {
       this.isPlaying = true;
       this.screen.replaceWith(player(this.files, video));
     } else if (video.image_url && this.preview.src !== video.image_url) {
@@ -77,6 +89,19 @@ export class LiveCard {
       this.preview.alt = `Preview after step ${video.step_index}`;
       this.preview.hidden = false;
     }
+  }
+
+  /** Goes back to previews, or on to the player of the whole file. */
+  dropGrowing() {
+    this.growing = null;
+    this.screen.replaceChildren(this.preview);
+    this.showPreview(this.video);
+  }
+
+  /** Ends what goes on by itself; nothing else is to begin. */
+  close() {
+    this.isPlaying = true;
+    this.growing?.stop();
   }
 
   /** @param {Video} video whose buttons replace others only, so that focus stays where it is */

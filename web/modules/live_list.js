@@ -155,9 +155,11 @@ export class LiveList {
 
   /** @param {string} id */
   dismiss(id) {
-    const root = this.cards.get(id)?.root;
+    const card = this.cards.get(id);
+    const root = card?.root;
     const hadFocus = root?.contains(document.activeElement);
     this.watched.get(id)?.abort();
+    card?.close();
     this.cards.delete(id);
     root?.remove();
     this.section.hidden = this.cards.size === 0;
