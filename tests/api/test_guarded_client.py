@@ -4,11 +4,14 @@ import asyncio
 import gzip
 import ipaddress
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import CertificateAuthority
 
 from telecine.api import guarded_client
 from telecine.api.guarded_client import GuardedClient, OutsideError, check_url, is_public
@@ -75,6 +78,24 @@ async def test_own_network_is_refused_under_every_name(host: str) -> None:
             await client.get(url, max_bytes=7, seconds=5)
         with pytest.raises(OutsideError, match=r"not public|does not exist"):
             await client.post(url, b"", headers={}, seconds=5)
+
+
+async def test_tls_that_breaks_after_its_handshake_is_an_answer_like_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server of TLS 1.3 that asks for a certificate says so to who has none only then."""
+    authority = CertificateAuthority(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority.file)
+    context.load_cert_chain(*authority.issue("server"))
+    context.verify_mode = ssl.CERT_REQUIRED
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0, ssl=context)
+    async with server, opened("127.0.0.1") as client:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        with pytest.raises(OutsideError, match="cannot be reached"):
+            await client.post(url, b"", headers={}, seconds=5)
+        with pytest.raises(OutsideError, match="cannot be fetched"):
+            await client.get(url, max_bytes=7, seconds=5)
 
 
 async def test_host_that_is_not_listed_is_refused() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from httpx2 import AsyncClient
 from keyed_gateway import KeyedGateway, announce, keyed_gateway
 from websockets.asyncio.client import connect
@@ -74,6 +75,16 @@ async def test_another_stream_is_refused_until_one_has_ended(
         call.cancel()
 
 
+async def test_streams_of_health_are_nobodys(keyed: KeyedGateway, videos: Any) -> None:
+    default = await key_of(keyed, "default")
+    async with grpc.aio.insecure_channel(keyed.address) as channel:
+        health = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        await health.read()
+        async with watching(videos, default):
+            pass
+        health.cancel()
+
+
 async def test_http_stream_is_refused_with_its_status(keyed: KeyedGateway, videos: Any) -> None:
     key = await key_of(keyed, "acme")
     async with watching(videos, key), AsyncClient(base_url=keyed.http_url) as http:
@@ -101,6 +112,23 @@ async def test_second_upload_under_way_is_refused_before_its_bytes(
         await first.done_writing()
         assert (await first).size_bytes == len(PNG)
         assert (await upload_by_form(http)).status_code == 201
+
+
+async def test_large_body_of_a_video_counts_as_an_upload(keyed: KeyedGateway, videos: Any) -> None:
+    key = await key_of(keyed, "acme")
+    first = videos.UploadMedia(metadata=key)
+    header = video_service_pb2.MediaHeader(content_type="image/png", size_bytes=len(PNG))
+    await first.write(video_service_pb2.UploadMediaRequest(header=header))
+    async with AsyncClient(base_url=keyed.http_url, headers=dict(key)) as http:
+        while (await upload_by_form(http)).status_code != 429:
+            pass  # the first one has not begun yet
+        small = await http.post("/v1/videos", json={"prompt": "x"})
+        assert small.status_code == 202
+        files = {"input_reference": ("x.png", PNG + bytes(100_000), "image/png")}
+        large = await http.post("/v1/videos", data={"prompt": "x"}, files=files)
+        assert large.status_code == 429
+        assert "gateway.max_open_uploads" in large.json()["error"]["message"]
+    first.cancel()
 
 
 async def upload_by_form(http: AsyncClient) -> Any:

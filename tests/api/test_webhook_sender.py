@@ -7,13 +7,14 @@ import hmac
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from gateway_process import running_gateway
-from submissions import claim
+from submissions import claim, make_submission
 
 from telecine.api.gateway import serve
 from telecine.config import (
@@ -258,6 +259,28 @@ class TestTenantWhoseSecretChanges:
         video = await gateway.videos.CreateVideo(creation(receiver.url))
         await gateway.videos.CancelVideo(video_service_pb2.CancelVideoRequest(name=video.name))
         await receiver.next()
+
+
+class TestReceiversThatHang:
+    @pytest.fixture
+    def sections(self) -> dict[str, Any]:
+        both = {"default": SECRET, "other": SECRET}
+        return {"webhooks": webhooks(secrets=both, timeout_seconds=3600)}
+
+    async def test_they_hold_up_no_other_tenants(self, gateway: Any, receiver: Receiver) -> None:
+        hanging = Receiver()
+        hanging.is_hanging = True
+        async with await asyncio.start_server(hanging.serve, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            # More than are sent at once.
+            for _ in range(70):
+                submission = replace(make_submission(tenant="other"), webhook_url=url)
+                await gateway.jobs.cancel((await gateway.jobs.submit(submission)).name)
+            await asyncio.wait_for(hanging.has_hung.wait(), 20)
+            video = await gateway.videos.CreateVideo(creation(receiver.url))
+            await gateway.jobs.cancel(video.name)
+            _, event = await receiver.next()
+        assert event["data"]["id"] == video.name.removeprefix("videos/")
 
 
 class TestTenantWithAnAddress:

@@ -46,6 +46,19 @@ async def test_delivery_of_one_who_dies_is_another_s_after_a_while(
     assert again == [replace(first, num_tries=2)]
 
 
+async def test_delivery_that_is_put_back_keeps_its_tries(store: JobStore, client: Redis) -> None:
+    queue = WebhookQueue(client)
+    video = await store.submit(replace(make_submission(), webhook_url=URL))
+    await store.cancel(video.name)
+    (delivery,) = await claimed(queue)
+    await queue.put_back(delivery, wait_seconds=0)
+    assert await claimed(queue) == [delivery]
+    await queue.finish(delivery)
+    await queue.put_back(delivery, wait_seconds=0)  # late: it was made meanwhile
+    assert await claimed(queue) == []
+    assert not await client.keys("*:webhook*")
+
+
 async def test_delivery_waits_for_its_next_try(store: JobStore, client: Redis) -> None:
     queue = WebhookQueue(client)
     video = await store.submit(replace(make_submission(), webhook_url=URL))

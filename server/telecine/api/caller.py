@@ -40,6 +40,9 @@ class Caller:
 # Whoever reaches a gateway that serves this machine alone and asks for no key.
 LOCAL_CALLER = Caller(tenant="default", principal="local", scopes=frozenset(Scope))
 
+# Whoever asks for what tells nothing of anyone's; no tenant has that name.
+ANYONE = Caller(tenant="", principal="anyone", scopes=frozenset())
+
 _current: ContextVar[Caller] = ContextVar("caller", default=LOCAL_CALLER)
 
 

@@ -97,9 +97,7 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
             asyncio.create_task(_expire_deadlines(parts.jobs)),
             *_expiring(parts, settings.gateway),
             asyncio.create_task(parts.open_streams.run()),
-            asyncio.create_task(
-                WebhookSender(WebhookQueue(redis), parts.web, settings.webhooks).run()
-            ),
+            asyncio.create_task(_send_webhooks(redis, settings)),
         ]
         _publish_address(settings.gateway.http_address_file, http_address)
         _publish_address(settings.gateway.address_file, address)
@@ -191,6 +189,15 @@ def _expiring(parts: GatewayParts, settings: GatewaySettings) -> list[asyncio.Ta
         kept_seconds = settings.video_kept_days * SECONDS_A_DAY
         tasks.append(asyncio.create_task(expire_videos(parts, kept_seconds=kept_seconds)))
     return tasks
+
+
+async def _send_webhooks(redis: Redis, settings: Settings) -> None:
+    """Tells receivers for ever, over connections that no fetch of a picture can use up."""
+    web = GuardedClient(settings.gateway.outside_hosts)
+    try:
+        await WebhookSender(WebhookQueue(redis), web, settings.webhooks).run()
+    finally:
+        await web.close()
 
 
 async def _expire_deadlines(jobs: JobStore) -> None:

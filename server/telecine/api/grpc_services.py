@@ -128,9 +128,9 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
         _context: Context,
     ) -> video_pb2.Media:
         """Takes an upload."""
-        return await media_uploads.upload_media(
-            self._parts, request_iterator, caller=current_caller()
-        )
+        caller = current_caller()
+        with self._parts.open_uploads.hold(caller):
+            return await media_uploads.upload_media(self._parts, request_iterator, caller=caller)
 
     async def GetMedia(
         self, request: video_service_pb2.GetMediaRequest, _context: Context

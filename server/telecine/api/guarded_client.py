@@ -13,7 +13,10 @@ MAX_URL_CHARACTERS = 2048
 MAX_REDIRECTS = 3
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_MAX_CONNECTIONS = 256
 _TIMEOUTS = {"timeout": {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": 5.0}}
+# TLS that breaks after its handshake is an OSError of ssl's own.
+_BROKEN = (httpcore2.NetworkError, httpcore2.ProtocolError, OSError)
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -54,7 +57,9 @@ class GuardedClient:
     def __init__(self, hosts: Iterable[str] = ()) -> None:
         self._hosts = frozenset(hosts)
         self._pool = httpcore2.AsyncConnectionPool(
-            network_backend=_GuardedBackend(self._hosts), max_keepalive_connections=0
+            network_backend=_GuardedBackend(self._hosts),
+            max_connections=_MAX_CONNECTIONS,
+            max_keepalive_connections=0,
         )
 
     def require_callable(self, url: str) -> None:
@@ -108,7 +113,7 @@ class GuardedClient:
                 return response.status
         except (TimeoutError, httpcore2.TimeoutException):
             raise OutsideError(f"did not answer within {seconds:g} s") from None
-        except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+        except _BROKEN as error:
             raise OutsideError(f"cannot be reached: {error}") from None
 
     async def close(self) -> None:
@@ -128,11 +133,7 @@ class GuardedClient:
                 if response.status != 200:
                     raise OutsideError(f"is answered with {response.status}")
                 return await _read(response, max_bytes), url
-        except (
-            httpcore2.NetworkError,
-            httpcore2.TimeoutException,
-            httpcore2.ProtocolError,
-        ) as error:
+        except (httpcore2.TimeoutException, *_BROKEN) as error:
             raise OutsideError(f"cannot be fetched: {type(error).__name__}") from None
 
 

@@ -33,30 +33,22 @@ async def upload_media(
     Raises:
         InvalidFieldError: the header is wrong, the bytes are more or fewer than it says, or
             not of the type it says.
-        QuotaExceededError: its tenant would have more stored than it may, or too many uploads
-            under way.
+        QuotaExceededError: its tenant would have more stored than it may.
         UploadIdleError: nothing came for too long.
     """
     requests = _without_idling(requests, idle_seconds=parts.upload_idle_seconds)
     header = await _read_header(requests)
     await check_room(parts, header.size_bytes, caller=caller)
-    with upload_path(parts, caller) as path:
+    with upload_path() as path:
         await _receive(requests, path, header.size_bytes)
         await asyncio.to_thread(_check_content, path, header.content_type)
         return await store_media(parts, path, header.content_type, caller=caller)
 
 
 @contextmanager
-def upload_path(parts: GatewayParts, caller: Caller) -> Iterator[Path]:
-    """Yields where an upload is gathered before it is stored.
-
-    Raises:
-        QuotaExceededError: as many of its tenant's are under way as may be.
-    """
-    with (
-        parts.open_uploads.hold(caller),
-        tempfile.TemporaryDirectory(prefix="telecine-upload-") as folder,
-    ):
+def upload_path() -> Iterator[Path]:
+    """Yields where an upload is gathered before it is stored."""
+    with tempfile.TemporaryDirectory(prefix="telecine-upload-") as folder:
         yield Path(folder) / "media"
 
 

@@ -6,7 +6,9 @@ import hashlib
 import hmac
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import structlog
 from pydantic import SecretStr
@@ -16,7 +18,8 @@ from telecine.errors import StoreUnavailableError
 from telecine.jobs.webhook_queue import Delivery, WebhookQueue
 from telecine.webhook_settings import WEBHOOK_SECRET_PREFIX, WebhookSettings
 
-_AT_ONCE = 16
+_AT_ONCE, _AT_ONCE_OF_A_TENANT = 64, 16
+_MAX_CLAIMS = 8  # of a round, in which those of a tenant that has its share are put back
 _TYPES = {"SUCCEEDED": "video.completed", "FAILED": "video.failed", "CANCELLED": "video.failed"}
 _GONE = 410
 _log = structlog.get_logger(__name__)
@@ -33,25 +36,59 @@ class WebhookSender:
         self._queue = queue
         self._web = web
         self._settings = settings
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._of_tenant: Counter[str] = Counter()
 
     async def run(self) -> None:
         """Sends for ever."""
-        while True:
-            try:
-                num_sent = await self._send_due()
-            except StoreUnavailableError:
-                num_sent = 0
-            if num_sent < _AT_ONCE:
+        try:
+            while True:
+                with suppress(StoreUnavailableError):
+                    await self._begin_due()
                 await asyncio.sleep(self._settings.poll_seconds)
+        finally:
+            for task in self._under_way:
+                task.cancel()
 
-    async def _send_due(self) -> int:
+    async def _begin_due(self) -> None:
+        """Begins what is due, as far as there is room for it: a slow receiver holds up no other."""
         hold_seconds = int(2 * self._settings.timeout_seconds) + 1
-        due = await self._queue.claim(max_webhooks=_AT_ONCE, hold_seconds=hold_seconds)
-        await asyncio.gather(*map(self._send, due))
-        return len(due)
+        for _ in range(_MAX_CLAIMS):
+            room = _AT_ONCE - len(self._under_way)
+            if not room:
+                return
+            due = await self._queue.claim(max_webhooks=room, hold_seconds=hold_seconds)
+            for delivery in due:
+                if self._of_tenant[delivery.tenant] < _AT_ONCE_OF_A_TENANT:
+                    self._begin(delivery)
+                else:
+                    wait_seconds = self._settings.poll_seconds
+                    await self._queue.put_back(delivery, wait_seconds=wait_seconds)
+            if len(due) < room:
+                return
+
+    def _begin(self, delivery: Delivery) -> None:
+        task = asyncio.create_task(self._send(delivery))
+        self._under_way.add(task)
+        self._of_tenant[delivery.tenant] += 1
+        task.add_done_callback(lambda ended: self._end(ended, delivery.tenant))
+
+    def _end(self, task: asyncio.Task[None], tenant: str) -> None:
+        self._under_way.discard(task)
+        self._of_tenant[tenant] -= 1
+        if not self._of_tenant[tenant]:
+            del self._of_tenant[tenant]
 
     async def _send(self, delivery: Delivery) -> None:
-        outcome = await self._post(delivery)
+        try:
+            outcome = await self._post(delivery)
+        except Exception as error:  # a fault of ours must not have it tried for ever
+            _log.exception("webhook_failed", video=delivery.video_id)
+            outcome = type(error).__name__
+        with suppress(StoreUnavailableError):  # then it is claimed again when its time is over
+            await self._note(delivery, outcome)
+
+    async def _note(self, delivery: Delivery, outcome: str) -> None:
         if outcome == "":
             await self._queue.finish(delivery)
         elif outcome == str(_GONE) or delivery.num_tries >= self._settings.max_tries:

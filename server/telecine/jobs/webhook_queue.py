@@ -49,9 +49,19 @@ class WebhookQueue:
 
     async def retry(self, delivery: Delivery, *, wait_seconds: float) -> None:
         """Has a delivery made again, by whoever is there then."""
-        await self._library.call(
-            "retry_webhook", {"video": delivery.video_id, "wait_seconds": wait_seconds}
-        )
+        await self._wait(delivery, wait_seconds, was_tried=True)
+
+    async def put_back(self, delivery: Delivery, *, wait_seconds: float) -> None:
+        """Has a delivery that was not tried made later."""
+        await self._wait(delivery, wait_seconds, was_tried=False)
+
+    async def _wait(self, delivery: Delivery, wait_seconds: float, *, was_tried: bool) -> None:
+        arguments = {
+            "video": delivery.video_id,
+            "wait_seconds": wait_seconds,
+            "was_tried": int(was_tried),
+        }
+        await self._library.call("retry_webhook", arguments)
 
 
 def _delivery(record: dict[bytes, bytes]) -> Delivery:

@@ -7,7 +7,7 @@ import grpc
 from telecine.api.auth.authenticator import Authenticator
 from telecine.api.auth.credentials import only_headers
 from telecine.api.auth.method_scopes import require_scope_of
-from telecine.api.caller import set_current_caller
+from telecine.api.caller import ANYONE, set_current_caller
 from telecine.api.error_interceptor import Continuation, Handler
 
 # They tell nothing of anyone's, and load balancers and tools bring no keys.
@@ -26,7 +26,10 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
         """Returns the method's handler, or one of its kind that refuses the call."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or method.startswith(_OPEN_SERVICES):
+        if handler is None:
+            return handler
+        if method.startswith(_OPEN_SERVICES):
+            set_current_caller(ANYONE)
             return handler
         try:
             headers = only_headers(handler_call_details.invocation_metadata)

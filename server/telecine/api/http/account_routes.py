@@ -108,7 +108,7 @@ class EntryList(BaseModel):
 @router.post("/videos/estimate", openapi_extra=body_content("EstimateBody"))
 async def estimate_cost(call: CallOf) -> CostEstimate:
     """Say what videos would cost; none is made and nothing is taken."""
-    async with read_body(call.request, EstimateBody) as body:
+    async with read_body(call, EstimateBody) as body:
         spec = await _spec_of(call, body)
         spec.input_audio = _track_of(body)
         request = video_service_pb2.EstimateCostRequest(spec=spec)

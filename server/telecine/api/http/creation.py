@@ -127,7 +127,7 @@ async def _create_from_files(
     stored: list[str] = []
     try:
         for source, given in files:
-            file = given if isinstance(given, UploadFile) else await fetch(parts.web, given)
+            file = given if isinstance(given, UploadFile) else await _fetch(parts, given, caller)
             name = await store_file(parts, file, source.kind, caller=caller, field=source.field)
             stored.append(name)
             source.place(creation.request.spec, name)
@@ -136,6 +136,12 @@ async def _create_from_files(
         for name in stored:
             await remove_media(parts, name)
         raise
+
+
+async def _fetch(parts: GatewayParts, remote: RemoteFile, caller: Caller) -> UploadFile:
+    # It holds memory and a connection for as long as where it lies takes.
+    with parts.open_uploads.hold(caller):
+        return await fetch(parts.web, remote)
 
 
 async def _queue(

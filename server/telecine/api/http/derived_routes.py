@@ -37,7 +37,7 @@ async def remix_video(
     video_id: VideoId, call: CallOf, idempotency_key: IdempotencyKey = None
 ) -> Made:
     """Make a video anew from a finished one, as another prompt says."""
-    async with read_body(call.request, RemixBody) as body:
+    async with read_body(call, RemixBody) as body:
         known = await call.parts.jobs.get(f"videos/{video_id}", tenant=call.caller.tenant)
         spec = merged(options_of(known), spec_of(body, prompt=body.prompt))
         if body.strength is not None:
@@ -50,7 +50,7 @@ async def remix_video(
 @router.post("/edits", status_code=202, openapi_extra=body_content("EditBody"))
 async def edit_video(call: CallOf, idempotency_key: IdempotencyKey = None) -> Made:
     """Change a finished video, or a file, as a prompt says."""
-    async with read_body(call.request, EditBody) as body:
+    async with read_body(call, EditBody) as body:
         given, spec = await source_of(call, body.video)
         spec = merged(spec, spec_of(body, prompt=body.prompt, seconds=body.seconds))
         if body.strength is not None:
@@ -62,7 +62,7 @@ async def edit_video(call: CallOf, idempotency_key: IdempotencyKey = None) -> Ma
 @router.post("/extensions", status_code=202, openapi_extra=body_content("ExtendBody"))
 async def extend_video(call: CallOf, idempotency_key: IdempotencyKey = None) -> Made:
     """Go on with a finished video, or a file; `seconds` of the answer is the whole length."""
-    async with read_body(call.request, ExtendBody) as body:
+    async with read_body(call, ExtendBody) as body:
         given, spec = await source_of(call, body.video)
         spec.ClearField("guidance_scale")  # models go on with another one than they begin with
         spec = merged(spec, spec_of(body, prompt=body.prompt, seconds=body.total_seconds))

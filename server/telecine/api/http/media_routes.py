@@ -79,7 +79,7 @@ async def upload_media(call: CallOf) -> MediaObject:
     form_bytes = int(call.request.headers.get("content-length", "0"))
     least_bytes = max(0, form_bytes - _MAX_FRAME_BYTES)
     await uploads.check_room(call.parts, least_bytes, caller=call.caller)
-    with uploads.upload_path(call.parts, call.caller) as path:
+    with call.parts.open_uploads.hold(call.caller), uploads.upload_path() as path:
         content_type = await _receive(call.request, path)
         media = await uploads.store_media(call.parts, path, content_type, caller=call.caller)
     return _media_object(media)

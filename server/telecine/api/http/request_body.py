@@ -1,7 +1,7 @@
 """Reads a request's body, JSON or a form, into one kind of object."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -11,27 +11,43 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from telecine.api.http.bracket_fields import nest_fields
+from telecine.api.http.dependencies import Call
 from telecine.api.http.error_answers import field_error
 from telecine.errors import InvalidFieldError
 
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 _MAX_FIELDS = 256
 _MAX_FILES = 2  # a picture or a video, and a sound track
+_SMALL_BYTES = 64 * 1024
 _MAX_FIELD_BYTES = 32 * 1024 * 1024  # a picture as a data: URL
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
 
 @asynccontextmanager
-async def read_body(request: Request, kind: type[BodyT]) -> AsyncIterator[BodyT]:
+async def read_body(call: Call, kind: type[BodyT]) -> AsyncIterator[BodyT]:
     """Yields the body, checked; numbers may be text in a form, not in JSON.
 
-    A form's file lives as long as the block.
+    A form's file lives as long as the block. A large body counts as an upload as long.
 
     Raises:
         InvalidFieldError: a field is wrong; it names which.
         HTTPException: the body is of no type that is taken.
+        QuotaExceededError: as many of its tenant's uploads are under way as may be.
     """
+    with _counted(call):
+        async with _open_body(call.request, kind) as body:
+            yield body
+
+
+def _counted(call: Call) -> AbstractContextManager[None]:
+    size = call.request.headers.get("content-length")  # none where it comes in chunks
+    is_small = size is not None and int(size) <= _SMALL_BYTES
+    return nullcontext() if is_small else call.parts.open_uploads.hold(call.caller)
+
+
+@asynccontextmanager
+async def _open_body(request: Request, kind: type[BodyT]) -> AsyncIterator[BodyT]:
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise HTTPException(415, "content-encoding: bodies are taken as they are, not compressed")
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()

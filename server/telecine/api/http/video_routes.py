@@ -49,7 +49,7 @@ async def create_video(
 
     With `n` as many videos are queued, each with its own seed, and the answer is their list.
     """
-    async with read_body(call.request, CreateBody) as body:
+    async with read_body(call, CreateBody) as body:
         spec = spec_of(body, prompt=body.prompt, seconds=body.seconds)
         given = reference_of(body.input_reference)
         source = None if given is None else Source(given, "image", "input_reference", place_image)

@@ -19,7 +19,11 @@ register("finish_webhook", function(queue, args)
   redis.call("DEL", webhook_key(queue, args.video))
 end)
 
+-- A delivery that was claimed and not tried does not use up a try.
 register("retry_webhook", function(queue, args)
+  if args.was_tried == "0" and redis.call("ZSCORE", webhooks_key(queue), args.video) then
+    redis.call("HINCRBY", webhook_key(queue, args.video), "num_tries", -1)
+  end
   redis.call("ZADD", webhooks_key(queue), "XX",
     clock_micros() + math.floor(tonumber(args.wait_seconds) * MICROS), args.video)
 end)
