@@ -91,6 +91,8 @@ async def test_http_stream_is_refused_with_its_status(keyed: KeyedGateway, video
         answer = await http.get("/v1/videos/events", headers=dict(key))
     assert answer.status_code == 429
     assert answer.json()["error"]["code"] == "quota_exceeded"
+    assert answer.headers["retry-after"] == "5"
+    assert "x-should-retry" not in answer.headers
     assert "gateway.max_open_streams" in answer.json()["error"]["message"]
 
 

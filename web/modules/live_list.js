@@ -133,6 +133,8 @@ export class LiveList {
         this.dismiss(id);
       } else if (!(error instanceof AwayError || error instanceof ApiError)) {
         throw error;
+      } else {
+        await pause(POLL_MILLISECONDS, watching.signal); // it would be refused again at once
       }
     } finally {
       this.watched.delete(id);

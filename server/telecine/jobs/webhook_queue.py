@@ -56,7 +56,7 @@ class WebhookQueue:
         await self._wait(delivery, wait_seconds, was_tried=False)
 
     async def _wait(self, delivery: Delivery, wait_seconds: float, *, was_tried: bool) -> None:
-        arguments = {
+        arguments: dict[str, str | float] = {
             "video": delivery.video_id,
             "wait_seconds": wait_seconds,
             "was_tried": int(was_tried),

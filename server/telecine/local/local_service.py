@@ -1,6 +1,5 @@
 """Redis, the Triton server, a worker and a gateway, started, watched and stopped as one."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,12 +24,12 @@ from telecine.local.orphans import end_orphans, note_processes
 from telecine.local.python_process import PythonProcess
 from telecine.local.settings_file import write_settings
 from telecine.local.stop_signals import StopSignals
+from telecine.local.watcher import Watcher
 from telecine.v1 import model_pb2
 
 MODELS_SECONDS = 180.0
 SERVING_SECONDS = 60.0
 POLL_SECONDS = 0.2
-WATCH_SECONDS = 0.5
 
 Report = Callable[[str], None]
 
@@ -76,10 +75,8 @@ class LocalService:
         self._folder = folder
         self._model_repository = options.model_repository
         self._report = report
-        self._stopping = threading.Event()
-        self._watcher = threading.Thread(target=self._watch, name="watcher")
+        self._noted: dict[str, int] = {}
         self._redis = RedisServer(folder.redis, port=ports.redis)
-        self._disk_guard = DiskGuard(self._redis, report)
         self._triton = TritonServer(
             TritonServerConfig(
                 model_repository=options.model_repository,
@@ -108,6 +105,11 @@ class LocalService:
             "worker": self._worker.start,
             "gateway": self._gateway.start,
         }
+        disk_guard = DiskGuard(self._redis, report)
+        self._watcher = Watcher(
+            (self._end_hung_triton, self._restart_ended, self._note_processes, disk_guard.check),
+            report,
+        )
 
     @property
     def address(self) -> str:
@@ -155,9 +157,7 @@ class LocalService:
 
     def stop(self) -> None:
         """Stop everything; nothing of it is left when this returns."""
-        self._stopping.set()
-        if self._watcher.ident is not None:
-            self._watcher.join()
+        self._watcher.stop()
         for server in self._servers.values():
             server.stop()
         self._folder.processes.unlink(missing_ok=True)
@@ -186,17 +186,15 @@ class LocalService:
                     raise StartError(f"no model is ready; see {self._worker.log}")
                 time.sleep(POLL_SECONDS)
 
-    def _watch(self) -> None:
-        """Start again what has died."""
-        while not self._stopping.wait(WATCH_SECONDS):
-            if self._triton.end_if_crashed():
-                self._report("triton has crashed and hung")
-            for name, server in self._servers.items():
-                if server.pid is None:
-                    self._report(f"{name} has ended and is started again")
-                    self._restart(name)
-                    self._note_processes()
-            self._disk_guard.check()
+    def _end_hung_triton(self) -> None:
+        if self._triton.end_if_crashed():
+            self._report("triton has crashed and hung")
+
+    def _restart_ended(self) -> None:
+        for name, server in self._servers.items():
+            if server.pid is None:
+                self._report(f"{name} has ended and is started again")
+                self._restart(name)
 
     def _restart(self, name: str) -> None:
         try:
@@ -207,7 +205,9 @@ class LocalService:
     def _note_processes(self) -> None:
         process_ids = {name: server.pid for name, server in self._servers.items()}
         running = {name: pid for name, pid in process_ids.items() if pid is not None}
-        note_processes(self._folder.processes, running)
+        if running != self._noted:
+            note_processes(self._folder.processes, running)
+            self._noted = running
 
 
 @contextmanager

@@ -44,6 +44,7 @@ _FINAL = (
     errors.BodyTooLargeError,
     errors.QuotaExceededError,
 )
+_SHORT_SECONDS = 60.0  # a quota that is free again so soon is worth another try
 
 
 class ErrorDetails(BaseModel):
@@ -187,8 +188,15 @@ def _path_of(detail: Any, fields: Any) -> list[str | int]:
     return path
 
 
+def _is_final(error: errors.TelecineError) -> bool:
+    is_short = isinstance(error, errors.QuotaExceededError) and (
+        error.retry_seconds is not None and error.retry_seconds <= _SHORT_SECONDS
+    )
+    return isinstance(error, _FINAL) and not is_short
+
+
 def _headers(error: errors.TelecineError) -> dict[str, str]:
-    headers = {"x-should-retry": "false"} if isinstance(error, _FINAL) else {}
+    headers = {"x-should-retry": "false"} if _is_final(error) else {}
     if isinstance(error, errors.UnauthenticatedError):
         headers["www-authenticate"] = "Bearer"
     if isinstance(error, errors.RateLimitedError):
