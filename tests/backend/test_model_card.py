@@ -10,6 +10,7 @@ from torch import nn
 
 from telecine.backend.model_card import loaded_bytes, model_card
 from telecine.engine.families import BUILT_IN_WEIGHTS, load_family
+from telecine.engine.families.protocol import pass_bytes_per_megapixel
 from telecine.engine.families.weights_check import CheckedWeights, check_weights
 from telecine.engine.parallel.layout import ONE_RANK, ParallelConfig
 from telecine.v1 import model_pb2, video_pb2
@@ -76,13 +77,40 @@ def test_on_gpus_a_model_takes_what_its_first_rank_holds(checked: CheckedWeights
 
     _, block_bytes = denoiser_bytes(checked)
     whole = taken(ONE_RANK)
-    # In half the precision: every other rank's half of the blocks is not here.
-    assert whole - taken(ParallelConfig(tensor_parallel_size=2)) == block_bytes // 2 // 2
+    # Every other rank's half of the blocks is not here.
+    assert whole - taken(ParallelConfig(tensor_parallel_size=2)) == block_bytes // 2
     for replicated in (
         ParallelConfig(sequence_parallel_size=2),
         ParallelConfig(guidance_parallel_size=2),
     ):
         assert taken(replicated) == whole
+
+
+def test_each_process_that_holds_a_part_counts_and_in_its_own_precision(
+    checked: CheckedWeights,
+) -> None:
+    family = checked.family
+    device = torch.device("cpu")
+    vae, sound = family.load_vae(device), family.load_audio_decoder(device)
+    assert isinstance(vae, nn.Module)
+    assert isinstance(sound, nn.Module)
+    network_bytes, _ = denoiser_bytes(checked)
+    encoders = [family.load_encoder(role.name) for role in family.encoder_roles]
+    expected = 3 * bytes_of(vae) + 2 * bytes_of(sound) + 2 * network_bytes
+    expected += sum(map(bytes_of, encoders))
+    # All of toybox is in float32, wherever it runs.
+    for target in ("cpu", "cuda"):
+        assert loaded_bytes(checked, target=target, weights_mode="full") == expected
+
+
+def bytes_of(network: nn.Module) -> int:
+    return sum(weight.nbytes for weight in network.parameters())
+
+
+def test_what_a_pass_holds_follows_from_the_width() -> None:
+    told = pass_bytes_per_megapixel(width=5120, pixels_per_token=1024)
+    assert told == 10 * 2 * 2 * 5120 * 1_000_000 // 1024
+    assert pass_bytes_per_megapixel(width=64, pixels_per_token=1024) == 60_000_000
 
 
 def test_on_a_cpu_all_ranks_of_a_model_share_one_memory(checked: CheckedWeights) -> None:

@@ -40,6 +40,14 @@ def test_model_that_says_that_it_is_lost_is_to_be_loaded_anew() -> None:
     assert error.dead_model == "toybox__dit_sampler"
 
 
+def test_model_out_of_memory_is_loaded_anew_and_its_words_are_not_told() -> None:
+    told = "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total"
+    error = translate(InferenceServerException(told, INTERNAL), called="toybox__dit_sampler")
+    assert isinstance(error, ModelServerUnavailableError)
+    assert error.dead_model == "toybox__dit_sampler"
+    assert "CUDA" not in error.message
+
+
 def test_server_that_is_away_has_no_dead_model() -> None:
     error = translate(
         InferenceServerException("failed to connect", "StatusCode.UNAVAILABLE"), called="toybox__x"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def choose_device(rank: int = 0) -> torch.device:
-    """Return the GPU of a rank where there are GPUs, else the CPU.
+    """Return the GPU of a rank where there are GPUs, else the CPU; kernels are launched there.
 
     Raises:
         ValueError: there are too few GPUs.
@@ -18,6 +18,7 @@ def choose_device(rank: int = 0) -> torch.device:
         return torch.device("cpu")
     if rank >= torch.cuda.device_count():
         raise ValueError(f"rank {rank}: there are only {torch.cuda.device_count()} GPUs")
+    torch.cuda.set_device(rank)
     return torch.device("cuda", rank)
 
 

@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from math import prod
 
-from telecine.engine.families.protocol import FamilyCard
+from telecine.backend.precision import LARGE_PARAMETERS
+from telecine.engine.families.protocol import FamilyCard, HeldPart
 from telecine.engine.families.safetensors_header import TensorHeader
 from telecine.engine.families.weights_check import CheckedWeights
 from telecine.engine.parallel.layout import ONE_RANK, ParallelConfig
@@ -84,21 +85,32 @@ def loaded_bytes(
 ) -> int:
     """Return about what the loaded weights take, in bytes of the memory of the fullest device.
 
-    Networks are in float32 on a CPU and in bfloat16 on a GPU; denoisers as `weights_mode` says.
+    Networks are in float32 on a CPU; on a GPU as the family's card says, else in bfloat16;
+    denoisers as `weights_mode` says.
     On GPUs that is the first rank's, which has all other networks too; on a CPU all ranks share
     one memory. What of a block stays whole on every rank, norms for one, is too little to count.
     """
     is_shared = target == "cpu"
-    value_bytes = 4 if is_shared else 2
+    held_parts = checked.family.card.held_parts
     denoiser_bytes = other_bytes = 0
     for part, tensors in checked.tensors.items():
+        held = held_parts.get(part, HeldPart())
+        is_float32 = is_shared or held.is_float32 or _is_small_encoder(part, tensors)
+        value_bytes = 4 if is_float32 else 2
+        num_others = held.num_copies
         if part in _DENOISERS:
+            num_others -= 1
             denoiser_bytes += _network_bytes(
                 tensors, value_bytes, weights_mode, num_shares=parallel.tensor_parallel_size
             )
-        else:
-            other_bytes += _network_bytes(tensors, value_bytes)
+        other_bytes += num_others * _network_bytes(tensors, value_bytes)
     return other_bytes + denoiser_bytes * (parallel.num_ranks if is_shared else 1)
+
+
+def _is_small_encoder(part: str, tensors: Mapping[str, TensorHeader]) -> bool:
+    """Whether it is a text encoder that computes in float32; see backend/precision.py."""
+    num_parameters = sum(prod(tensor.shape) for tensor in tensors.values())
+    return part.startswith("text_encoder") and num_parameters < LARGE_PARAMETERS
 
 
 def _network_bytes(

@@ -34,6 +34,7 @@ _DEAD_PROCESS = re.compile(r"Stub process '(?P<model>\w+?)_\d+_\d+' is not healt
 # The same, where Triton does not say of which model: the process died while it held a lock that
 # Triton wants, or while its inbox was full.
 _UNNAMED_DEAD_PROCESS = ("Failed to obtain the health mutex", "Stub process is not healthy")
+_OUT_OF_MEMORY = "OutOfMemoryError: "  # torch's, by its name
 # With these a server refuses a call; with any other a stream as a whole ends only with its server.
 _REFUSALS = frozenset({"StatusCode.INVALID_ARGUMENT", "StatusCode.RESOURCE_EXHAUSTED"})
 # The server lives and the model does not answer.
@@ -62,6 +63,9 @@ def translate(
     has_ended = has_ended or any(sign in message for sign in _UNAVAILABLE_SIGNS)
     if has_ended or code in _UNAVAILABLE_CODES:
         return ModelServerUnavailableError(f"Triton: {message}")
+    if _OUT_OF_MEMORY in message:
+        # Much of what is taken may be the allocator's, which a fresh process gives back.
+        message = f"{ModelServerUnavailableError.__name__}: too little memory left on the device"
     if f"{ModelServerUnavailableError.__name__}: " in message:
         # A model that says of itself that it can go on no more.
         return ModelServerUnavailableError(f"Triton: {message}", dead_model=called)

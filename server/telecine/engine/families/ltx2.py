@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import torch
 from torch import nn
 
-from telecine.engine.families.protocol import EncoderRole, FamilyCard
+from telecine.engine.families.protocol import EncoderRole, FamilyCard, HeldPart
 from telecine.engine.ltx2.config import LTX2Config
 from telecine.engine.ltx2.connectors import (
     Connectors,
@@ -71,6 +71,12 @@ class LTX2Family:
             is_sound_always_denoised=True,
             # The decoder takes the whole video at once.
             memory_bytes_per_megapixel=200_000_000,
+            held_parts={
+                "vae": HeldPart(num_copies=2),  # by the sampler, for previews, too
+                "connectors": HeldPart(num_copies=2, is_float32=True),  # by both encoders
+                "audio_vae": HeldPart(is_float32=True),
+                "vocoder": HeldPart(is_float32=True),
+            },
         )
 
     @property

@@ -10,7 +10,12 @@ from typing import Any, NoReturn, TypeVar
 import torch
 from torch import nn
 
-from telecine.engine.families.protocol import EncoderRole, FamilyCard
+from telecine.engine.families.protocol import (
+    EncoderRole,
+    FamilyCard,
+    HeldPart,
+    pass_bytes_per_megapixel,
+)
 from telecine.engine.mochi.denoiser import MochiDenoiser
 from telecine.engine.mochi.model import MochiConfig, MochiTransformer
 from telecine.engine.mochi.schedule import linear_quadratic_sigmas
@@ -50,6 +55,15 @@ class MochiFamily:
             default_guidance_scale=4.5,
             default_negative_prompt="",
             max_prompt_tokens=MAX_PROMPT_TOKENS,
+            memory_bytes_per_megapixel=self._pass_bytes_per_megapixel(),
+            held_parts={"vae": HeldPart(num_copies=2)},  # by the sampler, for previews, too
+        )
+
+    def _pass_bytes_per_megapixel(self) -> int:
+        config = self._transformer_config()
+        return pass_bytes_per_megapixel(
+            width=config.num_attention_heads * config.attention_head_dim,
+            pixels_per_token=_TEMPORAL_SCALE * (_SPATIAL_SCALE * config.patch_size) ** 2,
         )
 
     @property

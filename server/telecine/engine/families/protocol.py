@@ -1,7 +1,7 @@
 """What a family offers. Each part loads alone, since each runs in a process of its own."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, Self
 
 import torch
@@ -19,6 +19,8 @@ Feature = Literal["IMAGE_TO_VIDEO", "EDIT", "EXTEND", "AUDIO_TO_VIDEO"]
 """What a network can make a video from, beside a prompt: Model.Feature of the contract."""
 SoundMode = Literal["JOINT", "POST_SYNC"]
 """How a model makes sound: along with the picture, or for the finished picture."""
+_LIVE_TENSORS, _PROMPTS, _BFLOAT16_BYTES = 10, 2, 2
+_LEAST_BYTES_PER_MEGAPIXEL = 60_000_000
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,31 @@ class EncoderRole:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     runtime: Literal["onnx", "torch"]
+
+
+@dataclass(frozen=True)
+class HeldPart:
+    """How the processes of a model hold one part of its weights.
+
+    Attributes:
+        num_copies: processes that have it, each for itself.
+        is_float32: whether it is in float32 on a GPU too.
+    """
+
+    num_copies: int = 1
+    is_float32: bool = False
+
+
+def pass_bytes_per_megapixel(*, width: int, pixels_per_token: int) -> int:
+    """About what a guided pass in bfloat16 holds for each million pixels, beside the weights.
+
+    Counted, not measured, and no less than frames and previews take: the tokens, their norm in
+    float32, queries, keys and values, and what attention or the MLP makes of them, for both
+    prompts.
+    """
+    tokens = 1_000_000 / pixels_per_token
+    counted = int(_LIVE_TENSORS * _PROMPTS * _BFLOAT16_BYTES * width * tokens)
+    return max(counted, _LEAST_BYTES_PER_MEGAPIXEL)
 
 
 @dataclass(frozen=True)
@@ -66,6 +93,8 @@ class FamilyCard:
         attention_strategies: which frames can see which, over time.
         window_memory_bytes_per_megapixel: as memory_bytes_per_megapixel, of `window` attention; 0
             where it is the same.
+        held_parts: how a model's processes hold parts of its weights, by their folders' names; one
+            that is not named is held once, in bfloat16 on a GPU.
     """
 
     family: str
@@ -88,9 +117,10 @@ class FamilyCard:
     max_context_frames: int = 0
     extend_guidance_scale: float = 0.0
     guidance_floor: float = 0.0
-    memory_bytes_per_megapixel: int = 60_000_000
+    memory_bytes_per_megapixel: int = _LEAST_BYTES_PER_MEGAPIXEL
     attention_strategies: tuple[AttentionKind, ...] = ("full",)
     window_memory_bytes_per_megapixel: int = 0
+    held_parts: Mapping[str, HeldPart] = field(default_factory=dict)
 
     @property
     def is_made_from_pictures(self) -> bool:

@@ -17,7 +17,7 @@ from telecine.engine.audio.audio_vae import AudioVAE, AudioVAEConfig
 from telecine.engine.audio.post_sync import PostSync
 from telecine.engine.dit.denoiser import DiTDenoiser
 from telecine.engine.dit.model import DiT, DiTConfig
-from telecine.engine.families.protocol import EncoderRole, FamilyCard, ImageEncoder
+from telecine.engine.families.protocol import EncoderRole, FamilyCard, HeldPart, ImageEncoder
 from telecine.engine.families.vae_image_encoder import VAEImageEncoder
 from telecine.engine.offload import FULL, LoadOptions, load_network
 from telecine.engine.parallel.layout import ParallelPlan
@@ -30,6 +30,13 @@ from telecine.engine.vae.causal_vae import CausalVAE, CausalVAEConfig
 TENSORS = "diffusion_pytorch_model.safetensors"
 _TOKENS = ("input_ids", "attention_mask")
 _FEATURES = ("t5_hidden_states", "clip_pooled")
+_HELD_PARTS = {
+    # By the sampler for previews, the decoder, and the encoder of pictures.
+    "vae": HeldPart(num_copies=3, is_float32=True),
+    "transformer": HeldPart(num_copies=2, is_float32=True),  # for finished pictures' sound too
+    "audio_vae": HeldPart(num_copies=2, is_float32=True),
+    "text_projection": HeldPart(is_float32=True),
+}
 _ENCODER_ROLES = (
     EncoderRole("t5_encoder", _TOKENS, _FEATURES[:1], "onnx"),
     EncoderRole("clip_encoder", _TOKENS, _FEATURES[1:], "onnx"),
@@ -75,6 +82,7 @@ class ToyboxFamily:
             guidance_floor=float(self._schedule.get("guidance_floor", 0.0)),
             attention_strategies=("full", "causal", "window") if rollout else ("full", "window"),
             window_memory_bytes_per_megapixel=10_000_000,
+            held_parts=_HELD_PARTS,
             audio_modes=("JOINT", "POST_SYNC") if self._dit_config.audio else (),
         )
 

@@ -1,6 +1,7 @@
 """Wan 2.1 and 2.2: text to video and image to video, with one transformer or two experts."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
@@ -9,7 +10,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import torch
 from torch import nn
 
-from telecine.engine.families.protocol import EncoderRole, FamilyCard, ImageEncoder
+from telecine.engine.families.protocol import (
+    EncoderRole,
+    FamilyCard,
+    HeldPart,
+    ImageEncoder,
+    pass_bytes_per_megapixel,
+)
 from telecine.engine.families.vae_image_encoder import VAEImageEncoder
 from telecine.engine.offload import FULL, LoadOptions, load_network
 from telecine.engine.parallel.layout import ParallelPlan
@@ -66,6 +73,20 @@ class WanFamily:
             features=("IMAGE_TO_VIDEO", "EDIT", "EXTEND") if takes_frame else ("EDIT",),
             is_image_required=is_image_required,
             max_context_frames=1 if takes_frame else 0,
+            memory_bytes_per_megapixel=self._pass_bytes_per_megapixel(),
+            held_parts={
+                # By the sampler for previews, the decoder, and the encoder of pictures.
+                "vae": HeldPart(num_copies=3, is_float32=True),
+                "image_encoder": HeldPart(is_float32=True),
+            },
+        )
+
+    def _pass_bytes_per_megapixel(self) -> int:
+        transformer, vae = self._config("transformer"), self._vae_config
+        pixels_per_latent = vae["scale_factor_temporal"] * vae["scale_factor_spatial"] ** 2
+        return pass_bytes_per_megapixel(
+            width=transformer.width,
+            pixels_per_token=pixels_per_latent * math.prod(transformer.patch_size),
         )
 
     @property

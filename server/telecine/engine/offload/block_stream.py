@@ -67,10 +67,19 @@ class BlockStream:
             torch.cuda.current_stream(self._device).wait_event(arrived.event)
             for weight in arrived.weights.values():
                 weight.record_stream(torch.cuda.current_stream(self._device))
-        self._current, self._weights = block, arrived.weights
         following = (block + 1) % len(self._blocks)
         if following != block:
-            self._next = following, self._mover.submit(self._bring, following)
+            done = self._note_place()
+            self._next = following, self._mover.submit(self._bring, following, done)
+        self._current, self._weights = block, arrived.weights
+
+    def _note_place(self) -> torch.cuda.Event | None:
+        """On a GPU: what is passed once the blocks before have been computed with."""
+        if self._side is None:
+            return None
+        event = torch.cuda.Event()
+        event.record(torch.cuda.current_stream(self._device))
+        return event
 
     def _await(self, block: int) -> _Arrived:
         expected, self._next = self._next, None
@@ -80,7 +89,10 @@ class BlockStream:
         return self._mover.submit(self._bring, block).result()
 
     @torch.no_grad()
-    def _bring(self, block: int) -> _Arrived:
+    def _bring(self, block: int, after: torch.cuda.Event | None = None) -> _Arrived:
+        if after is not None:
+            # The host runs ahead of the device, which would hold all blocks that it has asked for.
+            after.synchronize()
         waiting = self._blocks[block]
         if self._side is None:
             copies = {name: each.weight.to(each.dtype, copy=True) for name, each in waiting.items()}
