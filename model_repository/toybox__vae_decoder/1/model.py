@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from telecine.backend.devices import choose_device
+from telecine.backend.devices import choose_device, memory_given_back
 from telecine.backend.frames import send_chunks
 from telecine.backend.request_reader import RequestReader, parameter
 from telecine.backend.responses import Outputs, stream_responses
@@ -40,6 +40,7 @@ class TritonPythonModel:
             FeatCache() if stored is None else FeatCache.from_bytes(stored.tobytes(), self._device)
         )
         with ExitStack() as stack:
+            stack.enter_context(memory_given_back(self._device))
             has_ring = reader.has("ring")
             ring = stack.enter_context(FrameRing.attach(reader.text("ring"))) if has_ring else None
             chunks = self._vae.decode_chunks(state.latents[:, :, first:end], feat_cache)

@@ -1,6 +1,7 @@
 """Which device a model runs on, when that has finished, and how tensors get there."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,16 @@ def wait_for(device: torch.device) -> None:
     """Return once the device has done all that was asked of it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+@contextmanager
+def memory_given_back(device: torch.device) -> Iterator[None]:
+    """Have a GPU's memory that a block took for a while free for its other processes again."""
+    try:
+        yield
+    finally:
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
 
 
 def batch_of_one(

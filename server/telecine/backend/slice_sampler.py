@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from telecine.backend.denoising import Denoising, DenoisingConfig, Slice
-from telecine.backend.devices import choose_device, wait_for
+from telecine.backend.devices import choose_device, memory_given_back, wait_for
 from telecine.backend.frames import encode_preview
 from telecine.backend.rank_group import RankGroup
 from telecine.engine.denoise import StepOutput
@@ -52,7 +52,6 @@ class SliceSampler:
             tuple(self.family.image_conditioning) if self.family.card.is_made_from_pictures else ()
         )
 
-    @torch.inference_mode()
     def run(self, read_slice: Callable[[], Slice]) -> Generator[Arrays, None, None]:
         """Yield the outputs of each step; those of the last one hold the new state.
 
@@ -62,6 +61,11 @@ class SliceSampler:
             CheckpointError: the state is not one of this job.
             ValueError: there is no step to do.
         """
+        with memory_given_back(self.device):
+            yield from self._run(read_slice)
+
+    @torch.inference_mode()
+    def _run(self, read_slice: Callable[[], Slice]) -> Generator[Arrays, None, None]:
         asked = read_slice()
         state = self._denoising.start(asked)
         numerics = self._denoising.numerics
