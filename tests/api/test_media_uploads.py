@@ -10,7 +10,9 @@ from typing import Any
 import grpc
 import pytest
 
+from telecine.api.media_names import new_media_name
 from telecine.api.media_types import MEDIA_TYPES
+from telecine.storage.keys import media_key
 from telecine.v1 import account_service_pb2, video_service_pb2
 
 Refused = Callable[[Awaitable[object]], Awaitable[Any]]
@@ -190,6 +192,20 @@ async def test_upload_counts_until_it_is_deleted(gateway: Any, refused: Refused)
     refusal = await refused(gateway.videos.DeleteMedia(deletion(deleted.name)))
     assert refusal.code == grpc.StatusCode.NOT_FOUND
     assert (await gateway.create(input_image=kept.name)).spec.input_image == kept.name
+
+
+async def test_deletion_that_broke_off_behind_the_bytes_is_repeated(gateway: Any) -> None:
+    media = await upload(gateway)
+    await gateway.objects.delete_prefix(media_key(media.name))
+    await gateway.videos.DeleteMedia(deletion(media.name))
+    assert (await names(gateway), await stored_bytes(gateway)) == (([], ""), 0)
+
+
+async def test_upload_of_an_earlier_version_is_deleted(gateway: Any) -> None:
+    name = new_media_name("default")
+    await gateway.objects.put(media_key(name), PNG)
+    await gateway.videos.DeleteMedia(deletion(name))
+    assert stored_files(gateway) == []
 
 
 async def test_only_an_upload_of_ones_own_is_deleted(gateway: Any, refused: Refused) -> None:
