@@ -93,9 +93,19 @@ async def test_uploads_are_listed_page_by_page(http: AsyncClient) -> None:
         "last_id": made[0]["id"],
         "has_more": False,
     }
-    answer = await http.get("/v1/media", params={"after": "none"})
-    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "after")
+    for no_id in ("none", "no/id"):
+        answer = await http.get("/v1/media", params={"after": no_id})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "after")
     assert (await http.get("/v1/media/none")).status_code == 404
+
+
+async def test_uploads_that_are_deleted_page_by_page_all_go(http: AsyncClient) -> None:
+    made = [(await http.post("/v1/media", files={"file": PNG})).json() for _ in range(3)]
+    page = (await http.get("/v1/media", params={"limit": 2})).json()
+    for media in page["data"]:
+        await http.delete(f"/v1/media/{media['id']}")
+    rest = (await http.get("/v1/media", params={"after": page["last_id"]})).json()
+    assert (rest["data"], rest["has_more"]) == ([made[0]], False)
 
 
 @pytest.mark.parametrize(
