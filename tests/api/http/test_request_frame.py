@@ -165,6 +165,13 @@ async def test_page_of_another_origin_may_read_nothing_and_change_nothing(
     assert "access-control-allow-origin" not in read.headers
 
 
+@pytest.mark.parametrize("origin", ["http://[", "null", "x"])
+async def test_what_is_no_origin_may_change_nothing(http: AsyncClient, origin: str) -> None:
+    headers = {"origin": origin}
+    form = await http.post("/v1/videos", data={"prompt": "x"}, headers=headers)
+    assert (form.status_code, form.json()["error"]["code"]) == (403, "foreign_origin")
+
+
 async def test_own_page_may_change_things(http: AsyncClient) -> None:
     headers = {"origin": str(http.base_url).rstrip("/")}
     made = await http.post("/v1/videos", data={"prompt": "x"}, headers=headers)

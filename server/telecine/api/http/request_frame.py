@@ -182,8 +182,15 @@ def _is_foreign(scope: Scope, origins: frozenset[str]) -> bool:
     origin = headers.get("origin")
     if origin is None or scope.get("method") in _SAFE_METHODS:
         return False
-    is_own = urlsplit(origin).netloc == headers.get("host")
+    is_own = _is_of_host(origin, headers.get("host"))
     return not (is_own or origin in origins or "*" in origins)
+
+
+def _is_of_host(origin: str, host: str | None) -> bool:
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:  # no page has such an origin
+        return False
 
 
 def _refuse_keys(scope: Scope) -> None:
