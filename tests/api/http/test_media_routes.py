@@ -146,8 +146,11 @@ async def test_what_is_no_form_is_415(http: AsyncClient, headers: dict[str, str]
     assert answer.status_code == 415
 
 
-async def test_form_without_a_boundary_is_refused(http: AsyncClient) -> None:
-    headers = {"content-type": "multipart/form-data"}
+@pytest.mark.parametrize("boundary", ["", f"; boundary={'b' * 257}"])
+async def test_form_without_a_boundary_or_with_one_too_long_is_refused(
+    http: AsyncClient, boundary: str
+) -> None:
+    headers = {"content-type": f"multipart/form-data{boundary}"}
     answer = await http.post("/v1/media", content=part("file", PNG) + END, headers=headers)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "body")
 
