@@ -3,13 +3,15 @@
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from keyed_gateway import KeyedGateway, keyed_gateway
 
-from telecine.api.caller import Scope
+from telecine.api.api_keys import create_api_key
+from telecine.api.caller import Caller, Scope
 from telecine.client import (
     AsyncClient,
     InvalidRequestError,
@@ -85,6 +87,34 @@ async def test_a_key_does_no_more_than_its_maker(manager: AsyncClient) -> None:
         await manager.create_api_key(ApiKey(scopes=["videos:read"], tiers=tiers))
     made = await manager.create_api_key(ApiKey(scopes=["videos:read"]))
     assert (made.tenant, list(made.tiers)) == ("other", [video_pb2.TIER_BATCH])
+
+
+async def test_a_key_ends_with_its_maker_at_the_latest(keyed: KeyedGateway) -> None:
+    maker = await keyed.make_key(expire_seconds=3600)
+    end = (await keyed.keys.get(f"apiKeys/{maker.key_id}")).expire_time
+    async with AsyncClient(keyed.address, api_key=str(maker)) as client:
+        unsaid = await client.create_api_key(ApiKey(scopes=["videos:read"]))
+        assert 0 <= end.ToMicroseconds() - unsaid.expire_time.ToMicroseconds() <= 1
+        for earlier_seconds in (0, 60):
+            asked = Timestamp(seconds=end.seconds - earlier_seconds, nanos=end.nanos)
+            made = await client.create_api_key(ApiKey(scopes=["videos:read"], expire_time=asked))
+            assert made.expire_time == asked
+        later = Timestamp(seconds=end.seconds + 1, nanos=end.nanos)
+        with pytest.raises(InvalidRequestError) as raised:
+            await client.create_api_key(ApiKey(scopes=["videos:read"], expire_time=later))
+    assert raised.value.field == "api_key.expire_time"
+
+
+async def test_a_key_made_by_a_token_that_outlasts_all_time_has_an_end() -> None:
+    token = Caller("acme", "robot", frozenset(Scope), expire_time=1e20)
+
+    async def add(*_: Any) -> None:
+        pass
+
+    parts: Any = SimpleNamespace(api_keys=SimpleNamespace(add=add))
+    request = account_service_pb2.CreateApiKeyRequest(api_key=ApiKey(scopes=["videos:read"]))
+    made = await create_api_key(parts, request, caller=token)
+    assert made.expire_time.ToDatetime().year == 9999
 
 
 async def test_another_tenant_s_keys_are_not_there(

@@ -142,11 +142,14 @@ async def test_redirect_is_followed_where_it_may_lead() -> None:
             assert await client.get(url, max_bytes=7, seconds=5) == b"picture"
 
 
-@pytest.mark.parametrize("target", ["http://localhost/", "file:///etc/passwd", "gopher://x/"])
+@pytest.mark.parametrize(
+    "target",
+    ["http://localhost/", "file:///etc/passwd", "gopher://x/", "http://[", "//[", "http://x:y/"],
+)
 async def test_redirect_to_where_none_may_lead_is_refused(target: str) -> None:
     leading = saying(f"HTTP/1.1 302 Found\nlocation: {target}\nconnection: close\n\n")
     async with serving(leading) as port, opened("127.0.0.1") as client:
-        with pytest.raises(OutsideError, match=r"not called|not an http"):
+        with pytest.raises(OutsideError, match=r"not called|not an http|not a URL"):
             await client.get(f"http://127.0.0.1:{port}/", max_bytes=7, seconds=5)
 
 

@@ -10,8 +10,10 @@ from typing import Any
 import grpc
 import pytest
 
+from telecine.api.media_names import new_media_name
 from telecine.api.media_types import MEDIA_TYPES
-from telecine.v1 import account_service_pb2, video_service_pb2
+from telecine.storage.keys import media_key
+from telecine.v1 import account_service_pb2, video_pb2, video_service_pb2
 
 Refused = Callable[[Awaitable[object]], Awaitable[Any]]
 Upload = video_service_pb2.UploadMediaRequest
@@ -192,6 +194,20 @@ async def test_upload_counts_until_it_is_deleted(gateway: Any, refused: Refused)
     assert (await gateway.create(input_image=kept.name)).spec.input_image == kept.name
 
 
+async def test_deletion_that_broke_off_behind_the_bytes_is_repeated(gateway: Any) -> None:
+    media = await upload(gateway)
+    await gateway.objects.delete_prefix(media_key(media.name))
+    await gateway.videos.DeleteMedia(deletion(media.name))
+    assert (await names(gateway), await stored_bytes(gateway)) == (([], ""), 0)
+
+
+async def test_upload_of_an_earlier_version_is_deleted(gateway: Any) -> None:
+    name = new_media_name("default")
+    await gateway.objects.put(media_key(name), PNG)
+    await gateway.videos.DeleteMedia(deletion(name))
+    assert stored_files(gateway) == []
+
+
 async def test_only_an_upload_of_ones_own_is_deleted(gateway: Any, refused: Refused) -> None:
     refusal = await refused(gateway.videos.DeleteMedia(deletion("media/x")))
     assert (refusal.code, refusal.field) == (grpc.StatusCode.NOT_FOUND, "name")
@@ -226,6 +242,17 @@ async def test_an_upload_is_returned_as_it_was_answered(gateway: Any, refused: R
     assert await gateway.videos.GetMedia(asked) == media
     await gateway.videos.DeleteMedia(deletion(media.name))
     assert (await refused(gateway.videos.GetMedia(asked))).code == grpc.StatusCode.NOT_FOUND
+
+
+async def test_an_upload_is_kept_on_by_a_video_and_not_by_an_estimate(gateway: Any) -> None:
+    media = await upload(gateway)
+    asked = video_service_pb2.GetMediaRequest(name=media.name)
+    spec = video_pb2.VideoSpec(prompt="a red circle", input_image=media.name)
+    await gateway.videos.EstimateCost(video_service_pb2.EstimateCostRequest(spec=spec))
+    assert await gateway.videos.GetMedia(asked) == media
+    await gateway.create(input_image=media.name)
+    kept = await gateway.videos.GetMedia(asked)
+    assert kept.expire_time.ToMicroseconds() > media.expire_time.ToMicroseconds()
 
 
 async def test_uploads_are_listed_newest_first_page_by_page(gateway: Any) -> None:

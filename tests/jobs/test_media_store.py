@@ -103,3 +103,16 @@ async def test_upload_is_known_once_its_bytes_are_stored_and_while_it_can_be_use
     with pytest.raises(NotFoundError):
         await media.get("media/a")
     assert (await media.list_media("alice", page_size=5, place="")).media == []
+
+
+async def test_place_of_an_upload_outlives_it_for_its_own_tenant(client: Redis) -> None:
+    media = MediaStore(client, kept_seconds=DAY)
+    upload = video_pb2.Media(name="media/a", content_type="image/png", size_bytes=10)
+    await media.add(upload, tenant="alice", max_stored_bytes=None)
+    await media.finish(upload)
+    place = await media.find_place("media/a", tenant="alice")
+    await media.keep_place(upload, tenant="alice")
+    await media.remove("media/a")
+    assert await media.find_place("media/a", tenant="alice") == place
+    with pytest.raises(NotFoundError):
+        await media.find_place("media/a", tenant="bob")

@@ -10,6 +10,7 @@ from submissions import claim_next, make_step, make_submission
 
 from telecine.errors import StoreUnavailableError
 from telecine.jobs.job_store import JobStore
+from telecine.jobs.keys import queue_key, watched_key
 from telecine.jobs.redis_client import blocking_twin
 from telecine.jobs.video_feed import VideoChange, VideoFeed
 from telecine.v1 import video_pb2
@@ -116,6 +117,22 @@ async def test_who_comes_while_the_last_watcher_leaves_is_told_of_changes(
         await anext(changes)
         may_close.set()
         await leaving
+        video = await store.submit(make_submission())
+        assert (await next_news(changes)).name == video.name
+
+
+async def test_who_is_slow_to_take_changes_is_told_of_new_videos(
+    store: JobStore, feed: VideoFeed, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("telecine.jobs.video_feed._BLOCK_SECONDS", 0.05)
+    monkeypatch.setattr("telecine.jobs.video_feed._RENEW_SECONDS", 0.0)
+    mark = watched_key(queue_key("0"), "alice")
+    async with aclosing(feed.watch("alice")) as changes:
+        await anext(changes)
+        await client.delete(mark)  # as in a minute in which none was taken
+        async with asyncio.timeout(10):
+            while not await client.exists(mark):  # noqa: ASYNC110 (another task sets it)
+                await asyncio.sleep(0.01)
         video = await store.submit(make_submission())
         assert (await next_news(changes)).name == video.name
 

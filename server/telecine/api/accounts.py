@@ -10,11 +10,11 @@ from telecine.api.quota_manager import NO_LIMIT
 from telecine.api.request_validation import RESOURCE_ID, check_page_size, shown
 from telecine.errors import InvalidFieldError
 from telecine.jobs.account_store import NUMBERS
+from telecine.jobs.event_log import parse_event_id
 from telecine.v1 import account_service_pb2, usage_pb2, video_pb2
 
 _RATES = frozenset({"microcredits_per_second", "requests_per_second"})
 _FIELDS = (*NUMBERS, "tiers")
-_ENTRY_ID = re.compile(r"\d{1,20}-\d{1,20}")
 _MAX_NUMBER = 2**53 - 1  # the functions count in doubles
 
 
@@ -105,5 +105,5 @@ def page_token_after(entry_id: str) -> str:
 
 
 def _check_entry(entry_id: str) -> None:
-    if not _ENTRY_ID.fullmatch(entry_id):
+    if parse_event_id(entry_id) == (0, 0):  # Redis has no range that ends before it
         raise InvalidFieldError("page_token", "was not given out by this service")

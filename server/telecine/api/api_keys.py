@@ -21,6 +21,7 @@ from telecine.jobs.api_key_store import API_KEY_COLLECTION
 from telecine.v1 import account_pb2, account_service_pb2, video_pb2
 
 ALL_TENANTS = "-"
+_LAST_SECOND = 253_402_300_799  # of the year 9999, which a token may end after
 _NAME = re.compile(r"apiKeys/[0-9a-f]{16}")
 _PLACE = re.compile(rf"{RESOURCE_ID}/[0-9a-f]{{16}}")
 _TENANT = re.compile(RESOURCE_ID)
@@ -51,10 +52,7 @@ async def create_api_key(
     key.display_name = asked.display_name
     key.tiers.extend(_granted_tiers(asked.tiers, caller))
     key.labels.update(asked.labels)
-    if asked.HasField("expire_time"):
-        key.expire_time.CopyFrom(asked.expire_time)
-        if key.expire_time.ToNanoseconds() <= key.create_time.ToNanoseconds():
-            raise InvalidFieldError("api_key.expire_time", "is not in the future")
+    _set_end(key, asked, caller)
     await parts.api_keys.add(key, text.digest)
     key.secret = str(text)
     return key
@@ -157,6 +155,21 @@ def _granted_scopes(asked: Collection[str], caller: Caller) -> set[str]:
             )
         require_scope(Scope(scope), caller)
     return set(asked)
+
+
+def _set_end(key: account_pb2.ApiKey, asked: account_pb2.ApiKey, caller: Caller) -> None:
+    """Lets a key end as was asked for, and with its maker's credentials at the latest."""
+    if asked.HasField("expire_time"):
+        end = asked.expire_time.ToNanoseconds()
+        if end <= key.create_time.ToNanoseconds():
+            raise InvalidFieldError("api_key.expire_time", "is not in the future")
+        if caller.expire_time is not None and end / 1e9 > caller.expire_time:
+            raise InvalidFieldError(
+                "api_key.expire_time", f"is later than that of {caller.principal}, its maker"
+            )
+        key.expire_time.CopyFrom(asked.expire_time)
+    elif caller.expire_time is not None:
+        key.expire_time.FromMicroseconds(int(min(caller.expire_time, _LAST_SECOND) * 1e6))
 
 
 def _granted_tiers(

@@ -129,7 +129,7 @@ class GuardedClient:
                 "GET", url, headers=headers, extensions=_TIMEOUTS
             ) as response:
                 if response.status in _REDIRECTS:
-                    return None, urljoin(url, _location_of(response))
+                    return None, _target_of(url, response)
                 if response.status != 200:
                     raise OutsideError(f"is answered with {response.status}")
                 return await _read(response, max_bytes), url
@@ -191,6 +191,14 @@ def is_public(address: Address) -> bool:
         if address.teredo is not None:
             return False
     return address.is_global and not address.is_multicast
+
+
+def _target_of(url: str, response: httpcore2.Response) -> str:
+    """Returns where the answer from a URL leads; `check_url` comes before it is called."""
+    try:
+        return urljoin(url, _location_of(response))
+    except ValueError:
+        raise OutsideError("is answered with a redirect to what is not a URL") from None
 
 
 def _location_of(response: httpcore2.Response) -> str:

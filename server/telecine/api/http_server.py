@@ -5,12 +5,12 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
-from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
 
 import telecine
@@ -87,21 +87,26 @@ def build_app(parts: GatewayParts, settings: GatewaySettings, health: HealthServ
     app.add_exception_handler(RequestValidationError, answer_bad_parameter)
     app.add_exception_handler(WebSocketRequestValidationError, answer_bad_parameter)
     app.add_exception_handler(HTTPException, answer_http_error)
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["*"],
-            allow_headers=["*"],
-            expose_headers=_EXPOSED_HEADERS,
-        )
     app.add_middleware(
         RequestFrame,
         idle_seconds=settings.upload_idle_seconds,
         origins=(*settings.cors_origins, *_origins_of(settings.public_url)),
+        cors=_cors_of(settings),
     )
     describe_api(app)
     return app
+
+
+def _cors_of(settings: GatewaySettings) -> dict[str, Any] | None:
+    """Returns what pages of other origins may read, None for nothing."""
+    if not settings.cors_origins:
+        return None
+    return {
+        "allow_origins": settings.cors_origins,
+        "allow_methods": ["*"],
+        "allow_headers": ["*"],
+        "expose_headers": _EXPOSED_HEADERS,
+    }
 
 
 def _origins_of(public_url: str) -> tuple[str, ...]:

@@ -132,7 +132,13 @@ async def delete_media(
         NotFoundError: there is none of that name, or it is not the caller's.
     """
     _require_owned(request.name, caller)
-    await parts.objects.stat(media_key(request.name))
+    try:
+        media = await parts.media.get(request.name)  # its bytes may be gone: Redis was away then
+    except NotFoundError:
+        # One of an earlier version has no record, and no place.
+        await parts.objects.stat(media_key(request.name))
+    else:
+        await parts.media.keep_place(media, tenant=caller.tenant)
     await remove_media(parts, request.name)
 
 
@@ -142,9 +148,15 @@ async def remove_media(parts: GatewayParts, name: str) -> None:
     await parts.media.remove(name)
 
 
-def page_token_after(media: video_pb2.Media) -> str:
-    """Returns the token of the page that begins behind an upload."""
-    return encode_page_token(str(media.create_time.ToMicroseconds()))
+async def page_token_after(parts: GatewayParts, name: str, *, caller: Caller) -> str:
+    """Returns the token of the page that begins behind an upload, or where it was.
+
+    Raises:
+        InvalidFieldError: that is no name of an upload.
+        NotFoundError: there is, and was, none of that name, or it is not the caller's.
+    """
+    _require_owned(name, caller)
+    return encode_page_token(await parts.media.find_place(name, tenant=caller.tenant))
 
 
 def _require_owned(name: str, caller: Caller) -> None:

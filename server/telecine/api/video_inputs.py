@@ -14,6 +14,7 @@ from telecine.api.media_types import HEAD_BYTES, MediaKind, kind_of
 from telecine.api.request_validation import RESOURCE_ID, shown
 from telecine.api.stored_files import state_word
 from telecine.errors import InvalidFieldError, NotFoundError, VideoStateError
+from telecine.jobs.media_store import MEDIA_COLLECTION
 from telecine.storage.keys import media_key
 from telecine.v1 import model_pb2, video_pb2
 
@@ -93,6 +94,22 @@ async def find_source(
         raise InvalidFieldError(field, error.message) from error
     require_succeeded(video, field=field)
     return video
+
+
+async def use_uploads(parts: GatewayParts, spec: video_pb2.VideoSpec) -> None:
+    """Puts off the end of the uploads that a video is about to be made from.
+
+    Raises:
+        InvalidFieldError: the time of one is over.
+    """
+    named = (
+        (spec.input_audio, "spec.input_audio"),
+        (spec.input_image, "spec.input_image"),
+        _source_of(spec),
+    )
+    for name, field in named:
+        if name.startswith(MEDIA_COLLECTION) and not await parts.media.use(name):
+            raise InvalidFieldError(field, f"{name} does not exist any more")
 
 
 def require_succeeded(source: video_pb2.Video, *, field: str) -> None:
@@ -282,8 +299,6 @@ async def _check_upload(parts: GatewayParts, name: str, kind: MediaKind, *, fiel
         raise InvalidFieldError(field, f"{name} does not exist") from error
     if kind_of(head) != kind:
         raise InvalidFieldError(field, f"{name} is not an upload of type {kind}/*")
-    if not await parts.media.use(name):
-        raise InvalidFieldError(field, f"{name} does not exist any more")
 
 
 def _check_more_than_zero(duration: Duration, field: str) -> None:

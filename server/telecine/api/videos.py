@@ -21,6 +21,7 @@ from telecine.api.request_validation import (
     parse_model_name,
 )
 from telecine.api.stored_files import has_ended, state_word
+from telecine.api.video_inputs import use_uploads
 from telecine.errors import InvalidFieldError, TelecineError, VideoStateError
 from telecine.jobs.job_types import Submission, VideoQuery
 from telecine.prompts.prompt_expander import Expansion, PromptLimits
@@ -111,6 +112,7 @@ async def _submission_of(
 ) -> Submission:
     priced = await price_request(parts, request.spec, caller=caller)
     resolved, model = priced.resolved, priced.model
+    await use_uploads(parts, resolved.spec)
     webhook_url = parts.webhooks.url_for(request.webhook_url, caller.tenant)
     expansion = Expansion("")
     if resolved.spec.expand_prompt:

@@ -34,7 +34,7 @@ def create(
         typer.Option(help="The tiers it may use, the default first. Default: all."),
     ] = None,
     days: Annotated[
-        float | None, typer.Option(min=0.0, help="Days until it ends. Default: never.")
+        float | None, typer.Option(min=0.0, help="Days until it ends. Default: as its maker does.")
     ] = None,
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, any number.")] = None,
     json: JsonOption = False,

@@ -52,6 +52,11 @@ def place_key(queue: str, tenant: str, video_id: str) -> str:
     return f"{queue}:place:{tenant}:{video_id}"
 
 
+def media_place_key(queue: str, tenant: str, media_id: str) -> str:
+    """Returns the key of a deleted upload's place in its tenant's list."""
+    return f"{queue}:media_place:{tenant}:{media_id}"
+
+
 def notify_key(queue: str) -> str:
     """Returns the key of the stream that says whose event log has grown."""
     return f"{queue}:notify"

@@ -7,12 +7,14 @@ from redis.asyncio import Redis
 from telecine.errors import NotFoundError
 from telecine.jobs.call_batcher import Argument
 from telecine.jobs.function_library import FunctionLibrary
-from telecine.jobs.keys import queue_key
+from telecine.jobs.keys import media_place_key, queue_key
+from telecine.jobs.redis_client import translated_errors
 from telecine.jobs.store_answers import refusals_raised
 from telecine.v1 import video_pb2
 
 MEDIA_COLLECTION = "media/"
 _MICROS = 1_000_000
+_PLACE_SECONDS = 3600
 
 
 class MediaPage(NamedTuple):
@@ -34,6 +36,7 @@ class MediaStore:
     """
 
     def __init__(self, redis: Redis, *, kept_seconds: float, shard: str = "0") -> None:
+        self._redis = redis
         self._library = FunctionLibrary(redis, queue_key(shard))
         self.kept_seconds = kept_seconds
 
@@ -86,6 +89,31 @@ class MediaStore:
         last, answers = await self._library.read("list_media", arguments)
         return MediaPage([_media_in(answer) for answer in answers], last.decode())
 
+    async def keep_place(self, media: video_pb2.Media, *, tenant: str) -> None:
+        """Remembers, for an hour, where a deleted upload stood in its tenant's list.
+
+        Who deletes the last upload of a page can then still ask for the page after it.
+        """
+        with translated_errors():
+            await self._redis.set(
+                self._place_key(media.name, tenant), place_of(media), ex=_PLACE_SECONDS
+            )
+
+    async def find_place(self, name: str, *, tenant: str) -> str:
+        """Returns the place of an upload, also of one whose place is remembered.
+
+        Raises:
+            NotFoundError: there is, and was, no such upload.
+        """
+        try:
+            return place_of(await self.get(name))
+        except NotFoundError:
+            with translated_errors():
+                place: Any = await self._redis.get(self._place_key(name, tenant))
+            if place is None:
+                raise
+            return str(place.decode())
+
     async def use(self, name: str) -> bool:
         """Puts off the end of an upload; returns whether it may still be used."""
         arguments = _named(name) | {"kept_seconds": self.kept_seconds}
@@ -100,6 +128,14 @@ class MediaStore:
     async def remove(self, name: str) -> None:
         """Forgets an upload that is stored no more."""
         await self._library.call("remove_media", _named(name))
+
+    def _place_key(self, name: str, tenant: str) -> str:
+        return media_place_key(self._library.queue, tenant, name.removeprefix(MEDIA_COLLECTION))
+
+
+def place_of(media: video_pb2.Media) -> str:
+    """Returns where an upload stands in a list: no two were made at the same time."""
+    return str(media.create_time.ToMicroseconds())
 
 
 def _media_in(answer: list[bytes]) -> video_pb2.Media:

@@ -1,6 +1,7 @@
 """Tells who watches all videos of a tenant which of them have changed."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,6 +23,7 @@ _BLOCK_SECONDS = 5.0
 _ANSWER_SECONDS = 5.0  # how late Redis may answer before it counts as gone
 _NOTIFICATIONS_AT_ONCE = 1000
 _WATCHED_SECONDS = 60
+_RENEW_SECONDS = 20.0
 _COALESCED_SECONDS = 0.2
 _READ_AT_ONCE = 50
 _ACTIVE_STATES = tuple(
@@ -73,6 +75,7 @@ class VideoFeed:
         self._reading: asyncio.Task[None] | None = None
         self._has_cursor = asyncio.Event()
         self._cursor = b"0-0"
+        self._renew_time = 0.0
 
     async def watch(self, tenant: str, *, after: str = "") -> AsyncGenerator[VideoChange, None]:
         """Yields every video that has not ended, then each one that has changed.
@@ -122,6 +125,14 @@ class VideoFeed:
         with translated_errors():
             await self._redis.set(watched_key(self._queue, tenant), 1, ex=_WATCHED_SECONDS)
 
+    async def _renew_marks(self) -> None:
+        """Marks on, now and then, whose videos are watched: a client may be slow to take them."""
+        if time.monotonic() < self._renew_time:
+            return
+        self._renew_time = time.monotonic() + _RENEW_SECONDS
+        for tenant in {watcher.tenant for watcher in self._watchers}:
+            await self._mark_watched(tenant)
+
     async def _list_active(self, watcher: _Watcher) -> list[VideoChange]:
         changes: list[VideoChange] = []
         page_token = ""
@@ -135,7 +146,6 @@ class VideoFeed:
                 return changes
 
     async def _wait_for_changes(self, watcher: _Watcher) -> list[VideoChange]:
-        await self._mark_watched(watcher.tenant)
         try:
             async with asyncio.timeout(self._heartbeat_seconds):
                 await watcher.is_changed.wait()
@@ -186,6 +196,7 @@ class VideoFeed:
             self._cursor = newest[0][0] if newest else b"0-0"
             self._has_cursor.set()
             while True:
+                await self._renew_marks()
                 await self._note_changes(blocking)
         except TelecineError as failure:
             self._fail(failure)

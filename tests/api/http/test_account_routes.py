@@ -116,7 +116,11 @@ async def test_ledger_tells_page_by_page_what_was_charged(gateway: Any, http: As
     assert (entry["kind"], entry["video_id"]) == ("reserve", made[0]["id"])
     assert entry["amount_microcredits"] == made[0]["estimated_microcredits"]
     assert not rest["has_more"]
-    refused = await http.get("/v1/ledger", params={"after": "x"})
+
+
+@pytest.mark.parametrize("after", ["x", "0-0", f"{'9' * 20}-0", f"0-{'9' * 20}", "\u0661-0"])
+async def test_what_is_no_entry_of_the_ledger_is_named(http: AsyncClient, after: str) -> None:
+    refused = await http.get("/v1/ledger", params={"after": after})
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "after")
 
 

@@ -93,9 +93,19 @@ async def test_uploads_are_listed_page_by_page(http: AsyncClient) -> None:
         "last_id": made[0]["id"],
         "has_more": False,
     }
-    answer = await http.get("/v1/media", params={"after": "none"})
-    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "after")
+    for no_id in ("none", "no/id"):
+        answer = await http.get("/v1/media", params={"after": no_id})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "after")
     assert (await http.get("/v1/media/none")).status_code == 404
+
+
+async def test_uploads_that_are_deleted_page_by_page_all_go(http: AsyncClient) -> None:
+    made = [(await http.post("/v1/media", files={"file": PNG})).json() for _ in range(3)]
+    page = (await http.get("/v1/media", params={"limit": 2})).json()
+    for media in page["data"]:
+        await http.delete(f"/v1/media/{media['id']}")
+    rest = (await http.get("/v1/media", params={"after": page["last_id"]})).json()
+    assert (rest["data"], rest["has_more"]) == ([made[0]], False)
 
 
 @pytest.mark.parametrize(
@@ -136,8 +146,11 @@ async def test_what_is_no_form_is_415(http: AsyncClient, headers: dict[str, str]
     assert answer.status_code == 415
 
 
-async def test_form_without_a_boundary_is_refused(http: AsyncClient) -> None:
-    headers = {"content-type": "multipart/form-data"}
+@pytest.mark.parametrize("boundary", ["", f"; boundary={'b' * 257}"])
+async def test_form_without_a_boundary_or_with_one_too_long_is_refused(
+    http: AsyncClient, boundary: str
+) -> None:
+    headers = {"content-type": f"multipart/form-data{boundary}"}
     answer = await http.post("/v1/media", content=part("file", PNG) + END, headers=headers)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "body")
 

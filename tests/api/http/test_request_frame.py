@@ -165,6 +165,13 @@ async def test_page_of_another_origin_may_read_nothing_and_change_nothing(
     assert "access-control-allow-origin" not in read.headers
 
 
+@pytest.mark.parametrize("origin", ["http://[", "null", "x"])
+async def test_what_is_no_origin_may_change_nothing(http: AsyncClient, origin: str) -> None:
+    headers = {"origin": origin}
+    form = await http.post("/v1/videos", data={"prompt": "x"}, headers=headers)
+    assert (form.status_code, form.json()["error"]["code"]) == (403, "foreign_origin")
+
+
 async def test_own_page_may_change_things(http: AsyncClient) -> None:
     headers = {"origin": str(http.base_url).rstrip("/")}
     made = await http.post("/v1/videos", data={"prompt": "x"}, headers=headers)
@@ -182,7 +189,32 @@ class TestListedOrigin:
         assert made.status_code == 202
         assert made.headers["access-control-allow-origin"] == "http://app.example"
         asked = {"access-control-request-method": "DELETE", **headers}
-        assert (await http.options("/v1/videos/x", headers=asked)).status_code == 200
+        allowed = await http.options("/v1/videos/x", headers=asked)
+        assert (allowed.status_code, "x-request-id" in allowed.headers) == (200, True)
+        refused = await http.options("/v1/videos/x", headers=asked | {"origin": "http://evil"})
+        assert refused.status_code == 400
+        assert "access-control-allow-origin" not in refused.headers
+
+    async def test_it_may_read_why_it_was_refused(
+        self, http: AsyncClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def fail(*_: Any, **__: Any) -> None:
+            raise RuntimeError
+
+        monkeypatch.setattr(model_routes.models, "list_models", fail)
+        headers = {"origin": "http://app.example"}
+        large = {"prompt": "x" * MAX_BODY_BYTES}
+        answers = [
+            await http.post("/v1/videos/estimate", json=large, headers=headers),
+            await http.get("/v1/videos?api_key=x", headers=headers),
+            await http.get("/v1/models", headers=headers),
+        ]
+        assert [answer.status_code for answer in answers] == [413, 400, 500]
+        for answer in answers:
+            assert answer.headers["access-control-allow-origin"] == "http://app.example"
+            assert "x-request-id" in answer.headers["access-control-expose-headers"]
+        foreign = await http.get("/v1/videos?api_key=x", headers={"origin": "http://evil"})
+        assert "access-control-allow-origin" not in foreign.headers
 
 
 async def test_error_that_nobody_expected_tells_its_log_id_alone(

@@ -4,6 +4,7 @@ import copy
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from starlette.datastructures import UploadFile
@@ -17,12 +18,14 @@ from telecine.api.media_uploads import remove_media
 from telecine.api.video_batches import MAX_ID_CHARACTERS, batch_create_videos, singles_of
 from telecine.api.videos import create_video, find_repeats, fingerprint_of
 from telecine.errors import (
+    AlreadyExistsError,
     InvalidFieldError,
     NotImplementedYetError,
     PermissionDeniedError,
     QueueFullError,
     QuotaExceededError,
     RateLimitedError,
+    TelecineError,
     VideoStateError,
 )
 from telecine.v1 import video_pb2, video_service_pb2
@@ -30,6 +33,7 @@ from telecine.v1 import video_pb2, video_service_pb2
 _REQUEST_ID = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_ID_CHARACTERS}}}")
 # Nothing was queued: what was stored for the request is of no use.
 _REFUSALS = (
+    AlreadyExistsError,
     InvalidFieldError,
     NotImplementedYetError,
     PermissionDeniedError,
@@ -124,18 +128,38 @@ async def _create_from_files(
     known = await find_repeats(parts, singles, fingerprint, caller=caller)
     if known:
         return known
-    stored: list[str] = []
+    stored: list[tuple[Source, str]] = []
     try:
         for source, given in files:
             file = given if isinstance(given, UploadFile) else await _fetch(parts, given, caller)
             name = await store_file(parts, file, source.kind, caller=caller, field=source.field)
-            stored.append(name)
+            stored.append((source, name))
             source.place(creation.request.spec, name)
-        return await _queue(parts, creation, caller=caller, fingerprint=fingerprint)
+        videos = await _queue(parts, creation, caller=caller, fingerprint=fingerprint)
     except _REFUSALS:
-        for name in stored:
+        for _, name in stored:
             await remove_media(parts, name)
         raise
+    await _remove_unused(parts, stored, videos)
+    return videos
+
+
+async def _remove_unused(
+    parts: GatewayParts, stored: Sequence[tuple[Source, str]], videos: Sequence[video_pb2.Video]
+) -> None:
+    """Removes what this very request, sent twice at once, has stored a second time."""
+    for source, name in stored:
+        if not any(_is_made_from(video, source, name) for video in videos):
+            with suppress(TelecineError):  # the videos are there; it goes when its time is over
+                await remove_media(parts, name)
+
+
+def _is_made_from(video: video_pb2.Video, source: Source, name: str) -> bool:
+    placed = copy.deepcopy(video.spec)
+    source.place(placed, name)
+    return placed.SerializeToString(deterministic=True) == video.spec.SerializeToString(
+        deterministic=True
+    )
 
 
 async def _fetch(parts: GatewayParts, remote: RemoteFile, caller: Caller) -> UploadFile:

@@ -1,9 +1,10 @@
 """The file of a form, handed on as it comes: it never lies in memory or is written twice."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
@@ -26,16 +27,24 @@ async def file_chunks(request: Request, *, field: str) -> AsyncIterator[bytes]:
     if not boundary:
         raise InvalidFieldError("body", "is a form without a boundary")
     part = _Part(field)
-    parser = MultipartParser(boundary, part.callbacks())
+    with _refusing():
+        parser = MultipartParser(boundary, part.callbacks())
     async for data in request.stream():
-        try:
+        with _refusing():
             parser.write(data)
-        except MultipartParseError as error:
-            raise InvalidFieldError("body", f"is not a form: {error}") from None
         for chunk in part.take():
             yield chunk
     if not part.is_whole:
         raise InvalidFieldError(field, "is missing, or its form does not end")
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turns what the parser does not take into InvalidFieldError."""
+    try:
+        yield
+    except FormParserError as error:
+        raise InvalidFieldError("body", f"is not a form: {error}") from None
 
 
 class _Part:

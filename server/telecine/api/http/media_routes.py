@@ -117,13 +117,11 @@ async def delete_media(media_id: _MediaId, call: CallOf) -> DeletedMedia:
 
 
 async def _token_after(media_id: str, call: Call) -> str:
-    """Returns the token of the page behind an upload: no two were made at the same time."""
-    query = video_service_pb2.GetMediaRequest(name=f"media/{media_id}")
+    """Returns the token of the page behind an upload, or where it was."""
     try:
-        media = await uploads.get_media(call.parts, query, caller=call.caller)
-    except NotFoundError:
+        return await uploads.page_token_after(call.parts, f"media/{media_id}", caller=call.caller)
+    except (InvalidFieldError, NotFoundError):
         raise InvalidFieldError("after", "is not the id of an upload") from None
-    return uploads.page_token_after(media)
 
 
 def _media_object(media: video_pb2.Media) -> MediaObject:

@@ -3,10 +3,13 @@
 import re
 import secrets
 from collections.abc import Collection, Mapping
+from functools import partial
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -48,10 +51,19 @@ class RequestFrame:
         app: what it stands around.
         idle_seconds: how long a body may bring nothing.
         origins: web pages of these origins may change things, beside our own; `*` for any.
+        cors: what CORSMiddleware takes, for every answer; None where no origin is to read any.
     """
 
-    def __init__(self, app: ASGIApp, *, idle_seconds: float, origins: Collection[str] = ()) -> None:
-        self._app = app
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        idle_seconds: float,
+        origins: Collection[str] = (),
+        cors: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._cors = CORSMiddleware(app, **cors) if cors else None
+        self._app = self._cors or app
         self._idle_seconds = idle_seconds
         self._origins = frozenset(origins)
 
@@ -75,7 +87,16 @@ class RequestFrame:
         except Exception as error:
             if answer.is_begun:
                 raise
-            await answer_for(error)(scope, receive, answer.send)
+            await answer_for(error)(scope, receive, self._shared(answer.send, scope))
+
+    def _shared(self, send: Send, scope: Scope) -> Send:
+        """Returns what sends a refusal of ours as the answers from inside CORSMiddleware are sent.
+
+        A page that may not read a refusal takes it for a broken connection, and sends all again.
+        """
+        if self._cors is None:
+            return send
+        return partial(self._cors.send, send=send, request_headers=Headers(scope=scope))
 
 
 def _limit_of(path: str) -> int:
@@ -182,8 +203,15 @@ def _is_foreign(scope: Scope, origins: frozenset[str]) -> bool:
     origin = headers.get("origin")
     if origin is None or scope.get("method") in _SAFE_METHODS:
         return False
-    is_own = urlsplit(origin).netloc == headers.get("host")
+    is_own = _is_of_host(origin, headers.get("host"))
     return not (is_own or origin in origins or "*" in origins)
+
+
+def _is_of_host(origin: str, host: str | None) -> bool:
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:  # no page has such an origin
+        return False
 
 
 def _refuse_keys(scope: Scope) -> None:
