@@ -21,7 +21,7 @@ from train.batches import CONTEXT_SIGMA, DROPPED_CAPTIONS, SIGMA_LEAN, SIGMA_SPR
 from train.captions import any_caption
 from train.device import device, moved
 from train.dit import LONG_EVERY, channel_weights_of, weighted_error
-from train.latents import LONG_NUM_FRAMES, LatentClips
+from train.latents import LONG_NUM_FRAMES, Kind, LatentClips
 from train.loop import Metrics, Plan, Trainer, step_generator
 from train.precision import autocast
 from train.text import load_text
@@ -29,6 +29,8 @@ from train.vae import NUM_FRAMES
 
 BATCH, DRAWS = 24, 3
 """Clips of a batch, and noise levels at which the sound of each is learnt."""
+KIND_SHARES: dict[Kind, float] = {"shape": 0.5, "face": 0.35, "pair": 0.15}
+"""Of a batch's clips: a face's voice has to be heard from a mouth, a pair sounds as one shape."""
 POST_SYNC_SHARE = 0.5
 HEARING_SHARE = 0.5
 """Of the other batches, those in which the picture hears."""
@@ -135,7 +137,7 @@ def _draw_batch(
         return torch.randn(shape, generator=generator)
 
     fps = FPS[int(torch.randint(len(FPS), (), generator=generator))]
-    chosen = torch.randint(len(clips.scenes), (BATCH,), generator=generator)
+    chosen = torch.tensor([clips.draw_clip(KIND_SHARES, generator) for _ in range(BATCH)])
     video, audio = clips.latents[chosen].float(), sounds.latents[fps][chosen].float()
     captions = [any_caption(clips.scenes[i], generator) for i in chosen.tolist()]
     kept = torch.rand(BATCH, generator=generator) >= DROPPED_CAPTIONS

@@ -111,22 +111,11 @@ def _choose(
     clips: LatentClips, batch_size: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """The clips of a batch [B], and the numbers within it of the paths they follow [B]."""
-
-    def draw(options: int) -> int:
-        return int(torch.randint(options, (), generator=generator))
-
-    def draw_path() -> range:
-        there = [kind for kind in KIND_SHARES if clips.paths[kind]]
-        shares = torch.tensor([KIND_SHARES[kind] for kind in there])
-        paths = clips.paths[there[int(torch.multinomial(shares, 1, generator=generator))]]
-        return paths[draw(len(paths))]
-
     groups: list[Sequence[int]] = []
     while sum(map(len, groups)) < SHARED_PATHS_SHARE * batch_size:
-        groups.append(draw_path())
+        groups.append(clips.draw_path(KIND_SHARES, generator))
     for _ in range(batch_size - sum(map(len, groups))):
-        path = draw_path()
-        groups.append([path[draw(len(path))]])
+        groups.append([clips.draw_clip(KIND_SHARES, generator)])
     chosen = [clip for group in groups for clip in group]
     numbers = [number for number, group in enumerate(groups) for _ in group]
     return torch.tensor(chosen[:batch_size]), torch.tensor(numbers[:batch_size])

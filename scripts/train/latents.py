@@ -1,5 +1,6 @@
 """Renders clips and encodes them once, so that the DiT trains on latents alone."""
 
+from collections.abc import Mapping
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -133,6 +134,18 @@ class LatentClips:
             for size in shard["path_sizes"]:
                 self.paths[_kind_of(self.scenes[start])].append(range(start, start + size))
                 start += size
+
+    def draw_path(self, shares: Mapping[Kind, float], generator: torch.Generator) -> range:
+        """Draw the clips of a path: first its kind, of those that are there, then which."""
+        there = [kind for kind in shares if self.paths[kind]]
+        weights = torch.tensor([shares[kind] for kind in there])
+        paths = self.paths[there[int(torch.multinomial(weights, 1, generator=generator))]]
+        return paths[int(torch.randint(len(paths), (), generator=generator))]
+
+    def draw_clip(self, shares: Mapping[Kind, float], generator: torch.Generator) -> int:
+        """Draw one of the clips of a path."""
+        path = self.draw_path(shares, generator)
+        return path[int(torch.randint(len(path), (), generator=generator))]
 
 
 def shards_of_length(folder: Path, num_frames: int) -> list[Path]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from train.face import FACE
-from train.latents import LONG_NUM_FRAMES, LatentClips, Shown, paths_of_shard
+from train.latents import LONG_NUM_FRAMES, Kind, LatentClips, Shown, paths_of_shard
 from train.pair import PairScene, moving_of
 from train.vae import NUM_FRAMES
 from train.world import Scene
@@ -91,3 +91,20 @@ def test_a_shard_that_is_written_late_is_read_once(tmp_path: Path) -> None:
         clips.refresh()
     assert clips.latents.flatten(1)[:, 0].tolist() == [0.0, 3.0, 1.0]
     assert clips.shards == ["0000.pt", "0003.pt", "0001.pt"]
+
+
+def test_kinds_are_drawn_as_often_as_asked_whatever_there_is_of_each(tmp_path: Path) -> None:
+    alone, face = ("red", "star", "up", "white"), ("red", "face", "oh", "white")
+    contents = {
+        "latents": torch.zeros(7, 1, 9, 1, 1),
+        "scenes": [*[alone] * 6, face],
+        "path_sizes": [2, 2, 2, 1],
+    }
+    torch.save(contents, tmp_path / "0000.pt")
+    clips = LatentClips(tmp_path)
+    clips.refresh()
+    generator = torch.Generator().manual_seed(0)
+    shares: dict[Kind, float] = {"shape": 0.5, "face": 0.25, "pair": 0.25}
+    drawn = [clips.draw_clip(shares, generator) for _ in range(900)]
+    assert 250 < drawn.count(6) < 350  # a third: there are no pairs
+    assert set(drawn) == set(range(7))
