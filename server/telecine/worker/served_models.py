@@ -94,8 +94,10 @@ class ServedModels:
         return before - self._models.keys()
 
     @asynccontextmanager
-    async def provide(self, model_id: str) -> AsyncIterator[None]:
+    async def provide(self, model_id: str) -> AsyncIterator[bool]:
         """Keeps a published model's files where Triton finds them; a folder's are there anyway.
+
+        Yields whether they were put there now.
 
         Raises:
             ModelError: they cannot be fetched, are not what was published, or are for another GPU.
@@ -104,7 +106,7 @@ class ServedModels:
         published = model.published if model else None
         if published is None or self._cache is None or self._repository is None:
             await self._require_fitting_encoders(model_id)
-            yield
+            yield False
             return
         async with AsyncExitStack() as stack:
             try:
@@ -114,7 +116,7 @@ class ServedModels:
             repository = self._repository
             await asyncio.to_thread(install_model, weights, repository, model_id=model_id)
             stack.push_async_callback(asyncio.to_thread, remove_model, repository, model_id)
-            yield
+            yield True
 
     async def _require_fitting_encoders(self, model_id: str) -> None:
         """A plan for another GPU would end the model server: it is refused before it is loaded."""
