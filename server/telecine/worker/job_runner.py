@@ -117,8 +117,9 @@ class JobRunner:
                 await gpu.aclose()
                 turn.end(is_finishing=True)
                 files = await finishing.finish()
-        tail_seconds = time.monotonic() - held.tail_start
-        self._gpu_lane.tail.learn(tail_seconds, num_pixels=num_pixels(held.video))
+        if not held.has_waited:
+            tail_seconds = time.monotonic() - held.tail_start
+            self._gpu_lane.tail.learn(tail_seconds, num_pixels=num_pixels(held.video))
         return files, held.decode_seconds
 
     async def _fail(self, held: HeldVideo, error: Exception) -> None:
