@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from gateway_process import running_gateway
 
 from telecine.work_folder import work_folder
 
@@ -68,6 +69,18 @@ def test_what_a_living_process_uses_is_left_to_it(parent: Path) -> None:
             assert folder.is_dir()
         process.communicate("")
     assert list(parent.iterdir()) == []
+
+
+def test_a_gateway_sweeps_what_the_one_before_it_has_left(
+    redis_url: str, parent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(parent))
+    with running_gateway(redis_url, parent / "data") as gateway:
+        (left,) = parent.glob("telecine-work-*")
+        gateway.kill()
+        assert left.is_dir()
+        gateway.start()
+        assert not left.exists()
 
 
 def test_what_only_has_the_name_is_left_alone(parent: Path) -> None:
