@@ -181,6 +181,42 @@ def test_a_strip_is_refused(tmp_path: Path) -> None:
         ClipFile(path)
 
 
+@pytest.mark.parametrize(
+    ("later", "message"),
+    [
+        ((16, 1600), f"16x1600: a side is more than {MAX_ASPECT} times the other"),
+        ((4112, 2048), "4112x2048 is not from 1 to 4096 pixels a side"),
+        ((4112, 4096), "not a video that can be decoded"),
+    ],
+)
+def test_a_video_that_goes_on_with_pictures_of_another_size_is_refused_there(
+    tmp_path: Path, later: tuple[int, int], message: str
+) -> None:
+    path = tmp_path / "turns.webm"
+    with av.open(str(path), "w", format="webm") as container:
+        stream = container.add_stream("libvpx-vp9", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for number, size in enumerate(((64, 64), later)):
+            for packet in keyframe(*size):
+                packet.stream, packet.time_base = stream, Fraction(1, FPS)
+                packet.pts = packet.dts = number
+                container.mux(packet)
+    clip = ClipFile(path)
+    with pytest.raises(ValueError, match=message):
+        read(clip, count=2)
+
+
+def keyframe(width: int, height: int) -> list[av.Packet]:
+    """The packets of a single gray picture."""
+    codec = av.CodecContext.create("libvpx-vp9", "w")
+    codec.width, codec.height, codec.pix_fmt = width, height, "yuv420p"
+    codec.time_base = Fraction(1, FPS)
+    codec.options = {"deadline": "realtime", "cpu-used": "8"}
+    picture = av.VideoFrame(width, height, "yuv420p")
+    picture.pts = 0
+    return [*codec.encode(picture), *codec.encode(None)]
+
+
 def test_a_few_bytes_that_tell_of_many_pictures_are_refused(tmp_path: Path, video: Path) -> None:
     data = bytearray(video.read_bytes())
     sizes = data.index(b"stsz")

@@ -57,6 +57,10 @@ SIZES = box(b"stsz", struct.pack(">III", 0, 1, 5000))
         # Media that is told to be shorter than its own head is none.
         (struct.pack(">I4sQ", 1, b"mdat", 2) + SIZES, 5000),
         (box(b"moov", box(b"cmov", b"")), 1 << 32),
+        # Nothing is hidden by a name right before it, nor by media right behind it.
+        (box(b"free", b"stsz") + SIZES, 5000),
+        (box(b"free", b"trun" + bytes(3)) + SIZES, (len(SIZES) << 8) + ord("s") + 5000),
+        (struct.pack(">I4sII", 16, b"stsz", 0, 1) + box(b"mdat", bytes(4992)), 5000),
     ],
 )
 def test_whatever_is_not_media_is_searched(tmp_path: Path, data: bytes, expected: int) -> None:

@@ -87,6 +87,36 @@ def test_a_picture_is_turned_as_its_exif_says() -> None:
     assert np.abs(bottom - BLUE).max() < 12
 
 
+def tiff(*tags: tuple[int, int, int, bytes]) -> bytes:
+    """EXIF of tags that are number, type, count and four bytes."""
+    entries = b"".join(struct.pack(">HHI4s", *tag) for tag in tags)
+    return b"Exif\0\0MM\0*" + struct.pack(">IH", 8, len(tags)) + entries + bytes(4)
+
+
+TURNED = (0x0112, 3, 1, b"\0\6\0\0")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        (0x0100, 6, 1, b"\xff\xff\xff\xff"),  # a width below zero
+        (0x0100, 1, 1, bytes(4)),  # one of bytes
+        (0x010F, 11, 1, bytes(4)),  # a maker that is a number
+        (0x8769, 6, 1, b"\xff\xff\xff\xff"),  # a folder before the file
+    ],
+)
+def test_exif_that_is_broken_elsewhere_turns_a_picture(broken: tuple[int, int, int, bytes]) -> None:
+    data = encode(half_red_half_blue(), "JPEG", exif=tiff(TURNED, broken))
+    assert read_picture(data).shape == (1, WIDTH, HEIGHT, 3)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0XX\0*", b"Exif\0\0MM\0*\xff", bytes(9)])
+def test_exif_that_cannot_be_read_is_as_none(exif: bytes) -> None:
+    data = encode(half_red_half_blue(), "JPEG", exif=exif)
+    assert read_picture(data).shape == (1, HEIGHT, WIDTH, 3)
+
+
 def transparent_with_alpha() -> Image.Image:
     return Image.new("RGBA", (WIDTH, HEIGHT), (*BLUE, 0))
 

@@ -1,6 +1,7 @@
 """Transcoder: real files, read back."""
 
 import asyncio
+import errno
 import struct
 import threading
 from pathlib import Path
@@ -125,6 +126,26 @@ async def test_writer_is_held_back_while_the_encoder_is_behind(
         await third
         await transcoder.finish()
     assert len(read_back(tmp_path / "video.mp4")) == 3
+
+
+async def test_nothing_is_written_after_what_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A packet more, for a file whose header found no room, would end the process."""
+    num_writes = 0
+
+    def write_to_a_full_disk(_: Mp4Writer, frames: Frames) -> None:
+        nonlocal num_writes
+        num_writes += 1
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr(Mp4Writer, "write", write_to_a_full_disk)
+    async with Transcoder(Mp4Writer(tmp_path / "video.mp4", EncodingOptions(fps=8))) as transcoder:
+        await transcoder.write(colour_bars(1))
+        await transcoder.write(colour_bars(1))
+        with pytest.raises(OSError, match="no room"):
+            await transcoder.finish()
+    assert num_writes == 1
 
 
 async def test_leaving_early_ends_the_encoder(tmp_path: Path) -> None:

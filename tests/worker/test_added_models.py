@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from telecine.config import WorkerSettings
-from telecine.worker.added_models import RECORD_NAME, AddedModel, read_added, require_unchanged
+from telecine.worker.added_models import (
+    RECORD_NAME,
+    RETRY_SECONDS,
+    AddedModel,
+    AddedModels,
+    FoundModels,
+    read_added,
+    require_unchanged,
+)
 from telecine.worker.model_manifest import MANIFEST_NAME, describe_folder
 from telecine.worker.model_registry import CARD_NAME
 from telecine.worker.served_models import ServedModels
@@ -82,6 +90,47 @@ async def test_a_broken_added_model_costs_the_others_nothing(weights: Path, tmp_
     (add(folder / "mochi", weights) / CARD_NAME).write_text("{")
     served = await ServedModels.read(WorkerSettings(added_models_folder=folder))
     assert set(served.models) == {"toybox", "wan"}
+
+
+def test_weights_whose_disk_is_mounted_later_are_found(weights: Path, tmp_path: Path) -> None:
+    now = 0.0
+    folder = tmp_path / "models"
+    late = tmp_path / "late"
+    shutil.copytree(weights, late)
+    add(folder / "wan", weights)
+    add(folder / "mochi", late)
+    late.rename(tmp_path / "unmounted")
+    models = AddedModels(folder, clock=lambda: now)
+    assert ids(models.read_if_changed()) == (["wan"], ["mochi"])
+    assert models.read_if_changed() is None
+    now += RETRY_SECONDS
+    assert ids(models.read_if_changed()) == (["wan"], ["mochi"])
+    (tmp_path / "unmounted").rename(late)
+    assert models.read_if_changed() is None  # not every time
+    now += RETRY_SECONDS
+    assert ids(models.read_if_changed()) == (["mochi", "wan"], [])
+    now += RETRY_SECONDS
+    assert models.read_if_changed() is None
+
+
+def test_what_is_served_is_not_read_again_with_what_is_rejected(
+    weights: Path, tmp_path: Path
+) -> None:
+    now = 0.0
+    folder = tmp_path / "models"
+    add(folder / "wan", weights)
+    (add(folder / "mochi", weights) / CARD_NAME).write_text("{")
+    models = AddedModels(folder, clock=lambda: now)
+    assert ids(models.read_if_changed()) == (["wan"], ["mochi"])
+    shutil.rmtree(weights)
+    now += RETRY_SECONDS
+    assert ids(models.read_if_changed()) == (["wan"], ["mochi"])
+
+
+def ids(found: FoundModels | None) -> tuple[list[str], list[str]]:
+    """Which are good and which are rejected."""
+    assert found is not None
+    return [model.model_id for model in found.models], [each.weights for each in found.rejected]
 
 
 async def test_no_added_model_takes_the_place_of_one_the_settings_name(

@@ -12,12 +12,14 @@ from fake_triton import FakeTriton
 from lane_worker import lane_submission, lane_worker
 from redis.asyncio import Redis
 
+from telecine.errors import ObjectStoreUnavailableError
 from telecine.jobs.job_store import JobStore
 from telecine.jobs.redis_client import connect_redis
 from telecine.jobs.redis_server import RedisServer
 from telecine.storage.local_object_store import LocalObjectStore
 from telecine.storage.object_store import StoredObject
 from telecine.v1 import video_pb2, worker_pb2
+from telecine.worker.progress_manager import TailEstimate
 
 Video = video_pb2.Video
 FIRST, SECOND, THIRD = 1, 2, 3
@@ -100,6 +102,33 @@ async def test_no_more_is_claimed_than_can_be_finished(
         store.gate.set()
         for name in names:
             await in_state(jobs, name, Video.STATE_SUCCEEDED)
+
+
+class FarStore(LocalObjectStore):
+    """An object store that is away when it is first used."""
+
+    was_used = False
+
+    async def put_file(self, key: str, path: Path) -> StoredObject:
+        if not self.was_used:
+            self.was_used = True
+            raise ObjectStoreUnavailableError("the object store is away")
+        return await super().put_file(key, path)
+
+
+async def test_what_an_object_store_that_is_away_costs_is_expected_of_no_other_video(
+    jobs: JobStore, redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt: list[int] = []
+    monkeypatch.setattr(
+        TailEstimate, "learn", lambda _, __, *, num_pixels: learnt.append(num_pixels)
+    )
+    store = FarStore(tmp_path / "objects")
+    async with lane_worker(redis, FakeTriton(), tmp_path, store=store):
+        for seed, num_learnt in ((FIRST, 0), (SECOND, 1)):
+            video = await jobs.submit(lane_submission(seed))
+            await in_state(jobs, video.name, Video.STATE_SUCCEEDED)
+            assert len(learnt) == num_learnt
 
 
 async def test_a_claim_whose_answer_was_lost_costs_no_lease(tmp_path: Path) -> None:

@@ -151,10 +151,10 @@ async def test_who_only_looks_does_not_wait_for_a_load(
     is_loading, may_load = asyncio.Event(), asyncio.Event()
 
     @asynccontextmanager
-    async def provide(_: str) -> AsyncIterator[None]:
+    async def provide(_: str) -> AsyncIterator[bool]:
         is_loading.set()
         await may_load.wait()
-        yield
+        yield True
 
     residency = ModelResidency(triton, BUDGET, memory_bytes=SIZES, provide=provide)
     loading = asyncio.create_task(residency.ensure_loaded("toybox"))
@@ -226,9 +226,9 @@ async def test_files_are_provided_while_a_model_is_loaded(
     provided: set[str] = set()
 
     @asynccontextmanager
-    async def provide(model_id: str) -> AsyncIterator[None]:
+    async def provide(model_id: str) -> AsyncIterator[bool]:
         provided.add(model_id)
-        yield
+        yield True
         provided.remove(model_id)
 
     residency = ModelResidency(triton, 15, memory_bytes=SIZES, provide=provide)

@@ -11,7 +11,9 @@ from telecine.config import WorkerSettings
 from telecine.errors import ModelError
 from telecine.inference.triton_client import TritonClient
 from telecine.inference.triton_server import TritonServer, TritonServerConfig
+from telecine.storage import open_object_store
 from telecine.storage.local_object_store import LocalObjectStore
+from telecine.worker.model_manifest import MANIFEST_NAME
 from telecine.worker.model_publishing import publish_model
 from telecine.worker.model_residency import ModelResidency
 from telecine.worker.served_models import ServedModels
@@ -64,6 +66,50 @@ async def test_a_published_model_is_fetched_when_it_is_needed_and_served(
         await residency.close()
         await triton.close()
     assert list(repository.glob("tiny__*")) == []
+
+
+@pytest.mark.slow
+async def test_a_version_that_was_published_while_the_worker_was_away_takes_the_old_one_s_place(
+    registry_url: str, tmp_path: Path
+) -> None:
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    config = TritonServerConfig.on_free_ports(
+        repository, tmp_path / "triton.log", loads_models=False
+    )
+    settings = WorkerSettings(
+        models=("tiny",),
+        model_registry=registry_url,
+        model_cache_folder=tmp_path / "cache",
+        triton_repository=repository,
+    )
+    with TritonServer(config) as server:
+        triton = TritonClient(server.grpc_url, stream_timeout_seconds=60.0)
+        for version in ("1", "2"):
+            served = await ServedModels.read(settings)
+            residency = ModelResidency(triton, 0, provide=served.provide)
+            await residency.ensure_loaded("tiny")
+            assert f"/tiny/{version}/" in await weights_that_are_served(triton)
+            if version == "1":
+                fetched = next((tmp_path / "cache").glob("tiny/1/*/weights"))
+                await publish_again(fetched, registry_url, version="2")
+        await residency.close()
+        await triton.close()
+
+
+async def publish_again(fetched: Path, registry_url: str, *, version: str) -> None:
+    """Publishes a version as another one."""
+    folder = fetched.parent / "tiny"
+    shutil.copytree(fetched, folder)
+    (folder / MANIFEST_NAME).unlink()
+    (folder / "model.json").write_text(f'{{"version": "{version}"}}')
+    await publish_model(folder, open_object_store(registry_url))
+
+
+async def weights_that_are_served(triton: TritonClient) -> str:
+    """The folder that the loaded denoiser has read its weights from."""
+    answer = await triton._triton.get_model_config("tiny__dit_sampler", as_json=True)
+    return str(answer["config"]["parameters"]["weights"]["string_value"])
 
 
 async def test_a_model_that_cannot_be_fetched_is_an_error_of_the_model(

@@ -6,7 +6,7 @@ import gc
 import resource
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -49,6 +49,7 @@ from telecine.jobs.worker_directory import WorkerDirectory
 from telecine.prompts import open_expander
 from telecine.settings_section import SECONDS_A_DAY
 from telecine.storage import open_object_store
+from telecine.work_folder import work_folder
 
 _log = structlog.get_logger(__name__)
 _EXPIRE_SECONDS = 1.0
@@ -67,7 +68,9 @@ async def run_gateway(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with serve(settings):
+    async with AsyncExitStack() as stack:
+        stack.enter_context(work_folder())
+        await stack.enter_async_context(serve(settings))
         gc.freeze()  # all that is loaded stays: let no collection look through it again
         gc.set_threshold(*_COLLECTION_THRESHOLDS)
         await stop.wait()

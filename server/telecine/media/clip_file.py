@@ -39,10 +39,7 @@ class ClipFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         with self._open() as (container, stream):
-            width, height = stream.codec_context.width, stream.codec_context.height
-            if not 1 <= min(width, height) <= max(width, height) <= MAX_SIDE:
-                raise ValueError(f"{width}x{height} is not from 1 to {MAX_SIDE} pixels a side")
-            require_no_strip(width, height)
+            _require_usual_size(stream.codec_context.width, stream.codec_context.height)
             self._times = _read_times(container, stream)
 
     def num_frames_at(self, fps: int) -> int:
@@ -61,7 +58,7 @@ class ClipFile:
         cropped around its middle. No more of the file is decoded than that needs.
 
         Raises:
-            ValueError: the file ends before them, or cannot be decoded.
+            ValueError: the file ends before them, cannot be decoded, or goes beyond the limits.
         """
         chunk: list[Frames] = []
         for picture, repeats in self._pictures(fps=fps, first=first, count=count):
@@ -80,6 +77,8 @@ class ClipFile:
             try:
                 self._seek(container, stream, Fraction(first, fps))
                 for picture in container.decode(stream):
+                    # Each, since a file may go on with pictures of another size.
+                    _require_usual_size(picture.width, picture.height)
                     # Frames before this picture's time show the one before.
                     until = min(end, self._frame_of(_time(picture, stream), fps))
                     if shown is not None and until > index:
@@ -129,7 +128,16 @@ class ClipFile:
             if stream.codec_context is None:
                 raise ValueError("not a video that can be decoded: its codec is unknown")
             stream.codec_context.thread_count = _NUM_THREADS
+            # A decoder takes memory for several pictures before one of them is seen here.
+            stream.codec_context.options = {"max_pixels": str(MAX_SIDE**2)}
             yield container, stream
+
+
+def _require_usual_size(width: int, height: int) -> None:
+    """Raises ValueError for pictures that are too large, or a strip."""
+    if not 1 <= min(width, height) <= max(width, height) <= MAX_SIDE:
+        raise ValueError(f"{width}x{height} is not from 1 to {MAX_SIDE} pixels a side")
+    require_no_strip(width, height)
 
 
 def _read_times(container: Any, stream: Any) -> list[Fraction]:

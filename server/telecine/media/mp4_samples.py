@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
-# Behind the names of these boxes stands, after some bytes, how many samples they tell of.
-_COUNTS = re.compile(rb"(?:stsz|stz2).{8}(?P<stored>.{4})|trun.{4}(?P<run>.{4})|cmov", re.DOTALL)
+# Behind the names of these boxes stands, after some bytes, how many samples they tell of. These
+# bytes are only looked at: the next name may stand among them.
+_COUNTS = re.compile(
+    rb"(?:stsz|stz2)(?=.{8}(?P<stored>.{4}))|trun(?=.{4}(?P<run>.{4}))|cmov", re.DOTALL
+)
+_COUNT_BYTES = 12
 _UNKNOWN = 1 << 32
 _HEAD_BYTES = 8
 
@@ -26,7 +30,8 @@ def num_told_samples(path: Path) -> int:
         return sum(
             _count(match)
             for start, end in _without_media(data)
-            for match in _COUNTS.finditer(data, start, end)
+            # A reader may take the count of a box that is cut off from what comes behind it.
+            for match in _COUNTS.finditer(data, start, end + _COUNT_BYTES)
         )
 
 

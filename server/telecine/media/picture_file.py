@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pi_heif
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms
 
 from telecine.media.decoding_errors import reason_of
 from telecine.media.transcoder import Frames
@@ -16,6 +16,16 @@ MAX_ASPECT = 20
 _FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")
 _BACKDROP = (255, 255, 255)  # what shows through, as on a page
 _HIGH_DEPTH_MODES = ("I;16", "I;16B", "I;16L", "I")
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright, by its EXIF orientation."""
 
 pi_heif.register_heif_opener()
 # Pillow's own limit warns before it refuses; ours is checked once the header is read.
@@ -38,7 +48,7 @@ def read_picture(data: bytes) -> Frames:
                 raise ValueError(f"{width}x{height} are more than {MAX_PIXELS} pixels")
             require_no_strip(width, height)
             opened.load()
-            upright = ImageOps.exif_transpose(opened)
+            upright = _turn_upright(opened)
     except (OSError, SyntaxError, EOFError, RuntimeError, MemoryError) as error:
         raise ValueError(f"not a picture that can be decoded: {reason_of(error)}") from error
     return np.asarray(_to_rgb(upright), np.uint8)[None].copy()
@@ -52,6 +62,16 @@ def require_no_strip(width: int, height: int) -> None:
     """
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise ValueError(f"{width}x{height}: a side is more than {MAX_ASPECT} times the other")
+
+
+def _turn_upright(picture: Image.Image) -> Image.Image:
+    """Turns it as its EXIF says; one that cannot be read is as none."""
+    # Not exif_transpose, which writes all of the EXIF anew and fails at any tag of it.
+    try:
+        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # the parser names no errors
+        turn = None
+    return picture.copy() if turn is None else picture.transpose(turn)
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:

@@ -218,6 +218,7 @@ class Transcoder:
         self._writer = writer
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="transcoder")
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._has_failed = False
         self._is_finished = False
 
     async def __aenter__(self) -> Self:
@@ -241,7 +242,7 @@ class Transcoder:
         """
         while len(self._waiting) >= MAX_WAITING_CHUNKS:
             await self._waiting.popleft()
-        self._waiting.append(self._in_thread(partial(self._writer.write, frames)))
+        self._waiting.append(self._in_thread(partial(self._write, frames)))
 
     async def add_sound(self, sound: Sound) -> None:
         """Hands over the sound of the whole video; it is made as long as the frames are."""
@@ -253,6 +254,16 @@ class Transcoder:
             await self._waiting.popleft()
         await self._in_thread(self._writer.finish)
         self._is_finished = True
+
+    def _write(self, frames: Frames) -> None:
+        # PyAV ends the process at a packet for a file whose header found no room.
+        if self._has_failed:
+            return
+        try:
+            self._writer.write(frames)
+        except BaseException:
+            self._has_failed = True
+            raise
 
     async def _abandon(self) -> None:
         await asyncio.gather(*self._waiting, return_exceptions=True)

@@ -5,6 +5,9 @@ clients are told, the sizes and digests of the weights, and how they are served.
 """
 
 import json
+import math
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,6 +27,7 @@ from telecine.worker.model_registry import (
 )
 
 RECORD_NAME = "added.json"
+RETRY_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -56,25 +60,35 @@ class FoundModels:
 
 
 class AddedModels:
-    """The added models in a folder, read again when one of them comes, goes or changes."""
+    """The added models in a folder, read again when one of them comes, goes or changes.
 
-    def __init__(self, folder: Path) -> None:
+    Those that are rejected are also read again now and then: the disk of their weights may be
+    mounted later.
+    """
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._folder = folder
+        self._clock = clock
         self._seen: dict[str, int] | None = None
+        self._good: dict[str, RegisteredModel] = {}
+        self._retry_time = math.inf
 
     def read_if_changed(self) -> FoundModels | None:
-        """Returns all of them, or None where all is as it was when it was last read."""
+        """Returns all of them, or None where there is nothing to be read again."""
         times = self._times()
-        if times == self._seen:
+        if times == self._seen and self._clock() < self._retry_time:
             return None
-        self._seen = times
-        models, rejected = [], []
+        before = self._seen or {}
+        kept = {name: model for name, model in self._good.items() if _is_same(name, before, times)}
+        self._seen, self._good = times, {}
+        rejected = []
         for model_id in sorted(times):
             try:
-                models.append(read_added(self._folder / model_id))
+                self._good[model_id] = kept.get(model_id) or read_added(self._folder / model_id)
             except ValueError as error:
                 rejected.append(RejectedModel(model_id, str(error)))
-        return FoundModels(tuple(models), tuple(rejected))
+        self._retry_time = self._clock() + RETRY_SECONDS if rejected else math.inf
+        return FoundModels(tuple(self._good.values()), tuple(rejected))
 
     def _times(self) -> dict[str, int]:
         times = {}
@@ -84,6 +98,10 @@ class AddedModels:
             except FileNotFoundError:  # just removed
                 continue
         return times
+
+
+def _is_same(model_id: str, before: dict[str, int], now: dict[str, int]) -> bool:
+    return model_id in now and before.get(model_id) == now[model_id]
 
 
 def read_record(folder: Path) -> AddedModel:

@@ -63,7 +63,7 @@ class ClaimLoop:
         while not self._draining.is_set():
             if len(self._finishing) >= self._options.backlog:
                 await self._unless_draining(self._until_one_is_finished())
-            elif not await self._watch.is_ready():
+            elif not (self._runner.disk.is_trusted and await self._watch.is_ready()):
                 await self._unless_draining(asyncio.sleep(_PAUSE_SECONDS))
             else:
                 await self._claim_once()

@@ -339,6 +339,7 @@ class GpuLane:
     ) -> None:
         interrupted = held.state.state
         held.state.enter(WorkerState.RECOVERING)
+        held.has_waited = True
         await held.notify(error.reason, f"{error.message}; the video waits for the model server")
         await until_back()
         await held.notify("MODEL_SERVER_AVAILABLE", "the model server is back; the video goes on")

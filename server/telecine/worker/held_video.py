@@ -61,6 +61,8 @@ class HeldVideo:
         identity: digest of the model that makes it here; checkpoints of another are not used.
         decode_seconds: for how long decoding and sound held the GPU.
         tail_start: when, on the monotonic clock, its last frames were begun to be decoded.
+        has_waited: whether it was kept waiting by a server that was away: how long it took then
+            says nothing of others.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class HeldVideo:
         self.identity = assignment.video.model_digest
         self.decode_seconds = 0.0
         self.tail_start = 0.0
+        self.has_waited = False
         self._checkpoints_left = deque(assignment.checkpoints)
         self._jobs = jobs
         self._checkpoints = checkpoints

@@ -19,6 +19,7 @@ from telecine.worker.gpu_turn import GpuTurn
 from telecine.worker.held_video import HeldVideo
 from telecine.worker.interruptions import HandBack, VideoCancelled, VideoPaused
 from telecine.worker.lease_keeper import LeaseKeeper
+from telecine.worker.own_disk import OwnDisk
 from telecine.worker.worker_manager import WorkerManager
 from telecine.worker.worker_state import WorkerState
 
@@ -26,7 +27,11 @@ _log = structlog.get_logger(__name__)
 
 
 class JobRunner:
-    """Takes videos through both lanes and tells the store how each ended."""
+    """Takes videos through both lanes and tells the store how each ended.
+
+    Attributes:
+        disk: where videos are made; while it is not trusted none should be claimed.
+    """
 
     def __init__(
         self,
@@ -44,6 +49,7 @@ class JobRunner:
         self._gpu_lane = gpu_lane
         self._finishing_lane = finishing_lane
         self._heartbeat_seconds = heartbeat_seconds
+        self.disk = OwnDisk()
 
     async def run(self, assignment: Assignment, turn: GpuTurn) -> None:
         """Makes the video; ends its `turn` as soon as it needs the GPU no more. Never raises."""
@@ -67,7 +73,8 @@ class JobRunner:
                 self._jobs, held.lease, heartbeat_seconds=self._heartbeat_seconds
             ):
                 try:
-                    files, decode_seconds = await self._make(held, turn)
+                    with self.disk.used_by(held.video.name):
+                        files, decode_seconds = await self._make(held, turn)
                 except (HandBack, VideoPaused):
                     turn.end()
                     await held.settle()
@@ -110,8 +117,9 @@ class JobRunner:
                 await gpu.aclose()
                 turn.end(is_finishing=True)
                 files = await finishing.finish()
-        tail_seconds = time.monotonic() - held.tail_start
-        self._gpu_lane.tail.learn(tail_seconds, num_pixels=num_pixels(held.video))
+        if not held.has_waited:
+            tail_seconds = time.monotonic() - held.tail_start
+            self._gpu_lane.tail.learn(tail_seconds, num_pixels=num_pixels(held.video))
         return files, held.decode_seconds
 
     async def _fail(self, held: HeldVideo, error: Exception) -> None:

@@ -50,10 +50,15 @@ class RegisteredModel:
 
 @dataclass(frozen=True)
 class RejectedModel:
-    """What was to be served and cannot be, and why."""
+    """What was to be served and cannot be, and why.
+
+    Attributes:
+        may_come: whether it was only not to be reached.
+    """
 
     weights: str
     reason: str
+    may_come: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,8 @@ class ModelRegistry:
             if isinstance(result, RegisteredModel):
                 models.append(result)
             elif isinstance(result, (ValueError, OSError, ObjectStoreUnavailableError)):
-                rejected.append(RejectedModel(name, str(result)))
+                may_come = isinstance(result, ObjectStoreUnavailableError)
+                rejected.append(RejectedModel(name, str(result), may_come=may_come))
             else:
                 raise result
         return ModelSet(tuple(models), tuple(rejected))

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import structlog
 
@@ -12,8 +12,13 @@ from telecine.inference.triton_client import TritonClient
 
 _log = structlog.get_logger(__name__)
 
-Provide = Callable[[str], AbstractAsyncContextManager[object]]
-"""Makes a model's files available to Triton while the context lasts."""
+Provide = Callable[[str], AbstractAsyncContextManager[bool]]
+"""Makes a model's files available to Triton while the context lasts; says whether they are new."""
+
+
+@asynccontextmanager
+async def _found_there(_: str) -> AsyncIterator[bool]:
+    yield False
 
 
 class ModelResidency:
@@ -25,7 +30,7 @@ class ModelResidency:
         budget_bytes: int,
         *,
         memory_bytes: Mapping[str, int] | None = None,
-        provide: Provide = nullcontext,
+        provide: Provide = _found_there,
     ) -> None:
         """Prepares the management of one Triton server's memory.
 
@@ -169,7 +174,10 @@ class ModelResidency:
     async def _provide_files(self, model_id: str) -> None:
         if model_id not in self._provided:
             async with AsyncExitStack() as stack:
-                await stack.enter_async_context(self._provide(model_id))
+                if await stack.enter_async_context(self._provide(model_id)):
+                    # What a worker before this one has left loaded may be of another version.
+                    await self._triton.unload_model(model_id)
+                    self._loaded.pop(model_id, None)
                 self._provided[model_id] = stack.pop_all()
 
     def _used_bytes(self, *, besides: str) -> int:

@@ -33,7 +33,7 @@ async def upload_patiently(
                 await held.notify(
                     error.reason, "the object store cannot be reached; the finished video waits"
                 )
-            has_failed = True
+            has_failed = held.has_waited = True
         await asyncio.sleep(pause_seconds)
         pause_seconds = min(2 * pause_seconds, _LONGEST_RETRY_SECONDS)
     if has_failed:

@@ -1,7 +1,7 @@
 """Reads the models that a worker is to serve, and has those of a registry at hand for Triton."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Self
@@ -12,9 +12,10 @@ from telecine.config import WorkerSettings
 from telecine.errors import ModelError, ObjectStoreUnavailableError
 from telecine.inference.encoder_manifest import find_platforms, find_problem
 from telecine.storage import open_object_store
-from telecine.worker.added_models import AddedModels
+from telecine.worker.absent_models import RETRY_SECONDS, AbsentModels
+from telecine.worker.added_models import AddedModels, FoundModels
 from telecine.worker.model_cache import ModelCache
-from telecine.worker.model_registry import ModelRegistry, RegisteredModel
+from telecine.worker.model_registry import ModelRegistry, RegisteredModel, RejectedModel
 from telecine.worker.triton_repository import install_model, remove_model
 
 _log = structlog.get_logger(__name__)
@@ -35,6 +36,7 @@ class ServedModels:
         cache: ModelCache | None = None,
         repository: Path | None = None,
         added: AddedModels | None = None,
+        absent: AbsentModels | None = None,
     ) -> None:
         self._named = {model.model_id: model for model in models}
         self._models = dict(self._named)
@@ -42,27 +44,35 @@ class ServedModels:
         self._cache = cache
         self._repository = repository
         self._added = added
+        self._found = FoundModels()
+        self._absent = absent
         self._note_memory()
 
     @classmethod
     async def read(cls, options: WorkerSettings) -> Self:
         """Reads the models that the settings name; those that cannot be served are logged.
 
+        Where there is nothing to serve yet it waits for a registry that is away; otherwise
+        `refresh` looks for what is missing.
+
         Raises:
             ValueError: none of them can be served.
         """
         registry, cache = open_registry(options)
-        found = await registry.read_all(options.models)
-        for rejected in found.rejected:
-            _log.error("model_rejected", weights=rejected.weights, reason=rejected.reason)
-        if not found.models:
-            raise ValueError("; ".join(rejected.reason for rejected in found.rejected))
+        while not (found := await registry.read_all(options.models)).models:
+            _tell_rejected(found.rejected)
+            if not any(rejected.may_come for rejected in found.rejected):
+                raise ValueError("; ".join(rejected.reason for rejected in found.rejected))
+            await asyncio.sleep(RETRY_SECONDS)
+        _tell_rejected(found.rejected)
+        absent = [rejected.weights for rejected in found.rejected if rejected.may_come]
         folder = options.added_models_folder
         served = cls(
             found.models,
             cache=cache,
             repository=options.triton_repository,
             added=AddedModels(folder) if folder else None,
+            absent=AbsentModels(registry, absent),
         )
         await served.refresh()
         return served
@@ -80,12 +90,16 @@ class ServedModels:
     async def refresh(self) -> set[str]:
         """Looks for models that were added or removed; returns the ids of those that are gone."""
         found = await asyncio.to_thread(self._added.read_if_changed) if self._added else None
-        if found is None:
+        late = self._absent.take_found() if self._absent else ()
+        if found is None and not late:
             return set()
-        for rejected in found.rejected:
-            _log.error("model_rejected", weights=rejected.weights, reason=rejected.reason)
+        if found is not None:
+            # What is rejected is read again and again, and told once.
+            _tell_rejected(set(found.rejected).difference(self._found.rejected))
+            self._found = found
+        self._named |= {model.model_id: model for model in late}
         before = set(self._models)
-        added = {model.model_id: model for model in found.models}
+        added = {model.model_id: model for model in self._found.models}
         self._models.clear()
         self._models.update(added | self._named)
         self._note_memory()
@@ -94,8 +108,10 @@ class ServedModels:
         return before - self._models.keys()
 
     @asynccontextmanager
-    async def provide(self, model_id: str) -> AsyncIterator[None]:
+    async def provide(self, model_id: str) -> AsyncIterator[bool]:
         """Keeps a published model's files where Triton finds them; a folder's are there anyway.
+
+        Yields whether they were put there now.
 
         Raises:
             ModelError: they cannot be fetched, are not what was published, or are for another GPU.
@@ -104,7 +120,7 @@ class ServedModels:
         published = model.published if model else None
         if published is None or self._cache is None or self._repository is None:
             await self._require_fitting_encoders(model_id)
-            yield
+            yield False
             return
         async with AsyncExitStack() as stack:
             try:
@@ -114,7 +130,7 @@ class ServedModels:
             repository = self._repository
             await asyncio.to_thread(install_model, weights, repository, model_id=model_id)
             stack.push_async_callback(asyncio.to_thread, remove_model, repository, model_id)
-            yield
+            yield True
 
     async def _require_fitting_encoders(self, model_id: str) -> None:
         """A plan for another GPU would end the model server: it is refused before it is loaded."""
@@ -129,6 +145,11 @@ class ServedModels:
         self._memory_bytes.update(
             {name: model.card.limits.memory_bytes for name, model in self._models.items()}
         )
+
+
+def _tell_rejected(models: Iterable[RejectedModel]) -> None:
+    for rejected in models:
+        _log.error("model_rejected", weights=rejected.weights, reason=rejected.reason)
 
 
 def open_registry(options: WorkerSettings) -> tuple[ModelRegistry, ModelCache | None]:

@@ -23,6 +23,7 @@ from telecine.jobs.worker_directory import WorkerDirectory
 from telecine.storage import open_object_store
 from telecine.storage.object_store import ObjectStore
 from telecine.v1 import video_pb2
+from telecine.work_folder import work_folder
 from telecine.worker.claim_loop import ClaimLoop, ClaimOptions
 from telecine.worker.finishing_lane import FinishingLane
 from telecine.worker.gpu_lane import GpuLane, GpuLaneOptions
@@ -48,6 +49,11 @@ async def run_worker(settings: Settings) -> None:
     Raises:
         ValueError: none of the models can be served; one that cannot is only logged.
     """
+    with work_folder():
+        await _run(settings)
+
+
+async def _run(settings: Settings) -> None:
     served = await ServedModels.read(settings.worker)
     draining = asyncio.Event()
     loop = asyncio.get_running_loop()
