@@ -16,6 +16,12 @@ async def claimed(queue: WebhookQueue, *, hold_seconds: int = 60) -> list[Delive
     return await queue.claim(max_webhooks=10, hold_seconds=hold_seconds)
 
 
+async def end_video(store: JobStore) -> None:
+    """One whose end is to be told."""
+    video = await store.submit(replace(make_submission(), webhook_url=URL))
+    await store.cancel(video.name)
+
+
 async def test_end_of_a_video_that_asks_for_it_is_to_be_told(
     store: JobStore, client: Redis
 ) -> None:
@@ -36,8 +42,7 @@ async def test_delivery_of_one_who_dies_is_another_s_after_a_while(
     store: JobStore, client: Redis
 ) -> None:
     queue = WebhookQueue(client)
-    video = await store.submit(replace(make_submission(), webhook_url=URL))
-    await store.cancel(video.name)
+    await end_video(store)
     (first,) = await claimed(queue, hold_seconds=1)
     assert await claimed(queue) == []
     async with asyncio.timeout(20):
@@ -48,8 +53,7 @@ async def test_delivery_of_one_who_dies_is_another_s_after_a_while(
 
 async def test_delivery_that_is_put_back_keeps_its_tries(store: JobStore, client: Redis) -> None:
     queue = WebhookQueue(client)
-    video = await store.submit(replace(make_submission(), webhook_url=URL))
-    await store.cancel(video.name)
+    await end_video(store)
     (delivery,) = await claimed(queue)
     await queue.put_back(delivery, wait_seconds=0)
     assert await claimed(queue) == [delivery]
@@ -61,8 +65,7 @@ async def test_delivery_that_is_put_back_keeps_its_tries(store: JobStore, client
 
 async def test_delivery_waits_for_its_next_try(store: JobStore, client: Redis) -> None:
     queue = WebhookQueue(client)
-    video = await store.submit(replace(make_submission(), webhook_url=URL))
-    await store.cancel(video.name)
+    await end_video(store)
     (delivery,) = await claimed(queue)
     await queue.retry(delivery, wait_seconds=60)
     assert await claimed(queue) == []

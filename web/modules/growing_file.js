@@ -1,4 +1,5 @@
 import { ApiError } from "./api_client.js";
+import { readChunks } from "./byte_chunks.js";
 import { pause } from "./connection.js";
 
 const RETRY_MILLISECONDS = 1500;
@@ -18,7 +19,7 @@ export async function* readGrowingFile(client, id, signal) {
     try {
       const { body } = await client.call(`v1/videos/${id}/live`, { signal });
       let skipped = 0;
-      for await (const chunk of chunksOf(body)) {
+      for await (const chunk of body ? readChunks(body) : []) {
         const known = Math.min(chunk.length, position - skipped);
         skipped += known;
         if (known < chunk.length) {
@@ -34,21 +35,5 @@ export async function* readGrowingFile(client, id, signal) {
       }
     }
     await pause(RETRY_MILLISECONDS, signal);
-  }
-}
-
-/** @param {ReadableStream<Uint8Array<ArrayBuffer>> | null} body */
-async function* chunksOf(body) {
-  const reader = body?.getReader();
-  try {
-    for (;;) {
-      const { done, value } = (await reader?.read()) ?? { done: true };
-      if (done || !value) {
-        return;
-      }
-      yield value;
-    }
-  } finally {
-    await reader?.cancel().catch(() => undefined);
   }
 }

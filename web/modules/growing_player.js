@@ -1,5 +1,5 @@
-import { element } from "./element.js";
 import { readGrowingFile } from "./growing_file.js";
+import { playingElement } from "./player.js";
 import { shortened } from "./wording.js";
 
 // Of the six connections that a browser opens to a server, most are for other things.
@@ -39,16 +39,11 @@ export class GrowingPlayer {
     this.reading = new AbortController();
     this.source = new MediaSource();
     this.url = URL.createObjectURL(this.source);
-    this.screen = element("video", {
-      controls: true,
-      playsinline: true,
-      "aria-label": `${shortened(video.prompt)}, as it is made`,
+    this.screen = playingElement(`${shortened(video.prompt)}, as it is made`, {
       onloadeddata: onBegun,
       onended: () => this.stop(),
       onerror: () => this.stop(),
     });
-    this.screen.muted = true;
-    this.screen.autoplay = !matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.source.addEventListener("sourceopen", () => this.fill(), { once: true });
     this.screen.src = this.url;
   }

@@ -11,15 +11,7 @@ import { shortened } from "./wording.js";
  * @returns {HTMLElement}
  */
 export function player(files, video) {
-  const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const screen = element("video", {
-    controls: true,
-    loop: true,
-    playsinline: true,
-    "aria-label": shortened(video.prompt),
-  });
-  screen.muted = true;
-  screen.autoplay = !isCalm;
+  const screen = playingElement(shortened(video.prompt), { loop: true });
   const place = screenFor(video);
   place.append(screen);
   files.urlOf(video.id, "video").then(
@@ -29,6 +21,24 @@ export function player(files, video) {
     (error) => place.replaceChildren(element("p", { class: "error" }, errorWords(error))),
   );
   return place;
+}
+
+/**
+ * Returns an element that plays by itself and without sound, unless the person prefers less motion.
+ *
+ * @param {string} label
+ * @param {Record<string, import("./element.js").Attribute>} attributes
+ */
+export function playingElement(label, attributes) {
+  const screen = element("video", {
+    controls: true,
+    playsinline: true,
+    "aria-label": label,
+    ...attributes,
+  });
+  screen.muted = true;
+  screen.autoplay = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+  return screen;
 }
 
 /**

@@ -1,28 +1,21 @@
+import { readChunks } from "./byte_chunks.js";
+
 /**
  * Reads a `text/event-stream`. An entry without data, such as a heartbeat, comes as null.
  *
- * @param {ReadableStream<Uint8Array>} stream
+ * @param {ReadableStream<Uint8Array<ArrayBuffer>>} stream
  * @returns {AsyncGenerator<any>}
  */
 export async function* readServerSentEvents(stream) {
   const decoder = new TextDecoder();
-  const reader = stream.getReader();
   let text = "";
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) {
-        return;
-      }
-      text += decoder.decode(value, { stream: true });
-      const entries = text.split("\n\n");
-      text = entries.pop() ?? "";
-      for (const entry of entries) {
-        yield dataOf(entry);
-      }
+  for await (const chunk of readChunks(stream)) {
+    text += decoder.decode(chunk, { stream: true });
+    const entries = text.split("\n\n");
+    text = entries.pop() ?? "";
+    for (const entry of entries) {
+      yield dataOf(entry);
     }
-  } finally {
-    await reader.cancel().catch(() => undefined);
   }
 }
 

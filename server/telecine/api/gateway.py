@@ -6,7 +6,7 @@ import gc
 import resource
 import signal
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -68,12 +68,11 @@ async def run_gateway(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with AsyncExitStack() as stack:
-        stack.enter_context(work_folder())
-        await stack.enter_async_context(serve(settings))
-        gc.freeze()  # all that is loaded stays: let no collection look through it again
-        gc.set_threshold(*_COLLECTION_THRESHOLDS)
-        await stop.wait()
+    with work_folder():
+        async with serve(settings):
+            gc.freeze()  # all that is loaded stays: let no collection look through it again
+            gc.set_threshold(*_COLLECTION_THRESHOLDS)
+            await stop.wait()
 
 
 @asynccontextmanager

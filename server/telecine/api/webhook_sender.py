@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import json
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -36,8 +35,8 @@ class WebhookSender:
         self._queue = queue
         self._web = web
         self._settings = settings
-        self._under_way: set[asyncio.Task[None]] = set()
-        self._of_tenant: Counter[str] = Counter()
+        self._under_way: dict[asyncio.Task[None], str] = {}
+        """The deliveries that are being made, each with its tenant."""
 
     async def run(self) -> None:
         """Sends for ever."""
@@ -59,7 +58,8 @@ class WebhookSender:
                 return
             due = await self._queue.claim(max_webhooks=room, hold_seconds=hold_seconds)
             for delivery in due:
-                if self._of_tenant[delivery.tenant] < _AT_ONCE_OF_A_TENANT:
+                of_tenant = list(self._under_way.values()).count(delivery.tenant)
+                if of_tenant < _AT_ONCE_OF_A_TENANT:
                     self._begin(delivery)
                 else:
                     wait_seconds = self._settings.poll_seconds
@@ -69,15 +69,8 @@ class WebhookSender:
 
     def _begin(self, delivery: Delivery) -> None:
         task = asyncio.create_task(self._send(delivery))
-        self._under_way.add(task)
-        self._of_tenant[delivery.tenant] += 1
-        task.add_done_callback(lambda ended: self._end(ended, delivery.tenant))
-
-    def _end(self, task: asyncio.Task[None], tenant: str) -> None:
-        self._under_way.discard(task)
-        self._of_tenant[tenant] -= 1
-        if not self._of_tenant[tenant]:
-            del self._of_tenant[tenant]
+        self._under_way[task] = delivery.tenant
+        task.add_done_callback(self._under_way.pop)
 
     async def _send(self, delivery: Delivery) -> None:
         try:

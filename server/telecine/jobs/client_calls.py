@@ -15,7 +15,7 @@ from telecine.jobs.call_batcher import Argument
 from telecine.jobs.fair_scheduler import MIN_STEP_UNITS, flow_name, resolve_tier
 from telecine.jobs.function_library import FunctionLibrary
 from telecine.jobs.job_types import QueueLimits, Submission, VideoPage, VideoQuery
-from telecine.jobs.redis_client import translated_errors
+from telecine.jobs.kept_places import keep_place, kept_place
 from telecine.jobs.store_answers import refusals_raised, to_video
 from telecine.jobs.video_listing import list_page
 from telecine.jobs.video_record import encode_submitted, new_record
@@ -23,7 +23,6 @@ from telecine.v1 import video_pb2
 
 _GIB = 1 << 30
 _QUEUED = events.state_event(video_pb2.Video.STATE_QUEUED)
-_PLACE_SECONDS = 3600
 
 
 class ClientCalls:
@@ -179,13 +178,9 @@ class ClientCalls:
         return [keys.video_name(video_id.decode()) for video_id in video_ids]
 
     async def keep_place(self, video: video_pb2.Video, *, tenant: str) -> None:
-        """Remembers, for an hour, where a deleted video stood in its tenant's list.
-
-        Who deletes the last video of a page can then still ask for the page after it.
-        """
+        """Remembers, for a while, where a deleted video stood in its tenant's list."""
         key = keys.place_key(self._library.queue, tenant, keys.video_id_of(video.name))
-        with translated_errors():
-            await self._redis.set(key, video.create_time.ToJsonString(), ex=_PLACE_SECONDS)
+        await keep_place(self._redis, key, video.create_time.ToJsonString())
 
     async def find_place(self, name: str, *, tenant: str) -> Timestamp:
         """Returns the create time of a video, also of one whose place is remembered.
@@ -197,12 +192,11 @@ class ClientCalls:
             return (await self.get(name, tenant=tenant)).create_time
         except NotFoundError:
             key = keys.place_key(self._library.queue, tenant, keys.video_id_of(name))
-            with translated_errors():
-                place: Any = await self._redis.get(key)
+            place = await kept_place(self._redis, key)
             if place is None:
                 raise
             create_time = Timestamp()
-            create_time.FromJsonString(place.decode())
+            create_time.FromJsonString(place)
             return create_time
 
     async def _call(self, function: str, arguments: Mapping[str, Argument]) -> Any:

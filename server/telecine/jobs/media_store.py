@@ -7,14 +7,13 @@ from redis.asyncio import Redis
 from telecine.errors import NotFoundError
 from telecine.jobs.call_batcher import Argument
 from telecine.jobs.function_library import FunctionLibrary
+from telecine.jobs.kept_places import keep_place, kept_place
 from telecine.jobs.keys import media_place_key, queue_key
-from telecine.jobs.redis_client import translated_errors
 from telecine.jobs.store_answers import refusals_raised
 from telecine.v1 import video_pb2
 
 MEDIA_COLLECTION = "media/"
 _MICROS = 1_000_000
-_PLACE_SECONDS = 3600
 
 
 class MediaPage(NamedTuple):
@@ -90,14 +89,8 @@ class MediaStore:
         return MediaPage([_media_in(answer) for answer in answers], last.decode())
 
     async def keep_place(self, media: video_pb2.Media, *, tenant: str) -> None:
-        """Remembers, for an hour, where a deleted upload stood in its tenant's list.
-
-        Who deletes the last upload of a page can then still ask for the page after it.
-        """
-        with translated_errors():
-            await self._redis.set(
-                self._place_key(media.name, tenant), place_of(media), ex=_PLACE_SECONDS
-            )
+        """Remembers, for a while, where a deleted upload stood in its tenant's list."""
+        await keep_place(self._redis, self._place_key(media.name, tenant), place_of(media))
 
     async def find_place(self, name: str, *, tenant: str) -> str:
         """Returns the place of an upload, also of one whose place is remembered.
@@ -108,11 +101,10 @@ class MediaStore:
         try:
             return place_of(await self.get(name))
         except NotFoundError:
-            with translated_errors():
-                place: Any = await self._redis.get(self._place_key(name, tenant))
+            place = await kept_place(self._redis, self._place_key(name, tenant))
             if place is None:
                 raise
-            return str(place.decode())
+            return place
 
     async def use(self, name: str) -> bool:
         """Puts off the end of an upload; returns whether it may still be used."""

@@ -157,9 +157,7 @@ async def _remove_unused(
 def _is_made_from(video: video_pb2.Video, source: Source, name: str) -> bool:
     placed = copy.deepcopy(video.spec)
     source.place(placed, name)
-    return placed.SerializeToString(deterministic=True) == video.spec.SerializeToString(
-        deterministic=True
-    )
+    return bool(placed == video.spec)
 
 
 async def _fetch(parts: GatewayParts, remote: RemoteFile, caller: Caller) -> UploadFile:
